@@ -1,0 +1,157 @@
+package crdt
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// A Conflict is what Merge found at one path: values written without knowledge of each other whose contents differ, or a value
+// that won over a concurrent delete.
+type Conflict struct {
+	Path string
+	// Local is the newest value that stood here before, Remote the newest that arrived. A delete is the zero Value. If all of
+	// them arrived at once, because they met elsewhere before, Local is the newest that differs from Remote.
+	Local, Remote Value
+	// Siblings holds all live values, newest first; more than two if more than two writers met.
+	Siblings []Value
+	// Settled says that the register is of kind LWW: the newest value is shown and nobody is asked. It is reported all the
+	// same, so that nothing is overruled in silence.
+	Settled bool
+}
+
+// conflictOf returns the conflict that an effect brought to light, if it did.
+func conflictOf(e Effect) (Conflict, bool) {
+	c := Conflict{Path: e.Path, Siblings: e.After.Newest(), Settled: e.After.Kind() == LWW}
+	differ := deleteFunc(e.Fresh, func(p [2]Value) bool { return p[0].SameContent(p[1]) })
+	for _, pair := range differ {
+		if c.Remote.Dot.Counter == 0 || compareNewest(pair[0], c.Remote) > 0 {
+			c.Remote = pair[0]
+		}
+		if c.Local.Dot.Counter == 0 || compareNewest(pair[1], c.Local) > 0 {
+			c.Local = pair[1]
+		}
+	}
+	switch {
+	case len(differ) > 0:
+		return c, true
+	case len(distinct(e.After.Live)) > max(1, len(distinct(e.Before.Live))):
+		c.Local, c.Remote = e.meeting()
+		return c, true
+	case !e.Won:
+		return c, false
+	}
+	shown, _ := e.After.Shown()
+	if e.Before.has(shown.Dot) {
+		c.Local = shown
+	} else {
+		c.Remote = shown
+	}
+	return c, true
+}
+
+// meeting returns the newest value that arrived, and the newest value of another content that stood before, or else arrived with
+// it. It is asked about values that met at another replica first: whether their writers knew of each other cannot be told here,
+// but the conflict is open here now.
+func (e Effect) meeting() (local, remote Value) {
+	newest := e.After.Newest()
+	remote = newest[slices.IndexFunc(newest, func(v Value) bool { return !e.Before.has(v.Dot) })]
+	rivals := deleteFunc(newest, remote.SameContent)
+	i := slices.IndexFunc(rivals, func(v Value) bool { return e.Before.has(v.Dot) })
+	return rivals[max(i, 0)], remote
+}
+
+// Conflicts returns the conflicts that effects brought to light, in their order.
+func Conflicts(effects []Effect) []Conflict {
+	var cs []Conflict
+	for _, e := range effects {
+		if c, ok := conflictOf(e); ok {
+			cs = append(cs, c)
+		}
+	}
+	return cs
+}
+
+// Diff returns what old lacks of new. Merging it into old, or into anything that grew from old, gives the join with new. It
+// leaves both alone. After Merge(local, Diff(local, remote)) and the same the other way round, both states are equal.
+func Diff(old, new *State) *Delta {
+	d, err := Answer(new, old.context)
+	if err == nil && BelowFloor(new, old.context) {
+		d.Kills, err = Kills(new, func(yield func(Name) bool) {
+			for n := range old.LiveAbove(Vector{}) {
+				if !yield(n) {
+					return
+				}
+			}
+		})
+	}
+	if err != nil {
+		panic("crdt: a State in memory failed: " + err.Error())
+	}
+	return d
+}
+
+// Merge returns the join of s with the sender of d, and the conflicts that it brought to light, by path. It leaves s alone.
+// Merge is idempotent, and the order of several merges does not matter.
+func Merge(s *State, d *Delta) (*State, []Conflict) {
+	out := s.Clone()
+	effects, err := Join(out, d)
+	if err != nil {
+		panic("crdt: a State in memory failed: " + err.Error())
+	}
+	return out, Conflicts(effects)
+}
+
+// A Strategy decides what a conflict becomes: the kind, type and data of the value that replaces all siblings.
+type Strategy func(Conflict) (Value, error)
+
+// ErrNoValue is returned when a strategy is asked about a conflict without values.
+var ErrNoValue = errors.New("the conflict has no values")
+
+// LastWriteWins keeps the newest sibling by (time, replica, counter).
+func LastWriteWins(c Conflict) (Value, error) {
+	if len(c.Siblings) == 0 {
+		return Value{}, ErrNoValue
+	}
+	return slices.MaxFunc(c.Siblings, compareNewest), nil
+}
+
+// ManualResolve takes the value that a person chose or wrote.
+func ManualResolve(v Value) Strategy {
+	return func(Conflict) (Value, error) { return v, nil }
+}
+
+// MergeValues combines the siblings with f. It calls f with the different contents only, in an order that is equal on all
+// replicas, and with copies, so that f may keep or change them. f must give the same result on every device.
+func MergeValues(f func(siblings []Value) (Value, error)) Strategy {
+	return func(c Conflict) (Value, error) {
+		if len(c.Siblings) == 0 {
+			return Value{}, ErrNoValue
+		}
+		vs := distinct(c.Siblings)
+		for i := range vs {
+			vs[i].Data = slices.Clone(vs[i].Data)
+		}
+		return f(vs)
+	}
+}
+
+// Resolve returns the value that replaces the siblings of c under a strategy: content only, without dot, time or marks. Write
+// it with [Conflict.Change].
+func Resolve(c Conflict, s Strategy) (Value, error) {
+	v, err := s(c)
+	if err != nil {
+		return Value{}, fmt.Errorf("resolve %q: %w", c.Path, err)
+	}
+	return Value{Kind: v.Kind, Type: v.Type, Data: v.Data}, nil
+}
+
+// Change returns the write that closes the conflict with v. It supersedes exactly the siblings of c; a value that arrives
+// meanwhile survives it.
+func (c Conflict) Change(v Value) Change {
+	ch := Change{Path: c.Path, Kind: v.Kind, Type: v.Type, Data: v.Data, Clear: true}
+	for _, s := range c.Siblings {
+		ch.Shown = append(ch.Shown, s.Dot)
+	}
+	return ch
+}

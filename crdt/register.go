@@ -1,0 +1,176 @@
+package crdt
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+)
+
+// A Value is one live value of a register, with the name of the operation that wrote it.
+type Value struct {
+	Dot  Dot
+	Time Timestamp
+	Kind Kind
+	// Type is the media type of Data, stored and never interpreted.
+	Type string
+	// Data must not be changed once the Value is part of a register.
+	Data []byte
+	// Won marks a value that survived a delete made concurrently. It is a report for people: it is no part of the digest, and
+	// two replicas with equal contexts may in rare cases differ in it.
+	Won bool
+	// Resolved says that the value was written to settle a conflict.
+	Resolved bool
+}
+
+// SameContent reports whether v and w hold the same bytes of the same type. Such values never conflict.
+func (v Value) SameContent(w Value) bool { return v.Type == w.Type && bytes.Equal(v.Data, w.Data) }
+
+// compareNewest orders values by (time, replica, counter): the order of last-writer-wins, total and equal on all replicas.
+func compareNewest(v, w Value) int {
+	return cmp.Or(cmp.Compare(v.Time, w.Time), v.Dot.Compare(w.Dot))
+}
+
+// A Delete is a delete that a replica remembers: the operation that removed all the values its writer was shown.
+type Delete struct {
+	Dot  Dot
+	Time Timestamp
+}
+
+// A Register is what a replica knows of one path: the live values, which nothing it has seen supersedes, and the deletes that it
+// still remembers. A Register is read as a multi-value register (all of Live) or as a last-writer-wins register (Shown); the
+// kinds of its values say which is meant.
+//
+// Invariant: Live and Deletes are sorted by dot and hold no dot twice.
+type Register struct {
+	Live    []Value
+	Deletes []Delete
+}
+
+// IsEmpty reports whether the register holds nothing, not even a remembered delete.
+func (r Register) IsEmpty() bool { return len(r.Live) == 0 && len(r.Deletes) == 0 }
+
+// Shown returns the value that a plain read returns: the newest. It reports false if there is none.
+func (r Register) Shown() (Value, bool) {
+	if len(r.Live) == 0 {
+		return Value{}, false
+	}
+	return slices.MaxFunc(r.Live, compareNewest), true
+}
+
+// Newest returns the live values, newest first. The slice is the caller's.
+func (r Register) Newest() []Value {
+	vs := slices.Clone(r.Live)
+	slices.SortFunc(vs, func(v, w Value) int { return compareNewest(w, v) })
+	return vs
+}
+
+// Kind returns LWW if all live values are LWW, and Multi otherwise.
+func (r Register) Kind() Kind {
+	for _, v := range r.Live {
+		if v.Kind != LWW {
+			return Multi
+		}
+	}
+	if len(r.Live) == 0 {
+		return Multi
+	}
+	return LWW
+}
+
+// Contending returns the number of values that wait for a decision: the number of different contents if there are two or more,
+// 1 if the one content won over a concurrent delete, and 0 if nothing is open. A register of kind LWW is never open.
+func (r Register) Contending() int {
+	if len(r.Live) == 0 || r.Kind() == LWW {
+		return 0
+	}
+	if n := len(distinct(r.Live)); n > 1 {
+		return n
+	}
+	if slices.ContainsFunc(r.Live, func(v Value) bool { return v.Won }) {
+		return 1
+	}
+	return 0
+}
+
+// distinct returns the values without those whose content equals that of a newer one, newest first.
+func distinct(live []Value) []Value {
+	var out []Value
+	for _, v := range (Register{Live: live}).Newest() {
+		if !slices.ContainsFunc(out, v.SameContent) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// value returns the live value with dot d.
+func (r Register) value(d Dot) (Value, bool) {
+	i, ok := slices.BinarySearchFunc(r.Live, d, func(v Value, d Dot) int { return v.Dot.Compare(d) })
+	if !ok {
+		return Value{}, false
+	}
+	return r.Live[i], true
+}
+
+// has reports whether d is the dot of a live value.
+func (r Register) has(d Dot) bool {
+	_, ok := r.value(d)
+	return ok
+}
+
+// without returns the register less the live values and remembered deletes that drop names.
+func (r Register) without(drop []Dot) Register {
+	return Register{
+		Live:    deleteFunc(r.Live, func(v Value) bool { return slices.Contains(drop, v.Dot) }),
+		Deletes: deleteFunc(r.Deletes, func(d Delete) bool { return slices.Contains(drop, d.Dot) }),
+	}
+}
+
+// withValue returns the register with v put in its place.
+func (r Register) withValue(v Value) Register {
+	i, ok := slices.BinarySearchFunc(r.Live, v.Dot, func(w Value, d Dot) int { return w.Dot.Compare(d) })
+	live := slices.Clone(r.Live)
+	if ok {
+		live[i] = v
+	} else {
+		live = slices.Insert(live, i, v)
+	}
+	return Register{live, r.Deletes}
+}
+
+// withDelete returns the register with d remembered.
+func (r Register) withDelete(d Delete) Register {
+	i, ok := slices.BinarySearchFunc(r.Deletes, d.Dot, func(e Delete, d Dot) int { return e.Dot.Compare(d) })
+	if ok {
+		return r
+	}
+	return Register{r.Live, slices.Insert(slices.Clone(r.Deletes), i, d)}
+}
+
+// dots returns the dots of the live values and of the remembered deletes.
+func (r Register) dots() (live, deletes []Dot) {
+	for _, v := range r.Live {
+		live = append(live, v.Dot)
+	}
+	for _, d := range r.Deletes {
+		deletes = append(deletes, d.Dot)
+	}
+	return live, deletes
+}
+
+// deleteFunc returns s without the elements for which drop holds; it leaves s itself alone.
+func deleteFunc[E any](s []E, drop func(E) bool) []E {
+	if !slices.ContainsFunc(s, drop) {
+		return s
+	}
+	out := make([]E, 0, len(s)-1)
+	for _, e := range s {
+		if !drop(e) {
+			out = append(out, e)
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	return out
+}

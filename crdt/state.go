@@ -1,0 +1,191 @@
+package crdt
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// A State is one replica's whole state in memory: path → register, and the contexts. It is the reference that tests and the
+// simulator compare with, and serves programs that keep their own storage. A State is not safe for concurrent use.
+type State struct {
+	registers map[string]Register
+	context   Vector
+	floor     Vector
+	opens     map[ReplicaID][]byte
+}
+
+// NewState returns an empty state.
+func NewState() *State {
+	return &State{registers: map[string]Register{}, opens: map[ReplicaID][]byte{}}
+}
+
+// Clone returns a copy that can change on its own.
+func (s *State) Clone() *State {
+	return &State{maps.Clone(s.registers), s.context.Clone(), s.floor.Clone(), maps.Clone(s.opens)}
+}
+
+// Context implements [Base].
+func (s *State) Context() Vector { return s.context }
+
+// Floor implements [Base].
+func (s *State) Floor() Vector { return s.floor }
+
+// Advance implements [Base].
+func (s *State) Advance(d Dot) { s.context.Add(d) }
+
+// Register implements [Base]; it never fails.
+func (s *State) Register(path string) (Register, error) { return s.registers[path], nil }
+
+// SetRegister implements [Base]; it never fails.
+func (s *State) SetRegister(path string, r Register) error {
+	r.Deletes = deleteFunc(r.Deletes, func(d Delete) bool { return s.floor.Has(d.Dot) })
+	if r.IsEmpty() {
+		delete(s.registers, path)
+	} else {
+		s.registers[path] = r
+	}
+	return nil
+}
+
+// RaiseFloor implements [Base]; it never fails.
+func (s *State) RaiseFloor(d Dot) error {
+	s.floor.Add(d)
+	for path, r := range s.registers {
+		if len(r.Deletes) > 0 {
+			s.SetRegister(path, r)
+		}
+	}
+	return nil
+}
+
+// Open implements [Base]; it never fails.
+func (s *State) Open(r ReplicaID) ([]byte, error) { return s.opens[r], nil }
+
+// SetOpen implements [Base]; it never fails.
+func (s *State) SetOpen(r ReplicaID, open []byte) error {
+	s.opens[r] = open
+	return nil
+}
+
+// LiveAbove implements [Base]. Unlike a store's it costs a pass over the state.
+func (s *State) LiveAbove(v Vector) NameSeq {
+	return s.names(func(r Register) []Dot { live, _ := r.dots(); return live }, v)
+}
+
+// DeletesAbove implements [Base]. Unlike a store's it costs a pass over the state.
+func (s *State) DeletesAbove(v Vector) NameSeq {
+	return s.names(func(r Register) []Dot { _, deletes := r.dots(); return deletes }, v)
+}
+
+func (s *State) names(of func(Register) []Dot, above Vector) NameSeq {
+	return func(yield func(Name, error) bool) {
+		var names []Name
+		for path, r := range s.registers {
+			for _, d := range of(r) {
+				if !above.Has(d) {
+					names = append(names, Name{d, path})
+				}
+			}
+		}
+		slices.SortFunc(names, Name.Compare)
+		for _, n := range names {
+			if !yield(n, nil) {
+				return
+			}
+		}
+	}
+}
+
+// DeleteCount implements [Base].
+func (s *State) DeleteCount() int {
+	n := 0
+	for _, r := range s.registers {
+		n += len(r.Deletes)
+	}
+	return n
+}
+
+// Paths returns the paths with a live value, sorted.
+func (s *State) Paths() []string {
+	var paths []string
+	for path, r := range s.registers {
+		if len(r.Live) > 0 {
+			paths = append(paths, path)
+		}
+	}
+	slices.SortFunc(paths, strings.Compare)
+	return paths
+}
+
+// Get returns the register at path.
+func (s *State) Get(path string) Register { return s.registers[path] }
+
+// Digest returns the digest of the live values, computed anew.
+func (s *State) Digest() Digest {
+	var g Digest
+	for path, r := range s.registers {
+		for _, v := range r.Live {
+			g.Add(path, v)
+		}
+	}
+	return g
+}
+
+// Equal reports whether both states have seen the same operations and hold the same live values. What they remember of deletes,
+// and the marks of values that won over one, may differ.
+func (s *State) Equal(t *State) bool {
+	if !s.context.Equal(t.context) || len(s.Paths()) != len(t.Paths()) {
+		return false
+	}
+	same := func(v, w Value) bool {
+		return v.Dot == w.Dot && v.Time == w.Time && v.Kind == w.Kind && v.Type == w.Type && bytes.Equal(v.Data, w.Data)
+	}
+	for _, path := range s.Paths() {
+		if !slices.EqualFunc(s.registers[path].Live, t.registers[path].Live, same) {
+			return false
+		}
+	}
+	return true
+}
+
+// Check returns an error that names the first broken invariant of the state, nil if all hold.
+func (s *State) Check() error {
+	if !s.floor.Within(s.context) {
+		return fmt.Errorf("the floor is not within the context")
+	}
+	for path, r := range s.registers {
+		if err := CheckRegister(path, r, s.context, s.floor); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckRegister returns an error that names the first broken invariant of one register of a replica with the given context and
+// floor, nil if all hold.
+func CheckRegister(path string, r Register, context, floor Vector) error {
+	if r.IsEmpty() {
+		return fmt.Errorf("%q: an empty register is kept", path)
+	}
+	live, deletes := r.dots()
+	for _, dots := range [][]Dot{live, deletes} {
+		if !slices.IsSortedFunc(dots, Dot.Compare) || len(slices.Compact(slices.Clone(dots))) != len(dots) {
+			return fmt.Errorf("%q: dots %v are not in order, or one occurs twice", path, dots)
+		}
+		if !context.HasAll(dots) {
+			return fmt.Errorf("%q: one of the dots %v is outside the context", path, dots)
+		}
+	}
+	for _, d := range deletes {
+		if floor.Has(d) {
+			return fmt.Errorf("%q: the delete %v is remembered though it is within the floor", path, d)
+		}
+		if slices.Contains(live, d) {
+			return fmt.Errorf("%q: %v is a live value and a delete", path, d)
+		}
+	}
+	return nil
+}

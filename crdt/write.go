@@ -1,0 +1,241 @@
+package crdt
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Change is what a writer wants to do at one path.
+type Change struct {
+	Path   string
+	Delete bool
+	Kind   Kind
+	Type   string
+	// Data is kept; do not change it afterwards.
+	Data []byte
+	// Shown holds the dots of the live values that the writer was shown and means to replace. Dots that are not live any more
+	// are dropped. Every remembered delete of the path counts as shown.
+	Shown []Dot
+	// ShownAll stands for every value that is live now.
+	ShownAll bool
+	// Clear marks an explicit resolution.
+	Clear bool
+}
+
+// An Effect is what one operation or one delta did at one path.
+type Effect struct {
+	Path          string
+	Before, After Register
+	// Fresh holds the pairs of live values that met here for the first time and were written without knowledge of each other:
+	// the one that arrived, then the one that stood.
+	Fresh [][2]Value
+	// Won says that a live value of After was found to have been written concurrently with a delete.
+	Won bool
+}
+
+// A Writer says who writes: the next dot of the replica, the time, what the operation depends on beyond its predecessors, and
+// for the first operation of a replica its binding to a device.
+type Writer struct {
+	Dot  Dot
+	Time Timestamp
+	Deps Vector
+	Open []byte
+}
+
+// Write makes one operation of all changes and applies it to b. Every path may occur once. A delete of a path where nothing of
+// what was shown is live does nothing; if no change does anything, Write returns a nil Op and the dot stays unused.
+//
+// A predecessor is always a dot that the writer's own context holds, and everything that the writer holds at the path is named
+// in the entry, superseded or not: without that, a receiver that applies operations early or late reports conflicts that are
+// none, or misses some (rules 1 to 7 in docs/ARCHITECTURE.md).
+func Write(b Base, w Writer, changes []Change) (*Op, []Effect, error) {
+	op := &Op{Dot: w.Dot, Time: w.Time, Deps: w.Deps, Open: w.Open}
+	if next := b.Context().Get(w.Dot.Replica) + 1; w.Dot.Counter != next {
+		return nil, nil, fmt.Errorf("write %v: the next counter of the replica is %d", w.Dot, next)
+	}
+	stale := map[string]bool{}
+	for i := range changes {
+		reg, err := b.Register(changes[i].Path)
+		if err != nil {
+			return nil, nil, err
+		}
+		e, old := newEntry(&changes[i], reg, b.Context())
+		if e == nil {
+			continue
+		}
+		stale[e.Path] = old
+		op.Entries = append(op.Entries, *e)
+	}
+	if len(op.Entries) == 0 {
+		return nil, nil, nil
+	}
+	slices.SortFunc(op.Entries, func(a, b OpEntry) int { return strings.Compare(a.Path, b.Path) })
+	for i := 1; i < len(op.Entries); i++ {
+		if op.Entries[i].Path == op.Entries[i-1].Path {
+			return nil, nil, fmt.Errorf("write: path %q occurs twice in one operation", op.Entries[i].Path)
+		}
+	}
+	effects, err := apply(b, op, stale)
+	if err != nil {
+		return nil, nil, err
+	}
+	return op, effects, nil
+}
+
+// newEntry splits what the register holds into what the change supersedes and what it knows besides. It returns nil for a
+// delete with nothing to delete. stale reports that the writer was shown a value that is gone, and that nothing live remains
+// beside the new one: what the person edited was deleted meanwhile.
+func newEntry(c *Change, reg Register, seen Vector) (e *OpEntry, stale bool) {
+	e = &OpEntry{Path: c.Path, Delete: c.Delete, Clear: c.Clear}
+	if !c.Delete {
+		e.Kind, e.Type, e.Data = c.Kind, c.Type, c.Data
+	}
+	live, deletes := reg.dots()
+	for _, d := range live {
+		if c.ShownAll || slices.Contains(c.Shown, d) {
+			e.Preds = append(e.Preds, d)
+		} else {
+			e.Also = append(e.Also, d)
+		}
+	}
+	e.PredDeletes = deletes
+	if c.Delete && len(e.Preds) == 0 {
+		return nil, false
+	}
+	gone := slices.ContainsFunc(c.Shown, func(d Dot) bool { return seen.Has(d) && !reg.has(d) })
+	return e, gone && !c.Delete && len(e.Also) == 0
+}
+
+// Readiness says whether an operation can be applied now.
+type Readiness int
+
+const (
+	// Ready: it is the next of its replica and all that it names is seen.
+	Ready Readiness = iota
+	// Seen: it was applied before.
+	Seen
+	// Early: something that it needs has not been seen yet.
+	Early
+)
+
+// Check says whether op can be applied to a replica whose context is c: next in the order of its writer, and everything that
+// the writer's replica held at its paths seen too.
+func (op *Op) Check(c Vector) Readiness {
+	switch top := c.Get(op.Dot.Replica); {
+	case op.Dot.Counter <= top:
+		return Seen
+	case op.Dot.Counter != top+1, !op.Deps.Within(c):
+		return Early
+	}
+	for i := range op.Entries {
+		e := &op.Entries[i]
+		if !c.HasAll(e.Preds) || !c.HasAll(e.PredDeletes) || !c.HasAll(e.Also) {
+			return Early
+		}
+	}
+	return Ready
+}
+
+// Apply applies an operation of another replica. It must be Ready.
+func Apply(b Base, op *Op) ([]Effect, error) {
+	if r := op.Check(b.Context()); r != Ready {
+		panic(fmt.Sprintf("crdt: apply %v: readiness %d, want ready", op.Dot, r))
+	}
+	return apply(b, op, nil)
+}
+
+func apply(b Base, op *Op, stale map[string]bool) ([]Effect, error) {
+	effects := make([]Effect, 0, len(op.Entries))
+	for i := range op.Entries {
+		e := &op.Entries[i]
+		before, err := b.Register(e.Path)
+		if err != nil {
+			return nil, err
+		}
+		effect := op.effect(e, before, stale[e.Path])
+		if err := b.SetRegister(e.Path, effect.After); err != nil {
+			return nil, err
+		}
+		effects = append(effects, effect)
+	}
+	if len(op.Open) > 0 {
+		if err := b.SetOpen(op.Dot.Replica, op.Open); err != nil {
+			return nil, err
+		}
+	}
+	b.Advance(op.Dot)
+	return effects, nil
+}
+
+// effect computes what an entry does to a register, and which conflicts that shows. F is what lives here and was unknown to
+// the writer; a superseded value that is not live here was removed by something concurrent with the entry.
+func (op *Op) effect(e *OpEntry, before Register, stale bool) Effect {
+	out := Effect{Path: e.Path, Before: before}
+	known := slices.Concat(e.Preds, e.Also)
+	fresh := deleteFunc(before.Live, func(v Value) bool { return slices.Contains(known, v.Dot) })
+	gone, heir := false, false
+	for _, d := range e.Preds {
+		v, ok := before.value(d)
+		gone = gone || !ok
+		heir = heir || v.Won
+	}
+	// Superseded deletes are forgotten at once: only maximal deletes need to be remembered.
+	after := before.without(slices.Concat(e.Preds, e.PredDeletes))
+	if e.Delete {
+		after = after.withDelete(Delete{op.Dot, op.Time})
+		if gone {
+			for _, v := range fresh {
+				v.Won = true
+				after = after.withValue(v)
+				out.Won = true
+			}
+		}
+		out.After = after
+		return out
+	}
+	v := op.value(e)
+	found := gone && len(fresh) == 0 || stale
+	v.Won = found || heir && len(e.PredDeletes) == 0 && !e.Clear
+	out.Won = found
+	out.After = after.withValue(v)
+	for _, w := range fresh {
+		out.Fresh = append(out.Fresh, [2]Value{v, w})
+	}
+	return out
+}
+
+// Trim forgets the oldest remembered deletes, if there are more than max, until at most 15/16 of max are left, and raises the
+// floor over them. It forgets many at once so that its cost, a pass over the log, is spread over many deletes.
+func Trim(b Base, max int) error {
+	if b.DeleteCount() <= max {
+		return nil
+	}
+	type aged struct {
+		time Timestamp
+		dot  Dot
+	}
+	var all []aged
+	for name, err := range b.DeletesAbove(Vector{}) {
+		if err != nil {
+			return err
+		}
+		reg, err := b.Register(name.Path)
+		if err != nil {
+			return err
+		}
+		for _, d := range reg.Deletes {
+			if d.Dot == name.Dot {
+				all = append(all, aged{d.Time, d.Dot})
+			}
+		}
+	}
+	slices.SortFunc(all, func(x, y aged) int { return cmp.Or(cmp.Compare(x.time, y.time), x.dot.Compare(y.dot)) })
+	for _, x := range all[:len(all)-(max-max/16)] {
+		if err := b.RaiseFloor(x.dot); err != nil {
+			return err
+		}
+	}
+	return nil
+}
