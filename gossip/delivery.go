@@ -1,0 +1,109 @@
+package gossip
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+
+	"syncline/crdt"
+)
+
+// Bounds of what is held back while something before it is missing. What does not fit is dropped, oldest first; a session brings
+// it later.
+const (
+	HeldOpsMax   = 4096
+	HeldBytesMax = 4 << 20
+)
+
+// A Held is an operation that waits for what comes before it.
+type Held struct {
+	Op      *crdt.Op
+	Encoded []byte
+	// Author is the device that signed the operation's frame.
+	Author DeviceID
+}
+
+// Delivery holds operations back until they can be applied: next in the order of their replica, and with everything seen that
+// they name. Operations that were applied at once never enter it. The zero Delivery is empty and ready to use.
+type Delivery struct {
+	held  map[crdt.ReplicaID]map[uint64]*Held
+	order []crdt.Dot // as they came; may name operations that are gone
+	count int
+	bytes int
+	// Dropped counts the operations that did not fit.
+	Dropped uint64
+}
+
+// Len returns the number of operations that are held back.
+func (d *Delivery) Len() int { return d.count }
+
+// Hold keeps an operation that is early. It reports false if the same dot is held with other contents: the replica was used
+// twice. It reports dropped if something had to make room: a session is due.
+func (d *Delivery) Hold(h Held) (same, dropped bool) {
+	dot := h.Op.Dot
+	if d.held == nil {
+		d.held = map[crdt.ReplicaID]map[uint64]*Held{}
+	}
+	if old := d.held[dot.Replica][dot.Counter]; old != nil {
+		return bytes.Equal(old.Encoded, h.Encoded), false
+	}
+	if d.held[dot.Replica] == nil {
+		d.held[dot.Replica] = map[uint64]*Held{}
+	}
+	d.held[dot.Replica][dot.Counter] = &h
+	if len(d.order) > 2*HeldOpsMax {
+		d.Prune(crdt.Vector{})
+	}
+	d.order = append(d.order, dot)
+	d.count++
+	d.bytes += len(h.Encoded)
+	for d.count > HeldOpsMax || d.bytes > HeldBytesMax {
+		oldest := d.order[0]
+		d.order = d.order[1:]
+		if d.remove(oldest) != nil {
+			d.Dropped++
+			dropped = true
+		}
+	}
+	return true, dropped
+}
+
+// Next returns an operation that has become ready under context c, and no longer holds it; nil if there is none.
+func (d *Delivery) Next(c crdt.Vector) *Held {
+	if d.count == 0 {
+		return nil
+	}
+	for _, r := range slices.SortedFunc(maps.Keys(d.held), crdt.ReplicaID.Compare) {
+		if h := d.held[r][c.Get(r)+1]; h != nil && h.Op.Check(c) == crdt.Ready {
+			return d.remove(h.Op.Dot)
+		}
+	}
+	return nil
+}
+
+// Prune lets go of the operations that c has seen, as a session may have brought them.
+func (d *Delivery) Prune(c crdt.Vector) {
+	kept := d.order[:0]
+	for _, dot := range d.order {
+		if c.Has(dot) {
+			d.remove(dot)
+		} else if d.held[dot.Replica][dot.Counter] != nil {
+			kept = append(kept, dot)
+		}
+	}
+	d.order = kept
+}
+
+func (d *Delivery) remove(dot crdt.Dot) *Held {
+	h := d.held[dot.Replica][dot.Counter]
+	if h == nil {
+		return nil
+	}
+	delete(d.held[dot.Replica], dot.Counter)
+	if len(d.held[dot.Replica]) == 0 {
+		delete(d.held, dot.Replica)
+	}
+	d.count--
+	d.bytes -= len(h.Encoded)
+	return h
+}

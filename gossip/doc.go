@@ -1,0 +1,21 @@
+// Package gossip is the protocol that keeps replicas equal: operations pushed to everybody ([Delivery] puts them into an order
+// in which they can be applied), and sessions in which two replicas find out what each lacks and exchange exactly that
+// ([Session], scheduled by [Schedule]). All of it is pure: told the time, given its randomness, without goroutines, sockets or
+// storage of its own. A [Network] carries the bytes; package p2p is one.
+//
+// # A session on one page
+//
+//	I → R   HELLO    who I am, hash of my vector, digest of what is live, and my vector unless we are believed equal
+//	R → I   OK                                                            equal: one round trip, done
+//	        or HELLO (with vector and floor), ROWS…, END                  what I lacks, read under R's whole context
+//	I → R   ROWS…, END                                                    what R lacks
+//	both    commit the answer in one batch, then DONE                     said after the commit is on disk
+//
+// The answer to a vector carries all live values of every path that it touches, the remembered deletes, and the sender's whole
+// context; the receiver joins it (crdt.Join) in one commit, whatever it has learned since it asked. If the sender has forgotten
+// deletes that the receiver may not know of (its floor is not within the receiver's vector), the receiver first says what is
+// live there (LIVE…, ASK), and the answer names the dead among it (KILL…): values that only live on because a delete was
+// forgotten.
+//
+// Whatever a session says of a replica is on that replica's disk when it is said. So a peer's vector tells what it holds.
+package gossip

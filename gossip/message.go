@@ -1,0 +1,155 @@
+package gossip
+
+import (
+	"fmt"
+
+	"syncline/crdt"
+)
+
+// ProtocolVersion is the version of the session protocol. Peers of different versions say so and part.
+const ProtocolVersion = 1
+
+// The types of session messages, the first field of each.
+const (
+	msgHello = 1 + iota
+	msgOK
+	msgVector
+	msgRows
+	msgEnd
+	msgAsk
+	msgLive
+	msgKill
+	msgDone
+	msgBusy
+	msgBye
+)
+
+// FrameBytesMax is the size at which a message of rows is closed. A single row may be larger.
+const FrameBytesMax = 256 << 10
+
+// MessageBytesMax bounds a message: one row with the largest value many times over, which only many concurrent writers make.
+const MessageBytesMax = 64 << 20
+
+// hello opens a session, and answers one that found a difference.
+type hello struct {
+	_       struct{} `cbor:",toarray"`
+	Type    uint8
+	Version uint8
+	// Replica is the sender's present incarnation, zero while it has written nothing; Counter is its last dot.
+	Replica crdt.ReplicaID
+	Counter uint64
+	// Hash is that of the sender's vector, Digest that of what is live there, in short form.
+	Hash   [16]byte
+	Digest [16]byte
+	// Wall is the sender's clock, in milliseconds since 1970. It is only shown to people.
+	Wall int64
+	// Vector and Floor are empty in a first message to a peer that is believed equal.
+	Vector []byte
+	Floor  []byte
+}
+
+// vector carries what a hello left out.
+type vector struct {
+	_      struct{} `cbor:",toarray"`
+	Type   uint8
+	Vector []byte
+	Floor  []byte
+}
+
+// plain is a message without contents: OK, BUSY.
+type plain struct {
+	_    struct{} `cbor:",toarray"`
+	Type uint8
+	// Wall is the sender's clock as in hello.
+	Wall int64
+}
+
+// ask asks for an answer to Vector. The LIVE messages before it told what is live at the asker.
+type ask struct {
+	_      struct{} `cbor:",toarray"`
+	Type   uint8
+	Vector []byte
+	// Rows is the number of rows that the LIVE messages held.
+	Rows uint64
+}
+
+// end ends an answer.
+type end struct {
+	_    struct{} `cbor:",toarray"`
+	Type uint8
+	// Asked is the hash of the vector that was answered. Context holds the entries by which the sender's context grew since it
+	// last told it in this session; Floor holds the entries of its floor that lie above the vector that was answered.
+	Asked   [16]byte
+	Context []byte
+	Floor   []byte
+	Opens   []wireOpen
+	// Rows is the number of rows in the ROWS messages, Kills that in the KILL messages.
+	Rows  uint64
+	Kills uint64
+	// Hash and Digest are of the sender's state as it answered.
+	Hash   [16]byte
+	Digest [16]byte
+}
+
+type wireOpen struct {
+	_       struct{} `cbor:",toarray"`
+	Replica crdt.ReplicaID
+	Open    []byte
+}
+
+// done says that everything received so far is on the sender's disk. Hash is that of its vector now.
+type done struct {
+	_    struct{} `cbor:",toarray"`
+	Type uint8
+	Hash [16]byte
+}
+
+// bye ends a session early and says why, in words for a person.
+type bye struct {
+	_    struct{} `cbor:",toarray"`
+	Type uint8
+	Code string
+	Text string
+}
+
+// messageType returns the type of an encoded message: the byte after the head of a short array.
+func messageType(msg []byte) (uint8, error) {
+	if len(msg) < 2 || msg[0] < 0x81 || msg[0] > 0x97 || msg[1] < msgHello || msg[1] > msgBye {
+		return 0, fmt.Errorf("%w: no message of this protocol", crdt.ErrDecode)
+	}
+	if len(msg) > MessageBytesMax {
+		return 0, fmt.Errorf("%w: a message of %d bytes, more than %d", crdt.ErrDecode, len(msg), MessageBytesMax)
+	}
+	return msg[1], nil
+}
+
+// decodeHello decodes a hello; a version that is not ours is named before anything else can fail.
+func decodeHello(msg []byte) (*hello, error) {
+	if len(msg) >= 3 && msg[2] != ProtocolVersion {
+		return nil, &VersionError{Theirs: int(msg[2])}
+	}
+	h := new(hello)
+	return h, crdt.Unmarshal(msg, h)
+}
+
+// A VersionError says that the peer speaks another version of the protocol.
+type VersionError struct{ Theirs int }
+
+// Error names both versions.
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("the peer speaks version %d of the session protocol, this device version %d", e.Theirs, ProtocolVersion)
+}
+
+// decodeVectors decodes a vector and the floor that came with it. A floor reaches no further than the vector.
+func decodeVectors(v, f []byte) (vec, floor crdt.Vector, err error) {
+	if vec, err = crdt.DecodeVector(v); err != nil {
+		return vec, floor, err
+	}
+	if floor, err = crdt.DecodeVector(f); err != nil {
+		return vec, floor, err
+	}
+	if !floor.Within(vec) {
+		return vec, floor, fmt.Errorf("%w: a floor above its vector", crdt.ErrDecode)
+	}
+	return vec, floor, nil
+}

@@ -1,0 +1,502 @@
+package gossip
+
+import (
+	"fmt"
+	"iter"
+
+	"syncline/crdt"
+)
+
+// A View is the replica as a session sees it: its registers and contexts, and the digest of what is live.
+type View interface {
+	crdt.Base
+	Digest() crdt.Digest
+}
+
+// AnswerRowsMax bounds the rows of one answer, and so what a receiver must hold in memory until it commits.
+const AnswerRowsMax = 50_000_000
+
+// A Session is one anti-entropy exchange with one peer: a state machine that is fed the peer's messages with Receive and asked
+// for its own with Next, over any transport that keeps order. It does no I/O and never commits: Receive hands out the delta,
+// the caller joins it into its replica in one commit and then calls Committed.
+//
+// A Session may overlap with other sessions, local writes and gossip. What it tells of the replica is read at once, in one call,
+// from one state; nothing is assumed about the replica between two calls.
+type Session struct {
+	initiator bool
+	optimist  bool
+	wall      int64
+	replica   crdt.Dot
+
+	// theirs and theirFloor are what the peer last said of itself, within this session.
+	theirs, theirFloor crdt.Vector
+	knowTheirs         bool
+	// asked is the vector for which the peer makes its answer; toldVector says that it was sent.
+	asked      crdt.Vector
+	toldVector bool
+	// live holds what we told the peer is live here, when we are below its floor; theirLive what it told us.
+	live      bool
+	theirLive []crdt.Row
+	// rows and kills collect the peer's answer.
+	rows, kills []crdt.Row
+	// given is our context when we answered; answered and received say which answers are through.
+	given              crdt.Vector
+	answered, received bool
+	doneSent, doneHere bool
+	result             Result
+	finished           bool
+	queue              []func() (msg []byte, more bool)
+	sent               int
+}
+
+// Result is what a session found out and did.
+type Result struct {
+	// Equal says that both replicas held the same when the session began.
+	Equal bool
+	// Held is what the peer is known to have on disk.
+	Held crdt.Vector
+	// PeerWall is the peer's clock, in milliseconds since 1970, as it last told; 0 if it did not.
+	PeerWall int64
+	// SameHash says that both vectors were equal at the end.
+	SameHash bool
+	// Busy says that the peer was busy with another session: try again soon.
+	Busy bool
+	// Diverged says that both had seen the same operations and yet held different values: a mistake in the program, damage on a
+	// disk, or one incarnation used twice.
+	Diverged bool
+	// RolledBack says that the peer has seen more of our incarnation than we have written: this replica was set back.
+	RolledBack bool
+	// RowsIn and RowsOut count the rows that were exchanged.
+	RowsIn, RowsOut int
+	// Refused is the reason the peer gave for ending the session early, empty if it gave none.
+	Refused string
+}
+
+// SessionConfig says who takes part.
+type SessionConfig struct {
+	// Initiator says that this end speaks first.
+	Initiator bool
+	// BelievedEqual lets the initiator leave its vector out of the first message: 60 bytes instead of a dozen more for each
+	// replica that ever wrote. If the belief is wrong it costs one more round trip.
+	BelievedEqual bool
+	// Replica is the last dot of our incarnation; zero while it has written nothing.
+	Replica crdt.Dot
+	// WallMillis is our clock, shown to people at the other end.
+	WallMillis int64
+}
+
+// NewSession returns a session that has said nothing yet.
+func NewSession(c SessionConfig) *Session {
+	return &Session{initiator: c.Initiator, optimist: c.BelievedEqual, replica: c.Replica, wall: c.WallMillis}
+}
+
+// Start makes the initiator's first message.
+func (s *Session) Start(v View) {
+	s.asked = v.Context().Clone()
+	s.sayHello(v, !s.optimist)
+}
+
+// Finished reports whether the session has come to an orderly end. Messages that Next still has must be sent all the same.
+func (s *Session) Finished() bool { return s.finished }
+
+// Result returns what is known so far; it is complete once the session is finished.
+func (s *Session) Result() Result { return s.result }
+
+// Next returns the next message to send, nil if there is none now. Messages are made as they are taken, so that a slow stream
+// holds one frame in memory and not the whole answer.
+func (s *Session) Next() []byte {
+	for len(s.queue) > 0 {
+		msg, more := s.queue[0]()
+		if !more {
+			s.queue = s.queue[1:]
+		}
+		if msg != nil {
+			s.sent++
+			return msg
+		}
+	}
+	return nil
+}
+
+func (s *Session) say(m any) {
+	msg := crdt.Marshal(m)
+	s.queue = append(s.queue, func() ([]byte, bool) { return msg, false })
+}
+
+func (s *Session) sayHello(v View, full bool) {
+	h := hello{Type: msgHello, Version: ProtocolVersion, Replica: s.replica.Replica, Counter: s.replica.Counter,
+		Hash: v.Context().Hash(), Digest: v.Digest().Short(), Wall: s.wall, Vector: []byte{}, Floor: []byte{}}
+	if full {
+		h.Vector, h.Floor = s.ownVectors(v)
+	}
+	s.say(&h)
+}
+
+// ownVectors encodes our context and floor and remembers that the peer will answer this context.
+func (s *Session) ownVectors(v View) (vec, floor []byte) {
+	s.asked, s.toldVector = v.Context().Clone(), true
+	vec, floor = crdt.AppendVector([]byte{}, s.asked), crdt.AppendVector([]byte{}, v.Floor())
+	return vec, floor
+}
+
+// Receive takes the peer's next message. If it completes the peer's answer, it returns the delta to join. An error ends the
+// session: reset the stream, nothing of an incomplete answer is kept.
+func (s *Session) Receive(v View, msg []byte) (*crdt.Delta, error) {
+	kind, err := messageType(msg)
+	if err != nil {
+		return nil, err
+	}
+	if s.finished {
+		return nil, nil // it crossed with our last word
+	}
+	switch kind {
+	case msgHello:
+		return nil, s.onHello(v, msg)
+	case msgOK, msgBusy:
+		return nil, s.onPlain(kind, msg)
+	case msgVector:
+		return nil, s.onVector(v, msg)
+	case msgRows, msgLive, msgKill:
+		return nil, s.onRows(kind, msg)
+	case msgEnd:
+		return s.onEnd(msg)
+	case msgAsk:
+		return nil, s.onAsk(v, msg)
+	case msgDone:
+		return nil, s.onDone(v, msg)
+	case msgBye:
+		return nil, s.onBye(msg)
+	}
+	return nil, s.unexpected(kind)
+}
+
+func (s *Session) unexpected(kind uint8) error {
+	return fmt.Errorf("%w: message of type %d out of turn", crdt.ErrDecode, kind)
+}
+
+func (s *Session) onHello(v View, msg []byte) error {
+	if s.knowTheirs || s.answered || !s.initiator && s.sent > 0 {
+		return s.unexpected(msgHello)
+	}
+	h, err := decodeHello(msg)
+	if err != nil {
+		return err
+	}
+	s.result.PeerWall = h.Wall
+	if !s.initiator && h.Hash == v.Context().Hash() {
+		return s.sameVector(v, h)
+	}
+	known := len(h.Vector) > 0 || h.Hash == (crdt.Vector{}).Hash()
+	if known {
+		if err := s.learn(v, h.Vector, h.Floor, h.Hash); err != nil {
+			return err
+		}
+	}
+	if s.initiator {
+		if !known {
+			return fmt.Errorf("%w: an answering hello without a vector", crdt.ErrDecode)
+		}
+		if !s.toldVector {
+			vec, floor := s.ownVectors(v)
+			s.say(&vector{Type: msgVector, Vector: vec, Floor: floor})
+		}
+	} else {
+		s.sayHello(v, true)
+	}
+	if !known {
+		return nil
+	}
+	return s.exchange(v)
+}
+
+// sameVector ends the session of the responder when both have seen the same.
+func (s *Session) sameVector(v View, h *hello) error {
+	s.say(&plain{Type: msgOK, Wall: s.wall})
+	s.result.Equal, s.result.SameHash = true, true
+	s.result.Held = v.Context().Clone()
+	s.result.Diverged = h.Digest != v.Digest().Short()
+	s.finished = true
+	return nil
+}
+
+func (s *Session) onPlain(kind uint8, msg []byte) error {
+	if !s.initiator || s.knowTheirs {
+		return s.unexpected(kind)
+	}
+	var p plain
+	if err := crdt.Unmarshal(msg, &p); err != nil {
+		return err
+	}
+	s.result.PeerWall = p.Wall
+	s.result.Busy = kind == msgBusy
+	s.result.Equal = kind == msgOK
+	if s.result.Equal {
+		s.result.SameHash, s.result.Held = true, s.asked
+	}
+	s.finished = true
+	return nil
+}
+
+func (s *Session) onVector(v View, msg []byte) error {
+	if s.initiator || s.knowTheirs || !s.toldVector {
+		return s.unexpected(msgVector)
+	}
+	var m vector
+	if err := crdt.Unmarshal(msg, &m); err != nil {
+		return err
+	}
+	if err := s.learn(v, m.Vector, m.Floor, [16]byte{}); err != nil {
+		return err
+	}
+	return s.exchange(v)
+}
+
+// learn keeps what the peer says of itself and looks whether it knows more of us than we do.
+func (s *Session) learn(v View, vec, floor []byte, hash [16]byte) (err error) {
+	s.theirs, s.theirFloor, err = decodeVectors(vec, floor)
+	if err != nil {
+		return err
+	}
+	if hash != [16]byte{} && s.theirs.Hash() != hash {
+		return fmt.Errorf("%w: a vector that does not have its hash", crdt.ErrDecode)
+	}
+	s.knowTheirs = true
+	s.result.Held = s.theirs.Clone()
+	if !s.replica.Replica.IsZero() && s.theirs.Get(s.replica.Replica) > v.Context().Get(s.replica.Replica) {
+		s.result.RolledBack = true
+		s.finished = true
+		s.say(&bye{Type: msgBye, Code: "rolled_back", Text: "this device was set back; it goes on under a new replica id"})
+	}
+	return nil
+}
+
+// exchange sends what can be sent once both vectors are known: our answer, unless the peer must first say what is live there;
+// and the question with what is live here, if we may hold values whose delete the peer has forgotten.
+func (s *Session) exchange(v View) error {
+	if s.finished {
+		return nil
+	}
+	if !s.theirFloor.Within(s.asked) {
+		if err := s.sayAsk(v); err != nil {
+			return err
+		}
+	}
+	if crdt.BelowFloor(v, s.theirs) {
+		return nil
+	}
+	return s.answer(v, s.theirs, nil)
+}
+
+// sayAsk asks anew, for the context of this moment, and says what is live here within the peer's context.
+func (s *Session) sayAsk(v View) error {
+	rows, err := liveRows(v, s.theirs)
+	if err != nil {
+		return err
+	}
+	s.asked, s.live = v.Context().Clone(), true
+	s.sendRows(msgLive, rows)
+	s.say(&ask{Type: msgAsk, Vector: crdt.AppendVector([]byte{}, s.asked), Rows: uint64(len(rows))})
+	return nil
+}
+
+// liveRows returns what is live in v within a context, by name only.
+func liveRows(v View, within crdt.Vector) ([]crdt.Row, error) {
+	var names []crdt.Name
+	for n, err := range v.LiveAbove(crdt.Vector{}) {
+		if err != nil {
+			return nil, err
+		}
+		if within.Has(n.Dot) {
+			names = append(names, n)
+		}
+	}
+	return nameRows(names), nil
+}
+
+func (s *Session) onAsk(v View, msg []byte) error {
+	if !s.knowTheirs || s.answered || !crdt.BelowFloor(v, s.theirs) {
+		return s.unexpected(msgAsk)
+	}
+	var m ask
+	if err := crdt.Unmarshal(msg, &m); err != nil {
+		return err
+	}
+	if m.Rows != uint64(len(s.theirLive)) {
+		return fmt.Errorf("%w: %d rows of live values, %d were announced", crdt.ErrDecode, len(s.theirLive), m.Rows)
+	}
+	vec, err := crdt.DecodeVector(m.Vector)
+	if err != nil {
+		return err
+	}
+	s.theirs = vec
+	live := rowNames(s.theirLive)
+	s.theirLive = nil
+	return s.answer(v, vec, live)
+}
+
+// answer sends what a replica with context asked lacks, and which of its live values are dead.
+func (s *Session) answer(v View, asked crdt.Vector, live []crdt.Name) error {
+	d, err := crdt.Answer(v, asked)
+	if err != nil {
+		return err
+	}
+	if d.Kills, err = crdt.Kills(v, values(live)); err != nil {
+		return err
+	}
+	s.given, s.answered = d.Context, true
+	s.result.RowsOut = len(d.Rows)
+	s.sendRows(msgRows, d.Rows)
+	kills := nameRows(d.Kills)
+	s.sendRows(msgKill, kills)
+	e := end{Type: msgEnd, Asked: asked.Hash(), Hash: d.Context.Hash(), Digest: v.Digest().Short(),
+		Context: crdt.AppendVector([]byte{}, d.Context.Above(s.asked)), Floor: crdt.AppendVector([]byte{}, d.Floor),
+		Rows: uint64(len(d.Rows)), Kills: uint64(len(kills)), Opens: []wireOpen{}}
+	for _, o := range d.Opens {
+		e.Opens = append(e.Opens, wireOpen{Replica: o.Replica, Open: o.Open})
+	}
+	s.say(&e)
+	s.finishExchange(v)
+	return nil
+}
+
+func values[T any](list []T) iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for _, x := range list {
+			if !yield(x) {
+				return
+			}
+		}
+	}
+}
+
+// sendRows queues rows as messages of at most FrameBytesMax, each made when it is taken.
+func (s *Session) sendRows(kind uint8, rows []crdt.Row) {
+	if len(rows) == 0 {
+		return
+	}
+	s.queue = append(s.queue, func() ([]byte, bool) {
+		b := newRowsBuilder(kind)
+		for len(rows) > 0 && (b.rows == 0 || b.size+rowSize(&rows[0]) <= FrameBytesMax) {
+			b.add(&rows[0])
+			rows = rows[1:]
+		}
+		return b.finish(), len(rows) > 0
+	})
+}
+
+func rowSize(r *crdt.Row) int {
+	n := len(r.Path)
+	for _, v := range r.Values {
+		n += len(v.Data) + 16
+	}
+	return n
+}
+
+func (s *Session) onRows(kind uint8, msg []byte) error {
+	ok := kind == msgLive && s.knowTheirs && !s.answered || kind != msgLive && s.toldVector && !s.received
+	if !ok {
+		return s.unexpected(kind)
+	}
+	rows, err := decodeRows(msg)
+	if err != nil {
+		return err
+	}
+	list := map[uint8]*[]crdt.Row{msgRows: &s.rows, msgLive: &s.theirLive, msgKill: &s.kills}[kind]
+	if len(rows) == 0 || len(*list)+len(rows) > AnswerRowsMax {
+		return fmt.Errorf("%w: a message of %d rows after %d", crdt.ErrDecode, len(rows), len(*list))
+	}
+	if n := len(*list); n > 0 && rows[0].Path <= (*list)[n-1].Path {
+		return fmt.Errorf("%w: path %q is out of order", crdt.ErrDecode, rows[0].Path)
+	}
+	*list = append(*list, rows...)
+	return nil
+}
+
+func (s *Session) onEnd(msg []byte) (*crdt.Delta, error) {
+	if !s.toldVector || s.received {
+		return nil, s.unexpected(msgEnd)
+	}
+	var e end
+	if err := crdt.Unmarshal(msg, &e); err != nil {
+		return nil, err
+	}
+	if e.Rows != uint64(len(s.rows)) || e.Kills != uint64(len(s.kills)) {
+		return nil, fmt.Errorf("%w: %d rows and %d kills, %d and %d were announced", crdt.ErrDecode, len(s.rows), len(s.kills), e.Rows, e.Kills)
+	}
+	if e.Asked != s.asked.Hash() {
+		return nil, fmt.Errorf("%w: the answer is to another question", crdt.ErrDecode)
+	}
+	grown, err := crdt.DecodeVector(e.Context)
+	if err != nil {
+		return nil, err
+	}
+	floor, err := crdt.DecodeVector(e.Floor)
+	if err != nil {
+		return nil, err
+	}
+	d := &crdt.Delta{Asked: s.asked, Context: s.theirs.Clone(), Floor: floor, Rows: s.rows, Kills: rowNames(s.kills)}
+	d.Context.Join(grown)
+	if d.Context.Hash() != e.Hash {
+		return nil, fmt.Errorf("%w: a context that does not have its hash", crdt.ErrDecode)
+	}
+	for _, o := range e.Opens {
+		d.Opens = append(d.Opens, crdt.Binding{Replica: o.Replica, Open: o.Open})
+	}
+	if err := checkDelta(d); err != nil {
+		return nil, err
+	}
+	s.result.RowsIn = len(s.rows)
+	s.rows, s.kills, s.received = nil, nil, true
+	return d, nil
+}
+
+// Committed tells the session that the delta it handed out was joined. The DONE that it says must leave only after the commit
+// is on disk.
+func (s *Session) Committed(v View) {
+	s.doneHere = true
+	s.finishExchange(v)
+}
+
+// finishExchange says DONE once our answer is on its way and theirs is committed.
+func (s *Session) finishExchange(v View) {
+	if s.doneHere && s.answered && !s.doneSent {
+		s.doneSent = true
+		s.say(&done{Type: msgDone, Hash: v.Context().Hash()})
+	}
+}
+
+func (s *Session) onDone(v View, msg []byte) error {
+	if !s.doneSent {
+		return s.unexpected(msgDone)
+	}
+	var m done
+	if err := crdt.Unmarshal(msg, &m); err != nil {
+		return err
+	}
+	s.result.Held.Join(s.given)
+	s.result.SameHash = m.Hash == v.Context().Hash()
+	s.finished = true
+	return nil
+}
+
+func (s *Session) onBye(msg []byte) error {
+	var m bye
+	if err := crdt.Unmarshal(msg, &m); err != nil {
+		return err
+	}
+	s.finished = true
+	s.result.Refused = m.Code
+	return nil
+}
+
+// Refuse ends the session at once; the messages of Next tell the peer why. code is stable, text is for people.
+func (s *Session) Refuse(code, text string) {
+	s.queue, s.finished = nil, true
+	s.say(&bye{Type: msgBye, Code: code, Text: text})
+}
+
+// RefuseBusy ends the responder's session before it began: the peer should try again soon.
+func (s *Session) RefuseBusy() {
+	s.queue, s.finished = nil, true
+	s.say(&plain{Type: msgBusy, Wall: s.wall})
+}
