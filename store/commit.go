@@ -1,0 +1,211 @@
+package store
+
+import (
+	"bytes"
+
+	"syncline/crdt"
+)
+
+// replace counts what it means for the state as a whole that the register at path becomes another one.
+func (h *Head) replace(path string, before, after crdt.Register) {
+	diffLive(before.Live, after.Live, func(old, new *crdt.Value) {
+		if old != nil && new != nil && sameCounted(*old, *new) {
+			return
+		}
+		if old != nil {
+			h.Digest.Remove(path, *old)
+		}
+		if new != nil {
+			h.Digest.Add(path, *new)
+		}
+	})
+	h.Deletes += len(after.Deletes) - len(before.Deletes)
+	h.count(path, before, -1)
+	h.count(path, after, +1)
+}
+
+func (h *Head) count(path string, r crdt.Register, sign int) {
+	if len(r.Live) == 0 {
+		return
+	}
+	if crdt.IsSystemPath(path) {
+		h.SystemEntries += sign
+		return
+	}
+	h.Entries += sign
+	h.Bytes += sign * len(path)
+	for i := range r.Live {
+		h.Bytes += sign * len(r.Live[i].Data)
+	}
+	if isConflict(path, r) {
+		h.Conflicts += sign
+	}
+}
+
+// isConflict reports whether path belongs into the index of conflicts.
+func isConflict(path string, r crdt.Register) bool {
+	return len(r.Live) > 0 && !crdt.IsSystemPath(path) && r.Contending() > 0
+}
+
+// sameCounted reports whether two values of one dot are the same to the digest.
+func sameCounted(v, w crdt.Value) bool {
+	return v.Time == w.Time && v.Kind == w.Kind && v.Type == w.Type && bytes.Equal(v.Data, w.Data)
+}
+
+// diffLive walks two sorted lists of values side by side and calls yield for each dot with the value on either side, nil if
+// there is none.
+func diffLive(before, after []crdt.Value, yield func(old, new *crdt.Value)) {
+	for len(before) > 0 || len(after) > 0 {
+		order := 0
+		switch {
+		case len(before) == 0:
+			order = 1
+		case len(after) == 0:
+			order = -1
+		default:
+			order = before[0].Dot.Compare(after[0].Dot)
+		}
+		var old, new *crdt.Value
+		if order <= 0 {
+			old, before = &before[0], before[1:]
+		}
+		if order >= 0 {
+			new, after = &after[0], after[1:]
+		}
+		yield(old, new)
+	}
+}
+
+// fill puts all records that the transaction changed into a batch. Seats come last: the indexes may give out ordinals.
+func (tx *Tx) fill(b *batch) {
+	for _, e := range tx.dirty {
+		tx.fillLive(b, e)
+		if len(e.before.Deletes)+len(e.after.Deletes) > 0 {
+			tx.fillDeletes(b, e)
+		}
+	}
+	for r, open := range tx.opens {
+		tx.key = appendOrdinalKey(tx.key[:0], spaceOpen, tx.ordinal(r))
+		tx.val = appendBlob(tx.val[:0], open)
+		b.put(tx.key, tx.val)
+	}
+	for key, value := range tx.metas {
+		tx.key = append(append(tx.key[:0], spaceMeta...), key...)
+		if value == nil {
+			b.delete(tx.key)
+			continue
+		}
+		tx.val = appendBlob(tx.val[:0], value)
+		b.put(tx.key, tx.val)
+	}
+	for r := range tx.seats {
+		s := seat{r, tx.s.context.Get(r), tx.s.floor.Get(r)}
+		tx.key = appendOrdinalKey(tx.key[:0], spaceReplica, tx.s.ordinals[r])
+		tx.val = appendSeat(tx.val[:0], s)
+		b.put(tx.key, tx.val)
+	}
+	tx.fillOwn(b)
+}
+
+// fillOwn puts the records that exist once.
+func (tx *Tx) fillOwn(b *batch) {
+	if !tx.s.formatted {
+		b.put([]byte(keyFormat), appendFormat(tx.val[:0]))
+	}
+	if tx.writer != tx.s.committed.writer {
+		b.put([]byte(keyIncarnation), appendIncarnation(tx.val[:0], incarnation{replica: tx.writer}))
+	}
+	tx.key = append(tx.key[:0], keyHead...)
+	tx.val = appendHead(tx.val[:0], tx.head)
+	b.put(tx.key, tx.val)
+}
+
+func (tx *Tx) fillLive(b *batch, e *entry) {
+	same := true
+	diffLive(e.before.Live, e.after.Live, func(old, new *crdt.Value) {
+		if old != nil && new != nil {
+			same = same && old.Won == new.Won && sameCounted(*old, *new)
+			return
+		}
+		same = false
+		if new == nil {
+			b.delete(tx.nameKey(spaceLive, old.Dot, e.path))
+		} else {
+			b.put(tx.nameKey(spaceLive, new.Dot, e.path), nil)
+		}
+	})
+	if same {
+		return
+	}
+	tx.key = appendPath(tx.key[:0], e.path)
+	if len(e.after.Live) == 0 {
+		b.delete(tx.key)
+	} else {
+		tx.val = crdt.AppendValues(tx.val[:0], e.after.Live)
+		b.put(tx.key, tx.val)
+	}
+	if was, is := isConflict(e.path, e.before), isConflict(e.path, e.after); was != is {
+		tx.key = append(append(tx.key[:0], spaceConflict...), e.path...)
+		if is {
+			b.put(tx.key, nil)
+		} else {
+			b.delete(tx.key)
+		}
+	}
+}
+
+func (tx *Tx) fillDeletes(b *batch, e *entry) {
+	same := len(e.before.Deletes) == len(e.after.Deletes)
+	for _, d := range e.before.Deletes {
+		if !hasDelete(e.after, d.Dot) {
+			same = false
+			b.delete(tx.nameKey(spaceLog, d.Dot, e.path))
+		}
+	}
+	for _, d := range e.after.Deletes {
+		if !hasDelete(e.before, d.Dot) {
+			same = false
+			b.put(tx.nameKey(spaceLog, d.Dot, e.path), nil)
+		}
+	}
+	if same {
+		return
+	}
+	tx.key = appendDeletesKey(tx.key[:0], e.path)
+	if len(e.after.Deletes) == 0 {
+		b.delete(tx.key)
+		return
+	}
+	tx.val = crdt.AppendDeletes(tx.val[:0], e.after.Deletes)
+	b.put(tx.key, tx.val)
+}
+
+func (tx *Tx) nameKey(space string, d crdt.Dot, path string) []byte {
+	tx.key = appendNameKey(tx.key[:0], space, tx.ordinal(d.Replica), d.Counter, path)
+	return tx.key
+}
+
+// publish applies the batch and shows its effects to readers, both as one step to those who look at more than one record.
+func (tx *Tx) publish(b *batch) error {
+	s := tx.s
+	s.commits.Lock()
+	defer s.commits.Unlock()
+	s.commit.Add(1)
+	defer s.commit.Add(1)
+	if err := b.commit(); err != nil {
+		return err
+	}
+	s.formatted = true
+	head := tx.head
+	s.head.Store(&head)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for r := range tx.seats {
+		s.committed.context.Add(crdt.Dot{Replica: r, Counter: s.context.Get(r)})
+		s.committed.floor.Add(crdt.Dot{Replica: r, Counter: s.floor.Get(r)})
+	}
+	if tx.writer != s.committed.writer {
+		s.committed.writer, s.onDisk = tx.writer, incarnation{replica: tx.writer}
+	}
+	return nil
+}

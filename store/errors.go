@@ -1,0 +1,33 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrNewer is in the chain of the error of Open for a store that a newer version of the program wrote.
+var ErrNewer = errors.New("the store was written by a newer version")
+
+// ErrClosed is returned by a store after Close.
+var ErrClosed = errors.New("the store is closed")
+
+// ErrNotAtomic is in the chain of errors about backends that may apply half a batch.
+var ErrNotAtomic = errors.New("the backend does not apply a batch as a whole")
+
+// A CorruptError names a record that does not decode, or that contradicts another. All other records stay readable.
+type CorruptError struct {
+	// Key is the record's key in the datastore, Path the path that it belongs to, empty if it belongs to none.
+	Key, Path string
+	Err       error
+}
+
+// Error names the key, the path and the reason.
+func (e *CorruptError) Error() string {
+	if e.Path == "" {
+		return fmt.Sprintf("damaged record %q: %v", e.Key, e.Err)
+	}
+	return fmt.Sprintf("damaged record %q of path %q: %v", e.Key, e.Path, e.Err)
+}
+
+// Unwrap returns the reason.
+func (e *CorruptError) Unwrap() error { return e.Err }

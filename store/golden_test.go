@@ -1,0 +1,244 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/ipfs/go-datastore"
+	"github.com/ipfs/go-datastore/query"
+
+	"syncline/crdt"
+	"syncline/store/mem"
+)
+
+func rid(b byte) crdt.ReplicaID { return crdt.ReplicaID{b, 0, 0, 0, 0, 0, 0, 1} }
+
+// goldenStore writes one of every record.
+func goldenStore(t *testing.T) *mem.Datastore {
+	t.Helper()
+	ds := mem.New()
+	s, err := Open(context.Background(), ds, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx := s.Begin()
+	steps := []func() error{
+		func() error { tx.SetIncarnation(rid(0xaa)); tx.SetClock(0x0102); return nil },
+		func() error { return tx.SetMeta("cursor/p", []byte("m")) },
+		func() error {
+			_, _, err := crdt.Write(tx, crdt.Writer{Dot: crdt.Dot{Replica: rid(0xaa), Counter: 1}, Time: 0x10, Open: []byte("dev")},
+				[]crdt.Change{{Path: "a", Type: "text/plain; charset=utf-8", Data: []byte("hi")}, {Path: "b/c", Data: []byte("x")}, {Path: "/members/m", Kind: crdt.LWW}})
+			return err
+		},
+		func() error {
+			_, _, err := crdt.Write(tx, crdt.Writer{Dot: crdt.Dot{Replica: rid(0xaa), Counter: 2}, Time: 0x11},
+				[]crdt.Change{{Path: "b/c", Delete: true, ShownAll: true}, {Path: "/members/m", Delete: true, ShownAll: true}})
+			return err
+		},
+		func() error {
+			_, err := crdt.Apply(tx, &crdt.Op{Dot: crdt.Dot{Replica: rid(0x11), Counter: 1}, Time: 0x12, Open: []byte("other"),
+				Entries: []crdt.OpEntry{{Path: "a", Data: []byte("ho")}, {Path: "/members/n", Data: []byte("z")}}})
+			return err
+		},
+		func() error { return tx.RaiseFloor(crdt.Dot{Replica: rid(0x11), Counter: 1}) },
+		func() error { tx.Advance(crdt.Dot{Replica: rid(0xaa), Counter: 0x3e8}); return nil },
+		tx.Commit,
+		s.Check,
+	}
+	for i, step := range steps {
+		if err := step(); err != nil {
+			t.Fatalf("step %d: %v", i, err)
+		}
+	}
+	return ds
+}
+
+// golden is the whole datastore that goldenStore writes. A difference is a change of the format on disk: it needs a new version, a
+// way to read the old one, and a word in docs/PROTOCOL.md.
+const golden = `/c/a=
+/d/a=011100000000000001010000000000000012000002686faa00000000000001010000000000000010000101026869
+/h=013f8c5d42cfce256f16759545e82cfe965cb94761c36d291bdb93b12b227dafa200000000000001020105010102
+/i/10/11:a=
+/i/11/11:/members/n=
+/i/11/11:a=
+/m=0101
+/n=0100aa0000000000000100000000000000000000000000000000
+/o/10=01646576
+/o/11=016f74686572
+/p/cursor/p=016d
+/r/d/b/c=01aa00000000000001020000000000000011
+/r/s/members/m=01aa00000000000001020000000000000011
+/s/members/n=0111000000000000010100000000000000120000017a
+/v/10=01aa00000000000001e80700
+/v/11=0111000000000000010101
+/x/10/12:/members/m=
+/x/10/12:b/c=
+`
+
+// TestGoldenRecords pins the bytes of every record and key.
+func TestGoldenRecords(t *testing.T) {
+	ds := goldenStore(t)
+	var got strings.Builder
+	for e, err := range datastore.QueryIter(context.Background(), ds, query.Query{Orders: []query.Order{query.OrderByKey{}}}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&got, "%s=%x\n", e.Key, e.Value)
+	}
+	if got.String() != golden {
+		t.Errorf("got\n%s\nwant\n%s", got.String(), golden)
+	}
+}
+
+// TestGoldenIncarnation pins the clean form, whose nonce is drawn.
+func TestGoldenIncarnation(t *testing.T) {
+	n := incarnation{replica: rid(0xaa), clean: true, nonce: [16]byte{1, 15: 2}}
+	const want = "0101aa0000000000000101000000000000000000000000000002"
+	if got := hex.EncodeToString(appendIncarnation(nil, n)); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// TestHexOrders: texts of numbers order as the numbers, and none begins another.
+func TestHexOrders(t *testing.T) {
+	last := ""
+	for _, x := range []uint64{0, 1, 9, 10, 15, 16, 0xff, 0x100, 0x3e8, 1 << 20, 1<<32 - 1, crdt.CounterMax - 1, crdt.CounterMax} {
+		text := string(appendHex(nil, x))
+		if text <= last || last != "" && strings.HasPrefix(text, last) {
+			t.Errorf("%d: %q after %q", x, text, last)
+		}
+		last = text
+		if y, rest, ok := cutHex(text + "rest"); y != x || rest != "rest" || !ok {
+			t.Errorf("%q: %d, %q, %v", text, y, rest, ok)
+		}
+	}
+	for _, bad := range []string{"", "0", "01", "2", "21", "205", "1g", "1A", "g1"} {
+		if x, _, ok := cutHex(bad); ok {
+			t.Errorf("%q decodes to %d", bad, x)
+		}
+	}
+}
+
+// TestNewerLayoutIsNamed: a store of a newer program is refused as what it is.
+func TestNewerLayoutIsNamed(t *testing.T) {
+	for _, format := range [][]byte{{1, 2}, {2, 1}, {1, 2, 9, 9}} {
+		ds := goldenStore(t)
+		ds.Put(context.Background(), datastore.RawKey(keyFormat), format)
+		if _, err := Open(context.Background(), ds, Options{}); !errors.Is(err, ErrNewer) {
+			t.Errorf("format %x: %v", format, err)
+		}
+	}
+}
+
+// TestDamageIsNamed flips and cuts bytes of every record. Whoever reads it gets an error with its key, never a panic, and all other
+// paths stay readable.
+func TestDamageIsNamed(t *testing.T) {
+	ctx := context.Background()
+	whole := goldenStore(t)
+	for e := range datastore.QueryIter(ctx, whole, query.Query{}) {
+		for _, bad := range [][]byte{{}, {9}, append(bytes.Clone(e.Value), 0), e.Value[:len(e.Value)/2]} {
+			if len(e.Value) == 0 && len(bad) == 0 || e.Key == keyFormat && len(bad) > 0 && bad[0] == 9 {
+				continue
+			}
+			ds := whole.Clone()
+			ds.Put(ctx, datastore.RawKey(e.Key), bad)
+			s, err := Open(ctx, ds, Options{Token: &MemoryToken{}})
+			var damage *CorruptError
+			if err != nil {
+				if !errors.As(err, &damage) || damage.Key != e.Key {
+					t.Errorf("%s = %x: open: %v", e.Key, bad, err)
+				}
+				continue
+			}
+			err = s.Check()
+			blob := strings.HasPrefix(e.Key, spaceMeta) || strings.HasPrefix(e.Key, spaceOpen)
+			if !blob && err == nil || err != nil && errors.As(err, &damage) && damage.Key != e.Key {
+				t.Errorf("%s = %x: check: %v", e.Key, bad, err)
+			}
+			for _, path := range []string{"a", "b/c", "/members/m", "/members/n"} {
+				_, err := s.Get(path)
+				key := string(appendPath(nil, path))
+				if mine := e.Key == key || e.Key == spaceDeletes+key; err != nil && (!mine || !errors.As(err, &damage) || damage.Path != path) {
+					t.Errorf("%s = %x: get %q: %v", e.Key, bad, path, err)
+				}
+			}
+			n := 0
+			for range s.List("", "") {
+				n++
+			}
+			if n != 1 {
+				t.Errorf("%s = %x: %d entries are listed", e.Key, bad, n)
+			}
+		}
+	}
+}
+
+// TestForeignDatastoreIsRefused: a datastore with other contents is not taken for an empty one.
+func TestForeignDatastoreIsRefused(t *testing.T) {
+	ds := mem.New()
+	ds.Put(context.Background(), datastore.RawKey("/blocks/x"), []byte("y"))
+	var damage *CorruptError
+	if _, err := Open(context.Background(), ds, Options{}); !errors.As(err, &damage) {
+		t.Error(err)
+	}
+}
+
+// TestNotAtomicIsRefused: a backend that may apply half a batch is refused with the reason.
+func TestNotAtomicIsRefused(t *testing.T) {
+	_, err := Open(context.Background(), datastore.NewMapDatastore(), Options{})
+	if !errors.Is(err, ErrNotAtomic) {
+		t.Error(err)
+	}
+	for _, spec := range []string{"bolt:", "pebble:x", "nothing"} {
+		if _, err := OpenBackend(spec, t.TempDir()); err == nil {
+			t.Errorf("%q is taken", spec)
+		}
+	}
+	for _, spec := range []string{"", "pebble:", "mem:"} {
+		ds, err := OpenBackend(spec, t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ds.Close()
+	}
+}
+
+// TestTokenOfAnotherBoot: a token survives neither a restart nor another machine, even if its file does.
+func TestTokenOfAnotherBoot(t *testing.T) {
+	here, err := currentPlace(t.TempDir())
+	if err != nil || here.boot == "" || here.inode == 0 {
+		t.Fatalf("%+v, %v", here, err)
+	}
+	f, err := NewFileToken(t.TempDir(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*savedToken){
+		"same":    func(*savedToken) {},
+		"boot":    func(s *savedToken) { s.Boot += "x" },
+		"machine": func(s *savedToken) { s.Machine += "x" },
+		"inode":   func(s *savedToken) { s.Inode++ },
+		"device":  func(s *savedToken) { s.Device++ },
+		"born":    func(s *savedToken) { s.Born++ },
+		"version": func(s *savedToken) { s.Version++ },
+	} {
+		if err := f.Save(Token{Replica: rid(1), Counter: 3}); err != nil {
+			t.Fatal(err)
+		}
+		b := readFile(t, f.path)
+		saved, err := decodeToken(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(&saved)
+		writeFile(t, f.path, crdt.Marshal(&saved))
+		if _, found, err := f.Load(); found != (name == "same") || err != nil {
+			t.Errorf("%s: %v, %v", name, found, err)
+		}
+	}
+}

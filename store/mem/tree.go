@@ -1,0 +1,145 @@
+package mem
+
+import (
+	"slices"
+	"strings"
+)
+
+// leafMax bounds the entries of a leaf.
+const leafMax = 96
+
+type item struct {
+	key   string
+	value []byte
+}
+
+// A leaf holds neighbouring entries in order. It belongs to the generation of the tree that made it; a later one copies it before
+// changing it.
+type leaf struct {
+	generation uint64
+	items      []item
+}
+
+// A tree is an ordered map of two levels. A snapshot costs nothing but the copies of the leaves that change after it.
+//
+// Invariant: no leaf is empty; leaves and the items in them are in the order of keys.
+type tree struct {
+	leaves     []*leaf
+	generation uint64
+	// shared says that a snapshot uses the slice of leaves.
+	shared bool
+	size   int
+}
+
+// find returns the leaf that holds key, or would, and the place in it.
+func (t *tree) find(key string) (l, place int, found bool) {
+	l, found = slices.BinarySearchFunc(t.leaves, key, func(l *leaf, key string) int { return strings.Compare(l.items[0].key, key) })
+	if found {
+		return l, 0, true
+	}
+	if l > 0 {
+		l--
+	}
+	if l == len(t.leaves) {
+		return l, 0, false
+	}
+	place, found = slices.BinarySearchFunc(t.leaves[l].items, key, func(i item, key string) int { return strings.Compare(i.key, key) })
+	return l, place, found
+}
+
+func (t *tree) get(key string) ([]byte, bool) {
+	l, place, found := t.find(key)
+	if !found {
+		return nil, false
+	}
+	return t.leaves[l].items[place].value, true
+}
+
+// own makes the slice of leaves and one leaf the tree's alone.
+func (t *tree) own(l int) *leaf {
+	t.ownLeaves()
+	old := t.leaves[l]
+	if old.generation != t.generation {
+		t.leaves[l] = &leaf{t.generation, append(make([]item, 0, len(old.items)+8), old.items...)}
+	}
+	return t.leaves[l]
+}
+
+func (t *tree) ownLeaves() {
+	if t.shared {
+		t.leaves, t.shared = slices.Clone(t.leaves), false
+	}
+}
+
+// set puts a value and returns what it replaces. The value is kept.
+func (t *tree) set(key string, value []byte) (old []byte, existed bool) {
+	l, place, found := t.find(key)
+	if l == len(t.leaves) {
+		t.ownLeaves()
+		t.leaves = append(t.leaves, &leaf{t.generation, nil})
+	}
+	leaf := t.own(l)
+	if found {
+		old = leaf.items[place].value
+		leaf.items[place].value = value
+		return old, true
+	}
+	t.size++
+	leaf.items = slices.Insert(leaf.items, place, item{key, value})
+	if len(leaf.items) > leafMax {
+		t.split(l, place)
+	}
+	return nil, false
+}
+
+// split divides a leaf: in the middle, or just before the newest item if that is the last, so that keys that come in order fill
+// their leaves.
+func (t *tree) split(l, newest int) {
+	full := t.leaves[l]
+	at := len(full.items) / 2
+	if newest == len(full.items)-1 {
+		at = newest
+	}
+	right := &leaf{t.generation, append(make([]item, 0, leafMax/2+2), full.items[at:]...)}
+	clear(full.items[at:])
+	full.items = full.items[:at]
+	t.leaves = slices.Insert(t.leaves, l+1, right)
+}
+
+// delete removes a key and returns its value.
+func (t *tree) delete(key string) (old []byte, existed bool) {
+	l, place, found := t.find(key)
+	if !found {
+		return nil, false
+	}
+	t.size--
+	leaf := t.own(l)
+	old = leaf.items[place].value
+	leaf.items = slices.Delete(leaf.items, place, place+1)
+	if len(leaf.items) == 0 {
+		t.leaves = slices.Delete(t.leaves, l, l+1)
+	}
+	return old, true
+}
+
+// snapshot returns the tree as it is now; it can be read beside later changes of t.
+func (t *tree) snapshot() tree {
+	// While shared is set nothing has changed since the last snapshot.
+	if !t.shared {
+		t.generation++
+		t.shared = true
+	}
+	return tree{leaves: t.leaves, generation: t.generation, shared: true, size: t.size}
+}
+
+// scan calls yield for the items with lo <= key, in order, until it returns false.
+func (t *tree) scan(lo string, yield func(item) bool) {
+	l, place, _ := t.find(lo)
+	for ; l < len(t.leaves); l, place = l+1, 0 {
+		for _, i := range t.leaves[l].items[place:] {
+			if !yield(i) {
+				return
+			}
+		}
+	}
+}

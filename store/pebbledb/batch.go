@@ -1,0 +1,42 @@
+package pebbledb
+
+import (
+	"context"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/ipfs/go-datastore"
+)
+
+// A batch is a pebble batch: one record of the log, applied as a whole or not at all.
+type batch struct {
+	d *Datastore
+	b *pebble.Batch
+}
+
+var _ datastore.Batch = (*batch)(nil)
+
+// Put implements [datastore.Batch].
+func (b *batch) Put(_ context.Context, key datastore.Key, value []byte) error {
+	return b.PutBytes(key.Bytes(), value)
+}
+
+// Delete implements [datastore.Batch].
+func (b *batch) Delete(_ context.Context, key datastore.Key) error { return b.DeleteBytes(key.Bytes()) }
+
+// PutBytes is Put with the key as bytes. It keeps neither key nor value.
+func (b *batch) PutBytes(key, value []byte) error { return b.b.Set(key, value, nil) }
+
+// DeleteBytes is Delete with the key as bytes.
+func (b *batch) DeleteBytes(key []byte) error { return b.b.Delete(key, nil) }
+
+// Commit implements [datastore.Batch].
+func (b *batch) Commit(context.Context) error {
+	if err := b.d.space.take(b.b.Len()); err != nil {
+		return err
+	}
+	err := b.d.write(func() error { return b.b.Commit(pebble.NoSync) })
+	if err == nil {
+		err = b.b.Close()
+	}
+	return err
+}

@@ -1,0 +1,242 @@
+// Package pebbledb keeps a store in a pebble database, an LSM tree in one directory.
+//
+// It is go-ds-pebble with a configuration for small devices, plus reads and scans without copies. A commit writes to the log
+// without waiting for the disk; Sync flushes and fsyncs the log, so that what is durable is always a prefix of what was committed.
+package pebbledb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/ipfs/go-datastore"
+	"github.com/ipfs/go-datastore/query"
+	pebbleds "github.com/ipfs/go-ds-pebble"
+)
+
+// Options are the choices of Open. The zero Options are right for a node with less than a million entries.
+type Options struct {
+	// CacheBytes is the size of the cache of blocks; 0 means 8 MiB.
+	CacheBytes int64
+	// MemTableBytes is the size of one table in memory, of which two may exist; 0 means 4 MiB.
+	MemTableBytes uint64
+	// ReserveBytes is the free space that commits leave on the disk; below it they fail with syscall.ENOSPC. 0 means 32 MiB.
+	ReserveBytes uint64
+	// FS is the file system; nil means the operating system's.
+	FS vfs.FS
+}
+
+// ErrClosed is returned by every operation after Close.
+var ErrClosed = errors.New("the database is closed")
+
+// A Datastore is a pebble database as a datastore. It is safe for concurrent use.
+type Datastore struct {
+	ds    *pebbleds.Datastore
+	db    *pebble.DB
+	cache *pebble.Cache
+	fault *fault
+	space reserve
+
+	// gate guards closed and keeps Close waiting for what is under way.
+	gate   sync.RWMutex
+	closed bool
+	active sync.WaitGroup
+}
+
+var _ datastore.Batching = (*Datastore)(nil)
+
+// Open opens the database in dir, and makes it if there is none.
+func Open(dir string, o Options) (*Datastore, error) {
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 8 << 20
+	}
+	if o.MemTableBytes == 0 {
+		o.MemTableBytes = 4 << 20
+	}
+	if o.ReserveBytes == 0 {
+		o.ReserveBytes = 32 << 20
+	}
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	// Pebble takes the tables in memory out of the cache's budget.
+	cache := pebble.NewCache(o.CacheBytes + 2*int64(o.MemTableBytes))
+	d := &Datastore{cache: cache, fault: &fault{}, space: reserve{fs: o.FS, dir: dir, bytes: o.ReserveBytes}}
+	db, err := d.openDB(dir, d.options(o))
+	if err != nil {
+		d.cache.Unref()
+		return nil, fmt.Errorf("open pebble database in %s: %w", dir, err)
+	}
+	d.db = db
+	if d.ds, err = pebbleds.NewDatastore(dir, pebbleds.WithPebbleDB(db)); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return d, nil
+}
+
+// options says how the database uses memory and disk: few and small tables in memory, a Bloom filter so that the read before the
+// first write of a path rarely touches the disk, and one compaction at a time.
+func (d *Datastore) options(o Options) *pebble.Options {
+	opts := &pebble.Options{
+		Cache:                       d.cache,
+		FS:                          fence{o.FS, d.fault},
+		FormatMajorVersion:          pebble.FormatNewest,
+		MemTableSize:                o.MemTableBytes,
+		MemTableStopWritesThreshold: 3,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       24,
+		MaxOpenFiles:                256,
+		BytesPerSync:                512 << 10,
+		Logger:                      d.fault,
+	}
+	for i := range opts.Levels {
+		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		opts.Levels[i].BlockSize = 4 << 10
+	}
+	return opts
+}
+
+// enter admits an operation, unless the database is closed or broken.
+func (d *Datastore) enter() error {
+	d.gate.RLock()
+	defer d.gate.RUnlock()
+	if d.closed {
+		return ErrClosed
+	}
+	d.active.Add(1)
+	return nil
+}
+
+// AppendValue appends the value of key to dst, if there is one.
+func (d *Datastore) AppendValue(_ context.Context, dst, key []byte) ([]byte, bool, error) {
+	if err := d.enter(); err != nil {
+		return dst, false, err
+	}
+	defer d.active.Done()
+	value, closer, err := d.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return dst, false, nil
+	}
+	if err != nil {
+		return dst, false, err
+	}
+	dst = append(dst, value...)
+	return dst, true, closer.Close()
+}
+
+// Range calls yield for the entries with lo <= key < hi in order, as they were when Range was called, until yield returns false.
+func (d *Datastore) Range(ctx context.Context, lo, hi []byte, yield func(key, value []byte) bool) (err error) {
+	if err := d.enter(); err != nil {
+		return err
+	}
+	defer d.active.Done()
+	it, err := d.db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: lo, UpperBound: hi})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for ok := it.First(); ok; ok = it.Next() {
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return err
+		}
+		if !yield(it.Key(), value) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// Get implements [datastore.Datastore].
+func (d *Datastore) Get(ctx context.Context, key datastore.Key) ([]byte, error) {
+	if err := d.enter(); err != nil {
+		return nil, err
+	}
+	defer d.active.Done()
+	return d.ds.Get(ctx, key)
+}
+
+// Has implements [datastore.Datastore].
+func (d *Datastore) Has(ctx context.Context, key datastore.Key) (bool, error) {
+	if err := d.enter(); err != nil {
+		return false, err
+	}
+	defer d.active.Done()
+	return d.ds.Has(ctx, key)
+}
+
+// GetSize implements [datastore.Datastore].
+func (d *Datastore) GetSize(ctx context.Context, key datastore.Key) (int, error) {
+	if err := d.enter(); err != nil {
+		return -1, err
+	}
+	defer d.active.Done()
+	return d.ds.GetSize(ctx, key)
+}
+
+// Query implements [datastore.Datastore].
+func (d *Datastore) Query(ctx context.Context, q query.Query) (query.Results, error) {
+	if err := d.enter(); err != nil {
+		return nil, err
+	}
+	defer d.active.Done()
+	return d.ds.Query(ctx, q)
+}
+
+// Put implements [datastore.Datastore].
+func (d *Datastore) Put(ctx context.Context, key datastore.Key, value []byte) error {
+	if err := d.space.take(len(value)); err != nil {
+		return err
+	}
+	return d.write(func() error { return d.ds.Put(ctx, key, value) })
+}
+
+// Delete implements [datastore.Datastore].
+func (d *Datastore) Delete(ctx context.Context, key datastore.Key) error {
+	return d.write(func() error { return d.ds.Delete(ctx, key) })
+}
+
+// Sync implements [datastore.Datastore]: an fsync of the log, which covers all keys.
+func (d *Datastore) Sync(ctx context.Context, prefix datastore.Key) error {
+	return d.write(func() error { return d.ds.Sync(ctx, prefix) })
+}
+
+// DiskUsage implements [datastore.PersistentDatastore].
+func (d *Datastore) DiskUsage(ctx context.Context) (uint64, error) {
+	if err := d.enter(); err != nil {
+		return 0, err
+	}
+	defer d.active.Done()
+	return d.ds.DiskUsage(ctx)
+}
+
+// Batch implements [datastore.Batching].
+func (d *Datastore) Batch(context.Context) (datastore.Batch, error) {
+	if err := d.enter(); err != nil {
+		return nil, err
+	}
+	defer d.active.Done()
+	return &batch{d: d, b: d.db.NewBatch()}, nil
+}
+
+// Close closes the database, after everything under way has ended.
+func (d *Datastore) Close() error {
+	d.gate.Lock()
+	was := d.closed
+	d.closed = true
+	d.gate.Unlock()
+	if was {
+		return nil
+	}
+	d.active.Wait()
+	// A broken database may have left locks behind. Its files are given back when the process ends.
+	if err := d.fault.err(); err != nil {
+		return err
+	}
+	defer d.cache.Unref()
+	return guard(d.fault, d.ds.Close)
+}

@@ -1,0 +1,116 @@
+package pebbledb
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// ErrBroken is in the chain of every error about a write after the database lost a part of its log or manifest. Reads go on; to
+// write again, the program must be started anew, as a crash would have it.
+var ErrBroken = errors.New("the database is broken until it is opened again")
+
+// A fault keeps the error after which pebble cannot write any more. Pebble itself would end the process: it reports such errors
+// through Logger.Fatalf, or panics.
+type fault struct {
+	broken atomic.Pointer[error]
+}
+
+// mark keeps the first error.
+func (f *fault) mark(err error) error {
+	err = fmt.Errorf("%w: %w", ErrBroken, err)
+	f.broken.CompareAndSwap(nil, &err)
+	return *f.broken.Load()
+}
+
+func (f *fault) err() error {
+	if p := f.broken.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// fatal is what Fatalf throws on a goroutine that can catch it.
+type fatal struct{ err error }
+
+// Infof and Errorf implement [pebble.Logger]; what they say is of no use to anybody.
+func (f *fault) Infof(string, ...any) {}
+
+// Errorf implements [pebble.Logger].
+func (f *fault) Errorf(string, ...any) {}
+
+// Fatalf implements [pebble.Logger]. It must not return: pebble would go on as if nothing had happened. On a goroutine of ours it
+// unwinds to guard; on one of pebble's own it ends the goroutine, whose locks are released by its deferred calls.
+func (f *fault) Fatalf(format string, args ...any) {
+	err := error(errors.New(strings.TrimPrefix(fmt.Sprintf(format, args...), "pebble: ")))
+	for _, a := range args {
+		if cause, ok := a.(error); ok {
+			err = cause
+		}
+	}
+	err = f.mark(err)
+	if guarded() {
+		panic(fatal{err})
+	}
+	runtime.Goexit()
+}
+
+// guarded reports whether guard is among the callers.
+func guarded() bool {
+	pcs := make([]uintptr, 128)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
+	for {
+		frame, more := frames.Next()
+		if strings.HasSuffix(frame.Function, "pebbledb.guard") {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
+}
+
+// guard runs a call into pebble and turns what it throws into an error that stays.
+func guard(f *fault, call func() error) (err error) {
+	defer func() {
+		switch thrown := recover().(type) {
+		case nil:
+		case fatal:
+			err = thrown.err
+		case error:
+			err = f.mark(thrown)
+		default:
+			err = f.mark(fmt.Errorf("%v", thrown))
+		}
+	}()
+	return call()
+}
+
+// openDB opens the database under guard: a damaged manifest must not end the process.
+func (d *Datastore) openDB(dir string, opts *pebble.Options) (db *pebble.DB, err error) {
+	err = guard(d.fault, func() (err error) {
+		db, err = pebble.Open(dir, opts)
+		return err
+	})
+	return db, err
+}
+
+// write runs a call that changes the database, unless it is closed, broken, or the disk is nearly full.
+func (d *Datastore) write(call func() error) error {
+	if err := d.enter(); err != nil {
+		return err
+	}
+	defer d.active.Done()
+	if err := d.fault.err(); err != nil {
+		return err
+	}
+	err := guard(d.fault, call)
+	if err == nil {
+		err = d.fault.err()
+	}
+	return err
+}

@@ -1,0 +1,101 @@
+package pebbledb
+
+import (
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// A fence stands between pebble and the files of its log. Pebble cannot survive an error there: it panics with locks held. So the
+// first error is kept as the fault, after which every write of ours fails, and pebble is told that all went well. From then on the
+// log is not touched any more, as if the power had gone at that moment; what is on the disk is a prefix of what was committed.
+type fence struct {
+	vfs.FS
+	fault *fault
+}
+
+func isLog(name string) bool { return strings.HasSuffix(name, ".log") }
+
+// Create implements [vfs.FS].
+func (f fence) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	return f.guard(name, func() (vfs.File, error) { return f.FS.Create(name, category) })
+}
+
+// ReuseForWrite implements [vfs.FS].
+func (f fence) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	return f.guard(newname, func() (vfs.File, error) { return f.FS.ReuseForWrite(oldname, newname, category) })
+}
+
+// guard opens a file for writing. A log that cannot be opened, or comes after the fault, is one in memory that nobody reads.
+func (f fence) guard(name string, open func() (vfs.File, error)) (vfs.File, error) {
+	if !isLog(name) {
+		return open()
+	}
+	if f.fault.err() != nil {
+		return vfs.NewMemFile(nil), nil
+	}
+	file, err := open()
+	if err != nil {
+		f.fault.mark(err)
+		return vfs.NewMemFile(nil), nil
+	}
+	return &fencedFile{file, f.fault}, nil
+}
+
+// OpenDir implements [vfs.FS]: the entry of a new log must reach the disk too.
+func (f fence) OpenDir(name string) (vfs.File, error) {
+	file, err := f.FS.OpenDir(name)
+	if err != nil {
+		return nil, err
+	}
+	return &fencedFile{file, f.fault}, nil
+}
+
+// A fencedFile hides errors of writing from pebble.
+type fencedFile struct {
+	vfs.File
+	fault *fault
+}
+
+// run runs an operation unless the fault is there, and keeps its error.
+func (f *fencedFile) run(do func() error) error {
+	if f.fault.err() != nil {
+		return nil
+	}
+	if err := do(); err != nil {
+		f.fault.mark(err)
+	}
+	return nil
+}
+
+// Write implements [vfs.File].
+func (f *fencedFile) Write(p []byte) (int, error) {
+	return len(p), f.run(func() error { _, err := f.File.Write(p); return err })
+}
+
+// Sync implements [vfs.File].
+func (f *fencedFile) Sync() error { return f.run(f.File.Sync) }
+
+// SyncData implements [vfs.File].
+func (f *fencedFile) SyncData() error { return f.run(f.File.SyncData) }
+
+// SyncTo implements [vfs.File].
+func (f *fencedFile) SyncTo(length int64) (full bool, err error) {
+	full = true
+	f.run(func() (err error) { full, err = f.File.SyncTo(length); return err })
+	return full, nil
+}
+
+// Preallocate implements [vfs.File]. It is a hint.
+func (f *fencedFile) Preallocate(offset, length int64) error {
+	if f.fault.err() == nil {
+		f.File.Preallocate(offset, length)
+	}
+	return nil
+}
+
+// Close implements [vfs.File].
+func (f *fencedFile) Close() error {
+	err := f.File.Close()
+	return f.run(func() error { return err })
+}

@@ -1,0 +1,157 @@
+package store
+
+import (
+	"context"
+	"iter"
+
+	"syncline/crdt"
+)
+
+// Get returns the committed register at path: live values and remembered deletes of one moment.
+func (s *Store) Get(path string) (crdt.Register, error) {
+	if s.closed.Load() {
+		return crdt.Register{}, ErrClosed
+	}
+	if n := s.commit.Load(); n%2 == 0 {
+		if r, err := s.read(s.eng.reader, path); s.commit.Load() == n {
+			return r, err
+		}
+	}
+	s.commits.RLock()
+	defer s.commits.RUnlock()
+	return s.read(s.eng.reader, path)
+}
+
+// read reads the records of one path. The lookup of deletes is left out while none is remembered.
+func (s *Store) read(from ByteReader, path string) (r crdt.Register, err error) {
+	ctx := context.Background()
+	var buf [128]byte
+	key := appendPath(buf[:0], path)
+	value, found, err := get(ctx, from, nil, key)
+	if err != nil {
+		return crdt.Register{}, err
+	}
+	if found {
+		if r.Live, err = crdt.DecodeValues(value); err != nil {
+			return crdt.Register{}, &CorruptError{Key: string(key), Path: path, Err: err}
+		}
+	}
+	if s.head.Load().Deletes == 0 {
+		return r, nil
+	}
+	key = appendDeletesKey(buf[:0], path)
+	if value, found, err = get(ctx, from, nil, key); err != nil {
+		return crdt.Register{}, err
+	}
+	if found {
+		if r.Deletes, err = crdt.DecodeDeletes(value); err != nil {
+			return crdt.Register{}, &CorruptError{Key: string(key), Path: path, Err: err}
+		}
+	}
+	return r, nil
+}
+
+// An Entry is a path with its live values, sorted by dot.
+type Entry struct {
+	Path string
+	Live []crdt.Value
+}
+
+// List yields the user paths with a live value that begin with prefix and come after the path after, in the order of their bytes,
+// as they were committed when the iteration began. It costs what it yields. A record that does not decode is yielded as its path
+// with a [CorruptError], and the iteration goes on; any other error ends it.
+func (s *Store) List(prefix, after string) iter.Seq2[Entry, error] {
+	return s.entries(spaceUser, prefix, after)
+}
+
+// ListSystem is List for the system paths. Prefix and after begin with a slash, or are empty.
+func (s *Store) ListSystem(prefix, after string) iter.Seq2[Entry, error] {
+	if prefix == "" {
+		prefix = "/"
+	}
+	return s.entries(spaceSystem[:2], prefix, after)
+}
+
+func (s *Store) entries(space, prefix, from string) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		more := true
+		err := s.under(space, prefix, from, func(path string, value []byte) bool {
+			e := Entry{Path: path}
+			var err error
+			if e.Live, err = crdt.DecodeValues(append([]byte(nil), value...)); err != nil {
+				err = &CorruptError{Key: space + path, Path: path, Err: err}
+			}
+			more = yield(e, err)
+			return more
+		})
+		if err != nil && more {
+			yield(Entry{}, err)
+		}
+	}
+}
+
+// Conflicts yields the user paths that wait for a decision, bounded and ordered like List.
+func (s *Store) Conflicts(prefix, after string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		more := true
+		err := s.under(spaceConflict, prefix, after, func(path string, _ []byte) bool {
+			more = yield(path, nil)
+			return more
+		})
+		if err != nil && more {
+			yield("", err)
+		}
+	}
+}
+
+// Meta returns a committed local record, nil if there is none.
+func (s *Store) Meta(key string) ([]byte, error) {
+	if err := checkMetaKey(key); err != nil {
+		return nil, err
+	}
+	if s.closed.Load() {
+		return nil, ErrClosed
+	}
+	return s.blob([]byte(spaceMeta + key))
+}
+
+// Metas yields the keys of the committed local records that begin with prefix, with their values, in order.
+func (s *Store) Metas(prefix string) iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		s.under(spaceMeta, prefix, "", func(key string, value []byte) bool {
+			data, err := decodeBlob(append([]byte(nil), value...))
+			return err != nil || yield(key, data)
+		})
+	}
+}
+
+// blob reads a record framed by appendBlob, nil if there is none.
+func (s *Store) blob(key []byte) ([]byte, error) {
+	value, found, err := s.eng.get(context.Background(), nil, key)
+	if err != nil || !found {
+		return nil, err
+	}
+	data, err := decodeBlob(value)
+	if err != nil {
+		return nil, &CorruptError{Key: string(key), Err: err}
+	}
+	return data, nil
+}
+
+// under scans the keys of a space that begin with prefix and come after from.
+func (s *Store) under(space, prefix, from string, yield func(rest string, value []byte) bool) error {
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	lo := []byte(space + prefix)
+	hi := after(lo)
+	if from != "" && from >= prefix {
+		lo = append([]byte(space+from), 0)
+	}
+	if string(lo) >= string(hi) {
+		return nil
+	}
+	return s.eng.scan(context.Background(), lo, hi, func(key, value []byte) bool {
+		return yield(string(key[len(space):]), value)
+	})
+}

@@ -1,0 +1,198 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ipfs/go-datastore"
+
+	"syncline/crdt"
+)
+
+// Options are the choices of Open.
+type Options struct {
+	// Token keeps what proves that nothing happened to the data between a clean close and the next Open. Without one, every start
+	// that writes takes a fresh replica id.
+	Token BootToken
+	// Random is the source of nonces; nil means crypto/rand.
+	Random io.Reader
+}
+
+// A Store is one replica's state in a datastore. Everything is read from any goroutine; everything is changed through one Tx at a
+// time.
+type Store struct {
+	eng    *engine
+	token  BootToken
+	random io.Reader
+	closed atomic.Bool
+
+	// The goroutine of the transaction owns these. context and floor include what the open transaction changed.
+	tx             Tx
+	context, floor crdt.Vector
+	ordinals       map[crdt.ReplicaID]ordinal
+	replicas       []crdt.ReplicaID
+	formatted      bool
+	prepared       bool
+	onDisk         incarnation
+
+	// head is the committed head, read without a lock.
+	head atomic.Pointer[Head]
+	// commits is held while a batch is applied and published; commit is odd then. A reader of two records that finds commit
+	// changed reads again under the lock.
+	commits sync.RWMutex
+	commit  atomic.Uint64
+	// mu guards committed. It is taken after commits.
+	mu        sync.RWMutex
+	committed struct {
+		context, floor crdt.Vector
+		writer         crdt.ReplicaID
+	}
+}
+
+// Open loads the replica that lies in ds, or an empty one. It writes nothing. The caller keeps ds and closes it after the store.
+func Open(ctx context.Context, ds datastore.Batching, o Options) (*Store, error) {
+	if err := CheckAtomic(ds); err != nil {
+		return nil, err
+	}
+	s := &Store{eng: newEngine(ds), token: o.Token, random: o.Random, ordinals: map[crdt.ReplicaID]ordinal{}}
+	if s.random == nil {
+		s.random = rand.Reader
+	}
+	s.tx.init(s)
+	s.head.Store(&Head{})
+	if err := s.load(ctx); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Store) load(ctx context.Context) error {
+	format, found, err := s.eng.get(ctx, nil, []byte(keyFormat))
+	if err != nil {
+		return err
+	}
+	if !found {
+		return s.checkUnused(ctx)
+	}
+	if err := checkFormat(format); errors.Is(err, ErrNewer) {
+		return err
+	} else if err != nil {
+		return &CorruptError{Key: keyFormat, Err: err}
+	}
+	s.formatted = true
+	if err := s.loadHead(ctx); err != nil {
+		return err
+	}
+	if err := s.loadSeats(ctx); err != nil {
+		return err
+	}
+	return s.loadIncarnation(ctx)
+}
+
+// checkUnused refuses a datastore that holds records but no format: something else lives there, or its first record is lost.
+func (s *Store) checkUnused(ctx context.Context) error {
+	var other string
+	err := s.eng.scan(ctx, []byte("/"), nil, func(key, _ []byte) bool {
+		other = string(key)
+		return false
+	})
+	if err == nil && other != "" {
+		err = &CorruptError{Key: keyFormat, Err: fmt.Errorf("it is missing, though %q exists", other)}
+	}
+	return err
+}
+
+func (s *Store) loadHead(ctx context.Context) error {
+	value, found, err := s.eng.get(ctx, nil, []byte(keyHead))
+	if err != nil {
+		return err
+	}
+	if !found {
+		return &CorruptError{Key: keyHead, Err: errors.New("it is missing")}
+	}
+	h, err := decodeHead(value)
+	if err != nil {
+		return &CorruptError{Key: keyHead, Err: err}
+	}
+	s.head.Store(&h)
+	return nil
+}
+
+func (s *Store) loadSeats(ctx context.Context) error {
+	lo := []byte(spaceReplica)
+	var bad error
+	err := s.eng.scan(ctx, lo, after(lo), func(key, value []byte) bool {
+		o, err := cutOrdinal(string(key), spaceReplica)
+		if err == nil && int(o) != len(s.replicas) {
+			err = fmt.Errorf("ordinal %d follows %d others", o, len(s.replicas))
+		}
+		var seat seat
+		if err == nil {
+			seat, err = decodeSeat(value)
+		}
+		if _, twice := s.ordinals[seat.replica]; err == nil && twice {
+			err = fmt.Errorf("replica %v has two ordinals", seat.replica)
+		}
+		if err != nil {
+			bad = &CorruptError{Key: string(key), Err: err}
+			return false
+		}
+		s.ordinals[seat.replica] = o
+		s.replicas = append(s.replicas, seat.replica)
+		s.context.Add(crdt.Dot{Replica: seat.replica, Counter: seat.counter})
+		s.floor.Add(crdt.Dot{Replica: seat.replica, Counter: seat.floor})
+		return true
+	})
+	s.committed.context, s.committed.floor = s.context.Clone(), s.floor.Clone()
+	return errors.Join(err, bad)
+}
+
+// Sync returns once everything that was committed before the call is durable.
+func (s *Store) Sync(ctx context.Context) error {
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	if err := s.eng.ds.Sync(ctx, datastore.RawKey("/")); err != nil {
+		return fmt.Errorf("sync: %w", err)
+	}
+	return nil
+}
+
+// Close ends the store; the datastore stays open. A clean close makes everything durable and lets the next Open continue the
+// replica id, if there is a token. Close must not run beside a transaction; one that is open is discarded.
+func (s *Store) Close(ctx context.Context, clean bool) error {
+	if s.closed.Load() {
+		return nil
+	}
+	s.tx.Discard()
+	defer s.closed.Store(true)
+	if !clean {
+		return nil
+	}
+	if err := s.Sync(ctx); err != nil {
+		return err
+	}
+	return s.leave(ctx)
+}
+
+// Head returns the committed head.
+func (s *Store) Head() Head { return *s.head.Load() }
+
+// Context returns a copy of the committed context.
+func (s *Store) Context() crdt.Vector {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.committed.context.Clone()
+}
+
+// Floor returns a copy of the committed floor.
+func (s *Store) Floor() crdt.Vector {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.committed.floor.Clone()
+}

@@ -1,0 +1,360 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"syncline/crdt"
+)
+
+// A Tx is the one open transaction of a store. It implements [crdt.Base], shows what it changed itself, and belongs to one
+// goroutine. Nothing that it changes is seen outside before Commit.
+type Tx struct {
+	s    *Store
+	open bool
+	// changed says that Commit has something to write.
+	changed bool
+	head    Head
+	writer  crdt.ReplicaID
+
+	entries map[string]*entry
+	slab    []entry
+	// clean counts the entries that were only read; dirty holds the others in the order of their first change.
+	clean int
+	dirty []*entry
+
+	// seats holds the replicas whose context, floor or ordinal changed; seated is the number of ordinals at Begin.
+	seats  map[crdt.ReplicaID]bool
+	seated int
+	opens  map[crdt.ReplicaID][]byte
+	metas  map[string][]byte
+
+	// reads counts the registers that were read; many of them are worth a reader.
+	reads  int
+	reader Reader
+
+	live, log names
+	key, val  []byte
+}
+
+// An entry is a register as it is committed and as the transaction left it.
+type entry struct {
+	path          string
+	before, after crdt.Register
+	dirty         bool
+}
+
+const (
+	// cleanMax bounds the registers that a transaction keeps only because it read them. It is above the paths of one operation,
+	// which is read twice.
+	cleanMax = 16_384
+	slabMax  = 1024
+	// readerMin is the number of reads from which on a reader costs less.
+	readerMin = 8
+)
+
+var _ crdt.Base = (*Tx)(nil)
+
+func (tx *Tx) init(s *Store) {
+	*tx = Tx{s: s, entries: map[string]*entry{}, seats: map[crdt.ReplicaID]bool{}, opens: map[crdt.ReplicaID][]byte{}, metas: map[string][]byte{}}
+	tx.live.kind, tx.log.kind = &liveNames, &logNames
+}
+
+// Begin opens a transaction. It panics if one is open: the loop that owns the store forgot Commit or Discard.
+func (s *Store) Begin() *Tx {
+	tx := &s.tx
+	if tx.open {
+		panic("store: Begin while a transaction is open")
+	}
+	tx.open, tx.head, tx.seated = true, s.Head(), len(s.replicas)
+	tx.writer, _ = s.Incarnation()
+	return tx
+}
+
+// Discard forgets what the transaction changed. It does nothing after Commit succeeded.
+func (tx *Tx) Discard() {
+	if !tx.open {
+		return
+	}
+	s := tx.s
+	if len(tx.seats) > 0 {
+		for _, r := range s.replicas[tx.seated:] {
+			delete(s.ordinals, r)
+		}
+		s.replicas = s.replicas[:tx.seated]
+		s.context, s.floor = s.committed.context.Clone(), s.committed.floor.Clone()
+	}
+	tx.reset()
+}
+
+func (tx *Tx) reset() {
+	tx.closeReader()
+	clear(tx.entries)
+	clear(tx.slab)
+	tx.slab = tx.slab[:0]
+	clear(tx.dirty)
+	tx.dirty = tx.dirty[:0]
+	if cap(tx.dirty) > cleanMax {
+		tx.dirty, tx.entries = nil, map[string]*entry{}
+	}
+	clear(tx.seats)
+	clear(tx.opens)
+	clear(tx.metas)
+	tx.live.reset()
+	tx.log.reset()
+	tx.clean, tx.open, tx.changed = 0, false, false
+}
+
+// Head returns the head with the changes of the transaction.
+func (tx *Tx) Head() Head { return tx.head }
+
+// Digest returns the digest of the live values with the changes of the transaction.
+func (tx *Tx) Digest() crdt.Digest { return tx.head.Digest }
+
+// SetClock keeps the highest timestamp that was made or followed.
+func (tx *Tx) SetClock(t crdt.Timestamp) {
+	tx.changed = tx.changed || t != tx.head.Clock
+	tx.head.Clock = t
+}
+
+// SetIncarnation makes r the replica id under which this store writes from now on.
+func (tx *Tx) SetIncarnation(r crdt.ReplicaID) {
+	tx.changed = tx.changed || r != tx.writer
+	tx.writer = r
+}
+
+// Meta returns a local record, which is not replicated, nil if there is none.
+func (tx *Tx) Meta(key string) ([]byte, error) {
+	if err := checkMetaKey(key); err != nil {
+		return nil, err
+	}
+	if value, ok := tx.metas[key]; ok {
+		return value, nil
+	}
+	return tx.s.blob([]byte(spaceMeta + key))
+}
+
+// SetMeta keeps a local record; a nil value removes it. The value must not be changed afterwards. The key consists of segments
+// joined by slashes, none of them empty, "." or "..".
+func (tx *Tx) SetMeta(key string, value []byte) error {
+	if err := checkMetaKey(key); err != nil {
+		return err
+	}
+	tx.metas[key], tx.changed = value, true
+	return nil
+}
+
+// Context implements [crdt.Base].
+func (tx *Tx) Context() crdt.Vector { return tx.s.context }
+
+// Floor implements [crdt.Base].
+func (tx *Tx) Floor() crdt.Vector { return tx.s.floor }
+
+// Register implements [crdt.Base]. The register shares no memory with the datastore.
+func (tx *Tx) Register(path string) (crdt.Register, error) {
+	e, err := tx.entry(path)
+	if err != nil {
+		return crdt.Register{}, err
+	}
+	return e.after, nil
+}
+
+func (tx *Tx) entry(path string) (*entry, error) {
+	if e := tx.entries[path]; e != nil {
+		return e, nil
+	}
+	if tx.s.closed.Load() {
+		return nil, ErrClosed
+	}
+	from, err := tx.source()
+	if err != nil {
+		return nil, err
+	}
+	r, err := tx.s.read(from, path)
+	if err != nil {
+		return nil, err
+	}
+	if tx.clean >= cleanMax {
+		tx.forgetClean()
+	}
+	if len(tx.slab) == cap(tx.slab) {
+		tx.slab = make([]entry, 0, min(max(16, 2*cap(tx.slab)), slabMax))
+	}
+	tx.slab = append(tx.slab, entry{path: path, before: r, after: r})
+	e := &tx.slab[len(tx.slab)-1]
+	tx.entries[path] = e
+	tx.clean++
+	return e, nil
+}
+
+// source returns where to read the next register.
+func (tx *Tx) source() (ByteReader, error) {
+	tx.reads++
+	switch {
+	case tx.reader != nil:
+		return tx.reader, nil
+	case tx.reads < readerMin || tx.s.eng.opener == nil:
+		return tx.s.eng.reader, nil
+	}
+	var err error
+	tx.reader, err = tx.s.eng.opener.OpenReader(context.Background())
+	return tx.reader, err
+}
+
+func (tx *Tx) closeReader() {
+	if tx.reader != nil {
+		tx.reader.Close()
+		tx.reader = nil
+	}
+	tx.reads = 0
+}
+
+func (tx *Tx) forgetClean() {
+	for path, e := range tx.entries {
+		if !e.dirty {
+			delete(tx.entries, path)
+		}
+	}
+	tx.clean = 0
+}
+
+// SetRegister implements [crdt.Base].
+func (tx *Tx) SetRegister(path string, r crdt.Register) error {
+	e, err := tx.entry(path)
+	if err != nil {
+		return err
+	}
+	within := func(d crdt.Delete) bool { return tx.s.floor.Has(d.Dot) }
+	if slices.ContainsFunc(r.Deletes, within) {
+		r.Deletes = slices.DeleteFunc(slices.Clone(r.Deletes), within)
+	}
+	tx.head.replace(path, e.after, r)
+	if !e.dirty {
+		e.dirty = true
+		tx.clean--
+		tx.dirty = append(tx.dirty, e)
+	}
+	e.after, tx.changed = r, true
+	tx.live.note(e)
+	tx.log.note(e)
+	return nil
+}
+
+// Advance implements [crdt.Base].
+func (tx *Tx) Advance(d crdt.Dot) {
+	if !tx.s.context.Has(d) {
+		tx.s.context.Add(d)
+		tx.seat(d.Replica)
+	}
+}
+
+// RaiseFloor implements [crdt.Base]. It costs what it forgets.
+func (tx *Tx) RaiseFloor(d crdt.Dot) error {
+	old := tx.s.floor.Get(d.Replica)
+	if d.Counter <= old {
+		return nil
+	}
+	tx.s.floor.Add(d)
+	tx.seat(d.Replica)
+	if tx.head.Deletes == 0 {
+		return nil
+	}
+	var paths []string
+	_, err := tx.log.of(tx, d.Replica, old, d.Counter, func(n crdt.Name, _ error) bool {
+		paths = append(paths, n.Path)
+		return true
+	})
+	for _, path := range paths {
+		if err != nil {
+			break
+		}
+		var e *entry
+		if e, err = tx.entry(path); err == nil {
+			err = tx.SetRegister(path, e.after)
+		}
+	}
+	return err
+}
+
+// Open implements [crdt.Base].
+func (tx *Tx) Open(r crdt.ReplicaID) ([]byte, error) {
+	if open, ok := tx.opens[r]; ok {
+		return open, nil
+	}
+	o, ok := tx.s.ordinals[r]
+	if !ok {
+		return nil, nil
+	}
+	return tx.s.blob(appendOrdinalKey(nil, spaceOpen, o))
+}
+
+// SetOpen implements [crdt.Base].
+func (tx *Tx) SetOpen(r crdt.ReplicaID, open []byte) error {
+	tx.opens[r] = open
+	tx.seat(r)
+	return nil
+}
+
+// LiveAbove implements [crdt.Base].
+func (tx *Tx) LiveAbove(v crdt.Vector) crdt.NameSeq { return tx.live.above(tx, v) }
+
+// DeletesAbove implements [crdt.Base].
+func (tx *Tx) DeletesAbove(v crdt.Vector) crdt.NameSeq {
+	if tx.head.Deletes == 0 {
+		return func(func(crdt.Name, error) bool) {}
+	}
+	return tx.log.above(tx, v)
+}
+
+// DeleteCount implements [crdt.Base].
+func (tx *Tx) DeleteCount() int { return tx.head.Deletes }
+
+// seat marks the record of a replica for writing, and gives it an ordinal if it has none.
+func (tx *Tx) seat(r crdt.ReplicaID) ordinal {
+	o, ok := tx.s.ordinals[r]
+	if !ok {
+		o = ordinal(len(tx.s.replicas))
+		tx.s.ordinals[r] = o
+		tx.s.replicas = append(tx.s.replicas, r)
+	}
+	tx.seats[r], tx.changed = true, true
+	return o
+}
+
+// ordinal returns the ordinal of a replica.
+func (tx *Tx) ordinal(r crdt.ReplicaID) ordinal {
+	if o, ok := tx.s.ordinals[r]; ok {
+		return o
+	}
+	return tx.seat(r)
+}
+
+// Commit writes the transaction as one batch. It is not durable before Sync returns. After an error nothing has changed, on disk or
+// in memory, and the transaction is still open: commit it again, or discard it.
+func (tx *Tx) Commit() error {
+	if !tx.open {
+		panic("store: Commit of a transaction that is not open")
+	}
+	if tx.s.closed.Load() {
+		return ErrClosed
+	}
+	if !tx.changed {
+		tx.reset()
+		return nil
+	}
+	ctx := context.Background()
+	if err := tx.s.prepare(ctx); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	b, err := tx.s.eng.batch(ctx)
+	if err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	tx.fill(b)
+	if err := tx.publish(b); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	tx.reset()
+	return nil
+}
