@@ -1,0 +1,202 @@
+package p2p
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"syncline/gossip"
+)
+
+// parseAddr reads a multiaddr typed by a person, with or without /p2p/…, which must name the device if it is there.
+func parseAddr(device gossip.DeviceID, text string) (ma.Multiaddr, error) {
+	const form = "an address looks like /ip4/192.168.1.5/tcp/4001 or /ip4/192.168.1.5/udp/4001/quic-v1"
+	addr, err := ma.NewMultiaddr(strings.TrimSpace(text))
+	if err != nil {
+		return nil, fmt.Errorf("address %q: %w; %s", text, err, form)
+	}
+	transport, id := peer.SplitAddr(addr)
+	if id != "" {
+		if named, err := DeviceOf(id); err != nil || named != device {
+			return nil, fmt.Errorf("address %q belongs to another device than %s", text, device.Short())
+		}
+	}
+	if !dialable(transport) {
+		return nil, fmt.Errorf("address %q cannot be dialled; %s", text, form)
+	}
+	return transport, nil
+}
+
+// dialable reports whether addr ends in a transport that this package speaks: TCP or QUIC, nothing on top.
+func dialable(addr ma.Multiaddr) bool {
+	if len(addr) == 0 {
+		return false
+	}
+	switch addr[len(addr)-1].Protocol().Code {
+	case ma.P_TCP, ma.P_QUIC_V1:
+	default:
+		return false
+	}
+	switch addr[0].Protocol().Code {
+	case ma.P_IP4, ma.P_IP6, ma.P_IP6ZONE, ma.P_DNS, ma.P_DNS4, ma.P_DNS6:
+		return true
+	}
+	return false
+}
+
+// isLAN reports whether addr is on this machine or a local network: by its range, or because one of our interfaces is in the
+// same subnet, as is common with IPv6.
+func isLAN(addr ma.Multiaddr) bool {
+	ip, err := manet.ToIP(addr)
+	return err == nil && (ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || onLink(ip))
+}
+
+func onLink(ip net.IP) bool {
+	addrs, err := net.InterfaceAddrs()
+	return err == nil && slices.ContainsFunc(addrs, func(a net.Addr) bool {
+		n, ok := a.(*net.IPNet)
+		return ok && n.Contains(ip)
+	})
+}
+
+// path says for people how a connection runs: "lan tcp", "lan quic", "direct tcp" or "direct quic".
+func path(addr ma.Multiaddr) string {
+	where, how := "direct", "tcp"
+	if isLAN(addr) {
+		where = "lan"
+	}
+	if _, err := addr.ValueForProtocol(ma.P_QUIC_V1); err == nil {
+		how = "quic"
+	}
+	return where + " " + how
+}
+
+// An iface is a network interface that is up, with its addresses.
+type iface struct {
+	net.Interface
+	addrs []net.IP
+}
+
+// interfaces returns the interfaces that carry addresses others may reach: without loopback and without the bridges of
+// containers and virtual machines, unless nothing else is there. The operating system is asked afresh every time, because
+// libp2p's own view is up to a minute old.
+func interfaces() ([]iface, error) {
+	all, err := net.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	byRank := make([][]iface, 3)
+	for _, i := range all {
+		if i.Flags&net.FlagUp == 0 {
+			continue
+		}
+		if ips := addrsOf(i); len(ips) > 0 {
+			rank := rankOf(i)
+			byRank[rank] = append(byRank[rank], iface{i, ips})
+		}
+	}
+	for _, found := range byRank {
+		if len(found) > 0 {
+			return found, nil
+		}
+	}
+	return nil, nil
+}
+
+func addrsOf(i net.Interface) []net.IP {
+	addrs, err := i.Addrs()
+	if err != nil {
+		return nil
+	}
+	var ips []net.IP
+	for _, a := range addrs {
+		// A link-local IPv6 address means nothing without its zone, which another device cannot know.
+		if n, ok := a.(*net.IPNet); ok && (n.IP.To4() != nil || !n.IP.IsLinkLocalUnicast()) {
+			ips = append(ips, n.IP)
+		}
+	}
+	return ips
+}
+
+// rankOf orders interfaces: 0 real ones, 1 virtual bridges, 2 loopback.
+func rankOf(i net.Interface) int {
+	if i.Flags&net.FlagLoopback != 0 {
+		return 2
+	}
+	for _, prefix := range []string{"docker", "br-", "veth", "virbr", "vmnet", "vboxnet", "cni", "flannel", "podman", "lxc", "lxd"} {
+		if strings.HasPrefix(i.Name, prefix) {
+			return 1
+		}
+	}
+	return 0
+}
+
+// reachable expands the listening addresses over the interfaces: 0.0.0.0 becomes every address of the best interfaces.
+// Loopback is left out unless nothing else remains.
+func reachable(listening []ma.Multiaddr, ifaces []iface) []ma.Multiaddr {
+	var ifaceAddrs []ma.Multiaddr
+	for _, i := range ifaces {
+		for _, ip := range i.addrs {
+			if a, err := manet.FromIP(ip); err == nil {
+				ifaceAddrs = append(ifaceAddrs, a)
+			}
+		}
+	}
+	var out, loopback []ma.Multiaddr
+	for _, l := range listening {
+		resolved := []ma.Multiaddr{l}
+		if manet.IsIPUnspecified(l) {
+			resolved, _ = manet.ResolveUnspecifiedAddress(l, ifaceAddrs)
+		}
+		for _, a := range resolved {
+			if manet.IsIPLoopback(a) {
+				loopback = append(loopback, a)
+			} else {
+				out = append(out, a)
+			}
+		}
+	}
+	if len(out) == 0 {
+		return loopback
+	}
+	return out
+}
+
+func addrStrings(addrs []ma.Multiaddr) []string {
+	out := make([]string, len(addrs))
+	for i, a := range addrs {
+		out[i] = a.String()
+	}
+	return out
+}
+
+// parseAddrs reads addresses that were valid once or come from another device; bad ones are skipped, duplicates dropped.
+func parseAddrs(texts []string) []ma.Multiaddr {
+	var out []ma.Multiaddr
+	for _, text := range texts {
+		addr, err := ma.NewMultiaddr(text)
+		if err != nil {
+			continue
+		}
+		if addr, _ = peer.SplitAddr(addr); dialable(addr) && !slices.ContainsFunc(out, addr.Equal) {
+			out = append(out, addr)
+		}
+	}
+	return out
+}
+
+// hostOf returns the IP address in a multiaddr as text, or "".
+func hostOf(addr ma.Multiaddr) string {
+	ip, err := manet.ToIP(addr)
+	if err != nil {
+		return ""
+	}
+	return ip.String()
+}
+
+func isLoopback(addr ma.Multiaddr) bool { return manet.IsIPLoopback(addr) }

@@ -1,0 +1,243 @@
+package p2p
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/zeroconf/v2"
+
+	"syncline/gossip"
+)
+
+// What the adverts look like: an instance with a random name of the service below, and TXT records "d=<device id in
+// hexadecimal>" and "a=<multiaddr>" per address. The device id is readable on the local network; it is no secret, but it
+// lets others on that network recognise the device.
+const (
+	mdnsService  = "_syncline._udp"
+	mdnsDomain   = "local"
+	mdnsPort     = 9 // never used; the record must have one, and the addresses are in the TXT records
+	txtDevice    = "d="
+	txtAddr      = "a="
+	namesKeptMax = 256 // own instance names remembered, hours of restarts
+)
+
+// A discovery advertises this device on the local network and looks for others. It starts afresh every DiscoverEvery and
+// whenever the interfaces change, because an instance is reported to others once per name and the interfaces and addresses
+// of a running advert are fixed.
+type discovery struct {
+	n       *Network
+	restart chan struct{}
+
+	mu    sync.Mutex // guards names
+	names []string   // instance names of this process, the newest last
+}
+
+func newDiscovery(n *Network) *discovery { return &discovery{n: n, restart: make(chan struct{}, 1)} }
+
+func (d *discovery) refresh() { signal(d.restart) }
+
+func (d *discovery) run() {
+	for d.n.ctx.Err() == nil {
+		period := d.n.cfg.DiscoverEvery
+		ctx, cancel := context.WithCancel(d.n.ctx)
+		stop, err := d.start(ctx)
+		if err != nil {
+			d.n.log.Debug("local discovery waits for a network", "err", err)
+			period = discoverRetry
+		}
+		timer := time.NewTimer(period)
+		select {
+		case <-timer.C:
+		case <-d.restart:
+		case <-d.n.ctx.Done():
+		}
+		timer.Stop()
+		cancel()
+		stop()
+	}
+}
+
+// start advertises and browses until ctx ends; stop then waits for both to finish.
+func (d *discovery) start(ctx context.Context) (stop func(), err error) {
+	none := func() {}
+	found, err := interfaces()
+	if err != nil {
+		return none, err
+	}
+	var ifaces []net.Interface
+	var ips []string
+	for _, i := range found {
+		if i.Flags&net.FlagMulticast != 0 && i.Flags&net.FlagLoopback == 0 {
+			ifaces = append(ifaces, i.Interface)
+			for _, ip := range i.addrs {
+				ips = append(ips, ip.String())
+			}
+		}
+	}
+	if len(ifaces) == 0 {
+		return none, errors.New("no interface for multicast")
+	}
+	name, err := d.newName()
+	if err != nil {
+		return none, err
+	}
+	server, err := zeroconf.RegisterProxy(name, mdnsService, mdnsDomain, mdnsPort, name, ips, d.records(), ifaces)
+	if err != nil {
+		return none, err
+	}
+	browsed := make(chan struct{})
+	go func() {
+		defer close(browsed)
+		d.browse(ctx, ifaces)
+	}()
+	return func() {
+		server.Shutdown()
+		<-browsed
+	}, nil
+}
+
+// newName returns a fresh random instance name and remembers it as ours.
+func (d *discovery) newName() (string, error) {
+	var b [8]byte
+	if _, err := io.ReadFull(d.n.cfg.Rand, b[:]); err != nil {
+		return "", fmt.Errorf("instance name: %w", err)
+	}
+	name := hex.EncodeToString(b[:])
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.names) == namesKeptMax {
+		d.names = slices.Delete(d.names, 0, 1)
+	}
+	d.names = append(d.names, name)
+	return name, nil
+}
+
+func (d *discovery) isOwn(name string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Contains(d.names, name)
+}
+
+func (d *discovery) records() []string {
+	records := []string{txtDevice + d.n.self.String()}
+	addrs := d.n.localAddrs()
+	for _, a := range addrs[:min(len(addrs), advertAddrsMax)] {
+		records = append(records, txtAddr+a.String())
+	}
+	return records
+}
+
+// browse listens on IPv4 and IPv6, or on the one that exists, until ctx ends.
+func (d *discovery) browse(ctx context.Context, ifaces []net.Interface) {
+	for _, traffic := range []zeroconf.IPType{zeroconf.IPv4AndIPv6, zeroconf.IPv4, zeroconf.IPv6} {
+		err := d.browseOn(ctx, ifaces, traffic)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		d.n.log.Debug("browsing the local network failed", "err", err)
+	}
+}
+
+func (d *discovery) browseOn(ctx context.Context, ifaces []net.Interface, traffic zeroconf.IPType) error {
+	entries := make(chan *zeroconf.ServiceEntry, 16)
+	done := make(chan error, 1)
+	go func() {
+		done <- zeroconf.Browse(ctx, mdnsService, mdnsDomain, entries,
+			zeroconf.SelectIfaces(ifaces), zeroconf.SelectIPTraffic(traffic))
+	}()
+	for {
+		select {
+		case e, ok := <-entries:
+			if !ok {
+				return <-done
+			}
+			d.take(e.Instance, e.Text)
+		case err := <-done:
+			return err
+		}
+	}
+}
+
+// take judges one advert. Anybody on the local network can forge it; the worst is a dial in vain, for the transport checks
+// the key of whoever answers.
+func (d *discovery) take(name string, records []string) {
+	device, addrs, ok := parseRecords(records)
+	if !ok || d.isOwn(name) {
+		return
+	}
+	if device == d.n.self {
+		d.n.foundSelf(addrs)
+		return
+	}
+	p, err := PeerID(device)
+	if err != nil {
+		return
+	}
+	if d.n.isMember(p) {
+		d.n.book.learn(device, addrs...)
+		d.n.redial.reset(p)
+		return
+	}
+	d.n.found.add(p, addrs)
+}
+
+// parseRecords reads the TXT records of an advert, ignoring what it does not know.
+func parseRecords(records []string) (device gossip.DeviceID, addrs []string, ok bool) {
+	for _, r := range records {
+		if id, found := strings.CutPrefix(r, txtDevice); found {
+			var err error
+			device, err = gossip.ParseDeviceID(id)
+			ok = err == nil
+		} else if a, found := strings.CutPrefix(r, txtAddr); found && len(addrs) < bookAddrsMax {
+			addrs = append(addrs, a)
+		}
+	}
+	return device, addrStrings(parseAddrs(addrs)), ok
+}
+
+// foundDevices remembers where discovery saw devices that are no members, because one of them may become our inviter.
+type foundDevices struct {
+	mu      sync.Mutex // guards what follows
+	order   []peer.ID  // least recently seen first
+	byPeer  map[peer.ID][]string
+	changed chan struct{} // closed and replaced at every change
+}
+
+func newFoundDevices() *foundDevices {
+	return &foundDevices{byPeer: make(map[peer.ID][]string), changed: make(chan struct{})}
+}
+
+func (f *foundDevices) add(p peer.ID, addrs []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.order = append(slices.DeleteFunc(f.order, func(o peer.ID) bool { return o == p }), p)
+	f.byPeer[p] = addrs
+	if len(f.order) > foundDevicesMax {
+		delete(f.byPeer, f.order[0])
+		f.order = slices.Delete(f.order, 0, 1)
+	}
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+func (f *foundDevices) addrs(p peer.ID) []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.byPeer[p]
+}
+
+// changes returns a channel that closes at the next change.
+func (f *foundDevices) changes() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.changed
+}

@@ -1,0 +1,131 @@
+package p2p
+
+import (
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/connmgr"
+	"github.com/libp2p/go-libp2p/core/control"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+)
+
+// A gate decides which devices get a connection: members always, a device we are about to join when we dial it, and, while
+// the device is joinable, a few strangers. A stranger can open nothing but a join stream (see Network.serve).
+type gate struct {
+	clock func() time.Time
+	// strangers counts the connections of devices that are no members.
+	strangers func() int
+
+	mu       sync.Mutex // guards what follows
+	members  *roster
+	joinable bool
+	invited  map[peer.ID]int // devices we dial to join, by the number of attempts
+	arrivals map[string]allowance
+}
+
+// An allowance is a token bucket: tokens that an address had left at a time.
+type allowance struct {
+	tokens float64
+	at     time.Time
+}
+
+var _ connmgr.ConnectionGater = (*gate)(nil)
+
+func newGate(clock func() time.Time, strangers func() int) *gate {
+	return &gate{
+		clock: clock, strangers: strangers,
+		members: &roster{}, invited: make(map[peer.ID]int), arrivals: make(map[string]allowance),
+	}
+}
+
+func (g *gate) setMembers(r *roster) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.members = r
+}
+
+func (g *gate) setJoinable(on bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.joinable = on
+}
+
+func (g *gate) open() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.joinable
+}
+
+// invite admits p until release is called, for the connection over which this device joins.
+func (g *gate) invite(p peer.ID) (release func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.invited[p]++
+	return sync.OnceFunc(func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.invited[p]--; g.invited[p] == 0 {
+			delete(g.invited, p)
+		}
+	})
+}
+
+func (g *gate) expected(p peer.ID) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.members.member(p) || g.invited[p] > 0
+}
+
+func (g *gate) InterceptPeerDial(p peer.ID) bool                 { return g.expected(p) }
+func (g *gate) InterceptAddrDial(p peer.ID, _ ma.Multiaddr) bool { return g.expected(p) }
+
+// InterceptAccept lets everybody in as far as the handshake: only that tells who it is.
+func (g *gate) InterceptAccept(network.ConnMultiaddrs) bool { return true }
+
+func (g *gate) InterceptSecured(dir network.Direction, p peer.ID, c network.ConnMultiaddrs) bool {
+	if g.expected(p) {
+		return true
+	}
+	return dir == network.DirInbound && g.open() && g.strangers() < strangersMax && g.allow(c.RemoteMultiaddr())
+}
+
+func (g *gate) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }
+
+// allow takes one token from the bucket of the address: strangerBurst at once, then one per strangerRefill.
+func (g *gate) allow(from ma.Multiaddr) bool {
+	ip, err := manet.ToIP(from)
+	if err != nil {
+		return false
+	}
+	now, key := g.clock(), ip.String()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	a, known := g.arrivals[key]
+	if !known {
+		g.forgetRested(now)
+		if len(g.arrivals) >= strangerIPsMax {
+			return false
+		}
+		a = allowance{tokens: strangerBurst, at: now}
+	}
+	a.tokens = min(strangerBurst, a.tokens+now.Sub(a.at).Seconds()/strangerRefill.Seconds())
+	a.at = now
+	ok := a.tokens >= 1
+	if ok {
+		a.tokens--
+	}
+	g.arrivals[key] = a
+	return ok
+}
+
+// forgetRested drops the addresses whose bucket is full again. The caller holds mu.
+func (g *gate) forgetRested(now time.Time) {
+	for key, a := range g.arrivals {
+		if now.Sub(a.at) > strangerBurst*strangerRefill {
+			delete(g.arrivals, key)
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package p2p
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"syscall"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/metrics"
+	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
+	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
+	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// Connections that libp2p keeps before it trims those that are not protected; members are.
+const (
+	connsLow  = 160
+	connsHigh = 192
+)
+
+// newHost creates a libp2p host that speaks TCP and QUIC and does not listen yet. Everything else that libp2p starts by
+// default is left out: relays, hole punching, NAT tests, browsers' transports, ping, metrics.
+func newHost(n *Network) (host.Host, metrics.Reporter, error) {
+	key, err := crypto.UnmarshalEd25519PrivateKey(n.key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("device key: %w", err)
+	}
+	conns, err := connmgr.NewConnManager(connsLow, connsHigh)
+	if err != nil {
+		return nil, nil, err
+	}
+	bandwidth := metrics.NewBandwidthCounter()
+	var h host.Host
+	created := make(chan struct{})
+	advertise := func([]ma.Multiaddr) []ma.Multiaddr {
+		select {
+		case <-created:
+			return n.addrsOf(h)
+		default:
+			return nil // nothing listens yet
+		}
+	}
+	options := []libp2p.Option{
+		libp2p.Identity(key),
+		libp2p.NoListenAddrs,
+		// Without this two processes could share a TCP port and each get half of the connections.
+		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()),
+		libp2p.Transport(quic.NewTransport),
+		libp2p.Security(noise.ID, noise.New),
+		libp2p.Security(libp2ptls.ID, libp2ptls.New),
+		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
+		libp2p.ConnectionGater(n.gate),
+		libp2p.ConnectionManager(conns),
+		libp2p.BandwidthReporter(bandwidth),
+		libp2p.AddrsFactory(advertise),
+		libp2p.UserAgent("syncline"),
+		libp2p.DisableRelay(),
+		libp2p.DisableMetrics(),
+		libp2p.DisableIdentifyAddressDiscovery(),
+		libp2p.Ping(false),
+	}
+	h, err = libp2p.New(append(options, n.cfg.ExtraOptions...)...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("libp2p: %w", err)
+	}
+	close(created)
+	return h, bandwidth, nil
+}
+
+// listen opens the sockets. A port in use is fatal; IPv6 that cannot be bound otherwise is not, as long as something can.
+func listen(h host.Host, texts []string, log *slog.Logger) error {
+	opened := 0
+	for _, text := range texts {
+		addr, err := ma.NewMultiaddr(text)
+		if err != nil {
+			return fmt.Errorf("listen address %q: %w", text, err)
+		}
+		err = h.Network().Listen(addr)
+		switch {
+		case err == nil:
+			opened++
+		case isInUse(err):
+			return fmt.Errorf("listen on %s: %w", text, ErrPortInUse)
+		case isIPv6(addr):
+			log.Info("IPv6 not available", "addr", text, "err", err)
+		default:
+			return fmt.Errorf("listen on %s: %w", text, err)
+		}
+	}
+	if opened == 0 {
+		return fmt.Errorf("listen on %s: no address is available", strings.Join(texts, ", "))
+	}
+	return nil
+}
+
+// isInUse also looks at the text, because the swarm flattens the errors of its transports into one string.
+func isInUse(err error) bool {
+	return errors.Is(err, syscall.EADDRINUSE) || strings.Contains(err.Error(), syscall.EADDRINUSE.Error()) ||
+		strings.Contains(err.Error(), "Only one usage of each socket address") // Windows
+}
+
+func isIPv6(addr ma.Multiaddr) bool {
+	return len(addr) > 0 && (addr[0].Protocol().Code == ma.P_IP6 || addr[0].Protocol().Code == ma.P_IP6ZONE)
+}

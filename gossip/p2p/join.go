@@ -1,0 +1,173 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	multistream "github.com/multiformats/go-multistream"
+
+	"syncline/gossip"
+)
+
+// serveJoin calls the handler with the stream of a device that wants to join, while the device is joinable.
+func (n *Network) serveJoin(l *link, raw network.Stream) {
+	if !n.gate.open() {
+		_ = raw.Reset()
+		return
+	}
+	select {
+	case n.joinSlots <- struct{}{}:
+		defer func() { <-n.joinSlots }()
+	default:
+		_ = raw.Reset()
+		return
+	}
+	n.countJoin(l, 1)
+	defer n.countJoin(l, -1)
+	s := newBoundedStream(newStream(raw, joinReplyMax, joinRequestMax), joinLifetime)
+	defer s.end()
+	n.handler.Join(l.device, s)
+	_ = s.Close()
+}
+
+// OpenJoin implements gossip.Network. It tries the given addresses, then whatever discovery finds, until one answers or the
+// context ends. ErrJoinRefused says that the inviter was reached but is not joinable.
+func (n *Network) OpenJoin(ctx context.Context, inviter gossip.DeviceID, addrs []string) (gossip.Stream, error) {
+	if !n.isRunning() {
+		return nil, ErrClosed
+	}
+	p, err := PeerID(inviter)
+	if err != nil {
+		return nil, fmt.Errorf("device %v: %w", inviter, err)
+	}
+	given := make([]ma.Multiaddr, 0, len(addrs))
+	for _, text := range addrs {
+		addr, err := parseAddr(inviter, text)
+		if err != nil {
+			return nil, err
+		}
+		given = append(given, addr)
+	}
+	ctx, cancel := context.WithTimeout(ctx, joinDialMax)
+	defer cancel()
+	defer context.AfterFunc(n.ctx, cancel)()
+	release := n.gate.invite(p)
+	s, err := n.dialJoin(ctx, p, given)
+	if err != nil {
+		release()
+		return nil, fmt.Errorf("join %s: %w", inviter.Short(), err)
+	}
+	s.onClose = release
+	return s, nil
+}
+
+// dialJoin tries until a join stream is open. Between attempts it waits for discovery to find the inviter elsewhere.
+func (n *Network) dialJoin(ctx context.Context, p peer.ID, given []ma.Multiaddr) (*joinStream, error) {
+	pause := n.cfg.RedialMin
+	for {
+		changed := n.found.changes()
+		addrs := slices.Concat(given, parseAddrs(n.found.addrs(p)), parseAddrs(n.book.addrs(deviceOrZero(p))))
+		s, err := n.tryJoin(ctx, p, addrs)
+		if err == nil || errors.Is(err, ErrJoinRefused) {
+			return s, err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-changed:
+		case <-timer.C:
+			pause = min(2*pause, n.cfg.RedialMax)
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, errors.Join(ctx.Err(), err)
+		}
+		timer.Stop()
+	}
+}
+
+func deviceOrZero(p peer.ID) gossip.DeviceID {
+	d, _ := DeviceOf(p)
+	return d
+}
+
+// tryJoin connects unless a connection exists, and opens a join stream. A refusing inviter looks connected for a moment:
+// only a negotiated stream shows that we were let in.
+func (n *Network) tryJoin(ctx context.Context, p peer.ID, addrs []ma.Multiaddr) (*joinStream, error) {
+	if !n.linked(p) {
+		if len(addrs) == 0 {
+			return nil, errors.New("no address known, and not found on the local network")
+		}
+		if err := n.connect(ctx, p, addrs); err != nil {
+			return nil, err
+		}
+	}
+	conns := n.host.Network().ConnsToPeer(p)
+	if len(conns) == 0 {
+		return nil, ErrJoinRefused
+	}
+	conn := conns[len(conns)-1]
+	l := n.adopt(conn)
+	if l == nil {
+		return nil, ErrJoinRefused
+	}
+	n.countJoin(l, 1)
+	raw, err := negotiate(ctx, conn)
+	if err != nil {
+		n.countJoin(l, -1)
+		return nil, fmt.Errorf("%w (%w)", ErrJoinRefused, err)
+	}
+	return &joinStream{
+		stream: newStream(raw, joinRequestMax, joinReplyMax),
+		leave:  func() { n.countJoin(l, -1) },
+	}, nil
+}
+
+// negotiate opens a join stream and waits for the other end to agree.
+func negotiate(ctx context.Context, c network.Conn) (network.Stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	raw, err := c.NewStream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = raw.Reset() })
+	defer stop()
+	if err = raw.SetProtocol(joinProtocol); err == nil {
+		err = multistream.SelectProtoOrFail(joinProtocol, raw)
+	}
+	if err != nil {
+		_ = raw.Reset()
+		return nil, err
+	}
+	return raw, nil
+}
+
+// A joinStream is the joiner's end. While it is open its connection lives although the inviter is no member.
+type joinStream struct {
+	*stream
+	leave, onClose func()
+	once           sync.Once
+}
+
+func (j *joinStream) Close() error {
+	defer j.end()
+	return j.stream.Close()
+}
+
+func (j *joinStream) Reset() error {
+	defer j.end()
+	return j.stream.Reset()
+}
+
+func (j *joinStream) end() {
+	j.once.Do(func() {
+		j.leave()
+		j.onClose()
+	})
+}

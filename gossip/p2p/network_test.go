@@ -1,0 +1,696 @@
+package p2p
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	libp2pproto "github.com/libp2p/go-libp2p/core/protocol"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"syncline/gossip"
+)
+
+// Two members that know one address of each other connect, and the session stream between them carries messages.
+func TestMembersConnectAndTalk(t *testing.T) {
+	a, b, access := connected(t)
+	for _, from := range []*node{a, b} {
+		to := b
+		if from == b {
+			to = a
+		}
+		s, err := from.Open(t.Context(), access.Space, to.device)
+		must(t, err)
+		for _, msg := range [][]byte{[]byte("hello"), {}, bytes.Repeat([]byte("x"), 2<<20)} {
+			must(t, s.Send(msg))
+			got, err := s.Recv()
+			must(t, err)
+			if !bytes.Equal(got, msg) {
+				t.Fatalf("echo of %d bytes came back as %d others", len(msg), len(got))
+			}
+		}
+		must(t, s.Close())
+	}
+}
+
+// An orderly close is io.EOF at the other end, after the last message.
+func TestCloseIsEOF(t *testing.T) {
+	a, b, access := connected(t)
+	got := make(chan error, 1)
+	b.session = func(_ gossip.SpaceID, _ gossip.DeviceID, s gossip.Stream) {
+		if _, err := s.Recv(); err != nil {
+			got <- err
+			return
+		}
+		_, err := s.Recv()
+		got <- err
+	}
+	s, err := a.Open(t.Context(), access.Space, b.device)
+	must(t, err)
+	must(t, s.Send([]byte("last")))
+	must(t, s.Close())
+	if err := next(t, got, "end of stream"); err != io.EOF {
+		t.Fatalf("after Close the other end got %v, want io.EOF", err)
+	}
+}
+
+// Published operations arrive in the order of their author.
+func TestPublishArrivesInOrder(t *testing.T) {
+	a, b, access := connected(t)
+	awaitSubscribed(t, a, b, access)
+	const count = 2000
+	for i := range count {
+		must(t, a.Publish(access.Space, fmt.Appendf(nil, "op %d", i)))
+	}
+	for i := 0; i < count; {
+		f := next(t, b.frames, "frame")
+		if f.Author != a.device || f.From != a.device || f.Space != access.Space {
+			t.Fatalf("frame of %v from %v in %v", f.Author, f.From, f.Space)
+		}
+		for _, op := range f.Ops {
+			if want := fmt.Sprintf("op %d", i); string(op) != want {
+				t.Fatalf("got %q, want %q", op, want)
+			}
+			i++
+		}
+	}
+}
+
+// What is published before a peer subscribes is reported as lost to it, or arrives.
+func TestPublishRightAfterPeerUpIsNotLostInSilence(t *testing.T) {
+	a, b, access := connected(t)
+	must(t, a.Publish(access.Space, []byte("early")))
+	select {
+	case <-b.frames:
+	case l := <-a.losses:
+		if l.peer != b.device {
+			t.Fatalf("lost to %v, want %v", l.peer, b.device)
+		}
+	case l := <-b.losses:
+		if l.peer != a.device {
+			t.Fatalf("lost from %v, want %v", l.peer, a.device)
+		}
+	case <-time.After(patience):
+		t.Fatal("neither frame nor loss")
+	}
+}
+
+// A device that is no member gets no connection, however often it dials.
+func TestStrangerGetsNothing(t *testing.T) {
+	a, b, access := connected(t)
+	c := startNode(t, "c")
+	c.SetSpaces([]gossip.Access{testAccess("one", a.key, b.key, c.key)}) // c believes that it is one
+	introduce(t, c, a)
+	if _, err := c.OpenJoin(t.Context(), a.device, a.Addrs()); !errors.Is(err, ErrJoinRefused) {
+		t.Fatalf("OpenJoin = %v, want ErrJoinRefused", err)
+	}
+	awaitSubscribed(t, a, b, access)
+	must(t, a.Publish(access.Space, []byte("secret")))
+	next(t, b.frames, "frame at the member")
+	select {
+	case u := <-a.peersUp:
+		t.Fatalf("the stranger came up at a: %v", u)
+	case u := <-c.peersUp:
+		t.Fatalf("a came up at the stranger: %v", u)
+	case <-c.frames:
+		t.Fatal("the stranger got a frame")
+	default:
+	}
+}
+
+// A member that holds another key is connected by nobody's standards.
+func TestWrongKeyIsNoPeer(t *testing.T) {
+	a, b := startNode(t, "a"), startNode(t, "b")
+	access := testAccess("one", a.key, b.key)
+	a.SetSpaces([]gossip.Access{access})
+	other := access
+	other.Key[0]++
+	b.SetSpaces([]gossip.Access{other})
+	introduce(t, a, b)
+	// The connection proves nothing and is closed after HelloTimeout.
+	eventually(t, "a connection", func() bool { return len(a.allLinks()) > 0 })
+	first := a.allLinks()
+	eventually(t, "the end of the unproven connection", func() bool {
+		return !slices.ContainsFunc(first, func(l *link) bool { return !l.conn.IsClosed() })
+	})
+	if len(a.peersUp)+len(b.peersUp) > 0 {
+		t.Fatal("came up with a wrong key")
+	}
+	if _, err := a.Open(t.Context(), access.Space, b.device); !errors.Is(err, ErrNotConnected) {
+		t.Fatalf("Open = %v, want ErrNotConnected", err)
+	}
+	// Once the keys agree, the next hello passes.
+	b.SetSpaces([]gossip.Access{access})
+	awaitUp(t, a, b)
+}
+
+// While joinable, a stranger opens a join stream and nothing else; once it is a member, the same connection serves.
+func TestStrangerMayOnlyJoin(t *testing.T) {
+	a := startNode(t, "a")
+	joiner := startNode(t, "joiner")
+	a.SetSpaces([]gossip.Access{testAccess("one", a.key)})
+	a.SetJoinable(true)
+
+	s, err := joiner.OpenJoin(t.Context(), a.device, a.Addrs())
+	must(t, err)
+	must(t, s.Send([]byte("let me in")))
+	if got, err := s.Recv(); err != nil || string(got) != "let me in" {
+		t.Fatalf("join stream: %q, %v", got, err)
+	}
+	for _, protocol := range []string{string(sessionProtocol), "/meshsub/1.2.0"} {
+		if !refused(t, joiner, a, protocol) {
+			t.Errorf("a stranger opened %s", protocol)
+		}
+	}
+
+	access := testAccess("one", a.key, joiner.key)
+	a.SetSpaces([]gossip.Access{access})
+	joiner.SetSpaces([]gossip.Access{access})
+	awaitUp(t, a, joiner)
+	must(t, s.Close())
+}
+
+// refused opens a raw stream from one node to another and reports whether nobody serves it.
+func refused(t *testing.T, from, to *node, protocol string) bool {
+	t.Helper()
+	p, err := PeerID(to.device)
+	must(t, err)
+	conns := from.host.Network().ConnsToPeer(p)
+	if len(conns) == 0 {
+		t.Fatal("no connection")
+	}
+	raw, err := openStream(t.Context(), conns[0], libp2pproto.ID(protocol))
+	must(t, err)
+	s := newStream(raw, sessionMessageMax, sessionMessageMax)
+	must(t, s.Send([]byte{0, 0}))
+	return broken(t, s)
+}
+
+// A join request is bounded, and switching joining off ends what is not in progress.
+func TestJoinIsBounded(t *testing.T) {
+	a, joiner := startNode(t, "a"), startNode(t, "joiner")
+	a.SetSpaces([]gossip.Access{testAccess("one", a.key)})
+	a.SetJoinable(true)
+	s, err := joiner.OpenJoin(t.Context(), a.device, a.Addrs())
+	must(t, err)
+	if err := s.Send(make([]byte, joinRequestMax+1)); !errors.Is(err, ErrTooLarge) {
+		t.Fatalf("Send = %v, want ErrTooLarge", err)
+	}
+	s.(*joinStream).sendMax = 2 * joinRequestMax
+	must(t, s.Send(make([]byte, joinRequestMax+1)))
+	if !broken(t, s) {
+		t.Fatal("an oversize request was accepted")
+	}
+	must(t, s.Reset())
+	a.SetJoinable(false)
+	if _, err := joiner.OpenJoin(t.Context(), a.device, a.Addrs()); !errors.Is(err, ErrJoinRefused) {
+		t.Fatalf("OpenJoin = %v, want ErrJoinRefused", err)
+	}
+}
+
+// A join stream breaks when its handler neither returns nor asks for more time.
+func TestJoinStreamHasALife(t *testing.T) {
+	a, joiner := startNode(t, "a"), startNode(t, "joiner")
+	ended := make(chan error, 1)
+	a.join = func(_ gossip.DeviceID, s gossip.Stream) {
+		must(t, s.SetDeadline(time.Now().Add(100*time.Millisecond)))
+		_, err := s.Recv()
+		ended <- err
+	}
+	a.SetSpaces([]gossip.Access{testAccess("one", a.key)})
+	a.SetJoinable(true)
+	s, err := joiner.OpenJoin(t.Context(), a.device, a.Addrs())
+	must(t, err)
+	if err := next(t, ended, "end of the join stream"); err == nil {
+		t.Fatal("the stream outlived its deadline")
+	}
+	if !broken(t, s) {
+		t.Fatal("the joiner's end is still open")
+	}
+}
+
+// Removing a member closes its connection at once and keeps it out.
+func TestRemovedMemberIsDisconnected(t *testing.T) {
+	a, b, access := connected(t)
+	a.SetSpaces([]gossip.Access{testAccess("one", a.key)})
+	if got := next(t, a.peersDown, "PeerDown at a"); got.peer != b.device || got.space != access.Space {
+		t.Fatalf("PeerDown %v", got)
+	}
+	if got := next(t, b.peersDown, "PeerDown at b"); got.peer != a.device {
+		t.Fatalf("PeerDown %v", got)
+	}
+	if infos := a.Peers(); len(infos) != 0 {
+		t.Fatalf("a still lists %v", infos)
+	}
+}
+
+// A second space of two connected members comes up without a new connection, and goes down alone.
+func TestSpacesComeAndGo(t *testing.T) {
+	a, b, one := connected(t)
+	two := testAccess("two", a.key, b.key)
+	a.SetSpaces([]gossip.Access{one, two})
+	b.SetSpaces([]gossip.Access{one, two})
+	for _, n := range []*node{a, b} {
+		if got := next(t, n.peersUp, "PeerUp in the second space"); got.space != two.Space {
+			t.Fatalf("PeerUp in %v, want %v", got.space, two.Space)
+		}
+	}
+	s, err := a.Open(t.Context(), two.Space, b.device)
+	must(t, err)
+	must(t, s.Close())
+	a.SetSpaces([]gossip.Access{one})
+	if got := next(t, a.peersDown, "PeerDown in the second space"); got.space != two.Space {
+		t.Fatalf("PeerDown in %v, want %v", got.space, two.Space)
+	}
+	if _, err := a.Open(t.Context(), one.Space, b.device); err != nil {
+		t.Fatalf("first space: %v", err)
+	}
+}
+
+// Replacing the key on one device first does not part it from the others, who need a session to hear of the new key; frames
+// flow again once both have it.
+func TestKeyIsReplacedWithoutParting(t *testing.T) {
+	a, b, access := connected(t)
+	access.Key[0]++
+	a.SetSpaces([]gossip.Access{access})
+	s, err := b.Open(t.Context(), access.Space, a.device)
+	must(t, err)
+	must(t, s.Send([]byte("news?")))
+	_, err = s.Recv()
+	must(t, err)
+	must(t, s.Close())
+	b.SetSpaces([]gossip.Access{access})
+	awaitSubscribed(t, a, b, access)
+	must(t, a.Publish(access.Space, []byte("under the new key")))
+	next(t, b.frames, "frame")
+	if len(a.peersDown)+len(b.peersDown) > 0 {
+		t.Error("the peers were parted")
+	}
+}
+
+// Simultaneous dials leave two connections; the peer comes up once all the same.
+func TestPeerComesUpOnce(t *testing.T) {
+	a, b := startNode(t, "a"), startNode(t, "b")
+	access := testAccess("one", a.key, b.key)
+	introduce(t, a, b)
+	introduce(t, b, a)
+	a.SetSpaces([]gossip.Access{access})
+	b.SetSpaces([]gossip.Access{access})
+	awaitUp(t, a, b)
+	s, err := a.Open(t.Context(), access.Space, b.device)
+	must(t, err)
+	must(t, s.Send([]byte("x")))
+	_, err = s.Recv()
+	must(t, err)
+	must(t, s.Close())
+	must(t, b.Close())
+	next(t, a.peersDown, "PeerDown")
+	if len(a.peersUp) != 0 || len(a.peersDown) != 0 {
+		t.Fatalf("%d more PeerUp, %d more PeerDown", len(a.peersUp), len(a.peersDown))
+	}
+}
+
+// A peer that restarts with the same key is found again and is not taken for a twin.
+func TestReconnectAfterRestart(t *testing.T) {
+	a, b, access := connected(t)
+	addrs := b.Addrs()
+	must(t, b.Close())
+	next(t, a.peersDown, "PeerDown")
+	b = startNode(t, "b", func(c *Config) { c.Listen = addrs })
+	b.SetSpaces([]gossip.Access{access})
+	awaitUp(t, a, b)
+	select {
+	case where := <-b.twins:
+		t.Fatalf("a restart was taken for a twin at %s", where)
+	default:
+	}
+}
+
+// Two live processes with one key are told so by a peer that sees both.
+func TestTwinsAreTold(t *testing.T) {
+	a, b, access := connected(t)
+	twin := startNode(t, "b")
+	twin.SetSpaces([]gossip.Access{access})
+	introduce(t, twin, a)
+	for name, n := range map[string]*node{"first": b, "second": twin} {
+		if where := next(t, n.twins, "Twin at the "+name); !strings.Contains(where, "127.0.0.1") {
+			t.Errorf("twin of the %s is said to be at %q", name, where)
+		}
+	}
+}
+
+// A message longer than the other end accepts breaks the stream instead of the memory.
+func TestOversizeMessageIsRefused(t *testing.T) {
+	a, b, access := connected(t)
+	s, err := a.Open(t.Context(), access.Space, b.device)
+	must(t, err)
+	if err := s.Send(make([]byte, sessionMessageMax+1)); !errors.Is(err, ErrTooLarge) {
+		t.Fatalf("Send = %v, want ErrTooLarge", err)
+	}
+	s.(*stream).sendMax = 2 * sessionMessageMax
+	_ = s.Send(make([]byte, sessionMessageMax+1))
+	if !broken(t, s) {
+		t.Fatal("an oversize message was accepted")
+	}
+	if err := a.Publish(access.Space, make([]byte, frameMax)); !errors.Is(err, ErrTooLarge) {
+		t.Fatalf("Publish = %v, want ErrTooLarge", err)
+	}
+	next(t, a.losses, "loss of the oversize operation")
+}
+
+// The largest operation that Publish takes arrives.
+func TestLargestOperationArrives(t *testing.T) {
+	a, b, access := connected(t)
+	awaitSubscribed(t, a, b, access)
+	op := bytes.Repeat([]byte("y"), frameMax-frameMinimum-8)
+	must(t, a.Publish(access.Space, op))
+	if f := next(t, b.frames, "large frame"); len(f.Ops) != 1 || !bytes.Equal(f.Ops[0], op) {
+		t.Fatal("the operation changed on the way")
+	}
+}
+
+// A member cannot bring a forged frame: one sealed for the space but signed by a stranger, or tampered with.
+func TestForgedFramesAreRejected(t *testing.T) {
+	a, b, access := connected(t)
+	awaitSubscribed(t, a, b, access)
+	s, err := newSpace(access)
+	must(t, err)
+	forged, err := sealFrame(s, testKey("stranger"), a.cfg.Rand, [][]byte{[]byte("forged")})
+	must(t, err)
+	topic := a.gossip.channel(access.Space).topic
+	must(t, topic.Publish(t.Context(), forged))
+	must(t, a.Publish(access.Space, []byte("honest")))
+	if f := next(t, b.frames, "frame"); string(f.Ops[0]) != "honest" {
+		t.Fatalf("got %q first", f.Ops[0])
+	}
+}
+
+// The same frame is delivered once, however often it is sent.
+func TestReplayedFrameIsDeliveredOnce(t *testing.T) {
+	a, b, access := connected(t)
+	awaitSubscribed(t, a, b, access)
+	s, err := newSpace(access)
+	must(t, err)
+	frame, err := sealFrame(s, a.key, a.cfg.Rand, [][]byte{[]byte("once")})
+	must(t, err)
+	topic := a.gossip.channel(access.Space).topic
+	for range 3 {
+		must(t, topic.Publish(t.Context(), frame))
+	}
+	must(t, a.Publish(access.Space, []byte("after")))
+	for _, want := range []string{"once", "after"} {
+		if f := next(t, b.frames, "frame"); string(f.Ops[0]) != want {
+			t.Fatalf("got %q, want %q", f.Ops[0], want)
+		}
+	}
+}
+
+// PeerInfo names the path and the addresses.
+func TestPeersReportsThePath(t *testing.T) {
+	a, b, _ := connected(t)
+	infos := a.Peers()
+	if len(infos) != 1 || infos[0].Device != b.device || !infos[0].Connected || infos[0].LastSeen.IsZero() {
+		t.Fatalf("Peers = %+v", infos)
+	}
+	if !slices.Contains([]string{"lan tcp", "lan quic"}, infos[0].Path) {
+		t.Errorf("path %q", infos[0].Path)
+	}
+	if len(infos[0].Addrs) == 0 {
+		t.Error("no addresses")
+	}
+}
+
+func TestBadAddressIsExplained(t *testing.T) {
+	a := startNode(t, "a")
+	b := deviceOfKey(testKey("b"))
+	other, err := PeerID(deviceOfKey(testKey("c")))
+	must(t, err)
+	for _, bad := range []string{"", "192.168.1.5:4001", "/ip4/192.168.1.5", "/ip4/300.1.1.1/tcp/1", "/ip4/10.0.0.1/tcp/1/ws",
+		"/ip4/10.0.0.1/tcp/1/p2p/" + other.String()} {
+		if err := a.AddAddr(b, bad); err == nil || !strings.Contains(err.Error(), "address") {
+			t.Errorf("AddAddr(%q) = %v, want an explanation", bad, err)
+		}
+	}
+}
+
+func TestPortInUseIsRecognised(t *testing.T) {
+	tcp, err := net.Listen("tcp4", "127.0.0.1:0")
+	must(t, err)
+	defer tcp.Close()
+	udp, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	must(t, err)
+	defer udp.Close()
+	for _, addr := range []string{
+		fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", tcp.Addr().(*net.TCPAddr).Port),
+		fmt.Sprintf("/ip4/127.0.0.1/udp/%d/quic-v1", udp.LocalAddr().(*net.UDPAddr).Port),
+	} {
+		cfg := testConfig()
+		cfg.Listen = []string{addr}
+		if err := New(cfg).Start(t.Context(), testKey("a"), newRecorder()); !errors.Is(err, ErrPortInUse) {
+			t.Errorf("listen on %s: %v, want ErrPortInUse", addr, err)
+		}
+	}
+	// Another Network counts as another process.
+	first := startNode(t, "first")
+	cfg := testConfig()
+	cfg.Listen = first.Addrs()
+	if err := New(cfg).Start(t.Context(), testKey("b"), newRecorder()); !errors.Is(err, ErrPortInUse) {
+		t.Errorf("listen on a Network's port: %v, want ErrPortInUse", err)
+	}
+}
+
+// A hand-added address is on disk at once and is dialled after a restart, without being told again.
+func TestAddressBookSurvivesRestart(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "book.json")
+	withBook := func(c *Config) { c.BookFile = file }
+	a, b := startNode(t, "a", withBook), startNode(t, "b")
+	introduce(t, a, b)
+	must(t, a.Close())
+
+	a = startNode(t, "a", withBook)
+	access := testAccess("one", a.key, b.key)
+	b.SetSpaces([]gossip.Access{access})
+	a.SetSpaces([]gossip.Access{access})
+	awaitUp(t, a, b)
+}
+
+// Nothing works after Close, and nothing hangs.
+func TestClosedNetwork(t *testing.T) {
+	a, b, access := connected(t)
+	open := make(chan struct{})
+	b.session = func(_ gossip.SpaceID, _ gossip.DeviceID, s gossip.Stream) {
+		close(open)
+		_, _ = s.Recv()
+	}
+	_, err := a.Open(t.Context(), access.Space, b.device)
+	must(t, err)
+	next(t, open, "session")
+	must(t, b.Close())
+	must(t, b.Close())
+	if err := b.Publish(access.Space, []byte("x")); !errors.Is(err, ErrClosed) {
+		t.Errorf("Publish = %v, want ErrClosed", err)
+	}
+	if _, err := b.Open(t.Context(), access.Space, a.device); !errors.Is(err, ErrClosed) {
+		t.Errorf("Open = %v, want ErrClosed", err)
+	}
+	b.SetSpaces(nil)
+	b.SetJoinable(true)
+	b.Redial()
+}
+
+// A connection whose other end falls silent is given up, although the transport believes in it for half a minute more, and
+// the peer is reached another way.
+func TestSilentConnectionIsGivenUp(t *testing.T) {
+	a, b := startNode(t, "a"), startNode(t, "b", func(c *Config) { c.Listen = []string{"/ip4/127.0.0.1/tcp/0"} })
+	wire := startProxy(t, b.host.Network().ListenAddresses()[0])
+	access := testAccess("one", a.key, b.key)
+	a.SetSpaces([]gossip.Access{access})
+	b.SetSpaces([]gossip.Access{access})
+	must(t, a.AddAddr(b.device, wire.addr))
+	awaitUp(t, a, b)
+	wire.cut()
+	next(t, a.peersDown, "PeerDown at the dialer")
+	introduce(t, a, b)
+	next(t, a.peersUp, "PeerUp over another connection")
+	// The listener may have seen the new connection before it gave up the old one, and then the peer was never down.
+	eventually(t, "the listener to give up the silent connection", func() bool {
+		return !slices.ContainsFunc(b.allLinks(), func(l *link) bool { return l.conn.RemoteMultiaddr().String() == wire.seenAs() })
+	})
+}
+
+// A proxy carries TCP connections until it is cut: then it keeps them open and carries nothing.
+type proxy struct {
+	addr  string
+	once  sync.Once
+	dead  chan struct{}
+	first sync.Once
+	from  net.Addr // of the first connection, as the target sees it
+}
+
+func (p *proxy) seenAs() string {
+	a, _ := manet.FromNetAddr(p.from)
+	return a.String()
+}
+
+func (p *proxy) cut() { p.once.Do(func() { close(p.dead) }) }
+
+func startProxy(t *testing.T, to ma.Multiaddr) *proxy {
+	t.Helper()
+	target, err := manet.ToNetAddr(to)
+	must(t, err)
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	must(t, err)
+	p := &proxy{addr: fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", l.Addr().(*net.TCPAddr).Port), dead: make(chan struct{})}
+	var conns sync.WaitGroup
+	ended := make(chan struct{})
+	conns.Go(func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conns.Go(func() { p.carry(near, target.String(), &conns, ended) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		close(ended)
+		conns.Wait()
+	})
+	return p
+}
+
+func (p *proxy) carry(near net.Conn, to string, conns *sync.WaitGroup, ended <-chan struct{}) {
+	defer near.Close()
+	far, err := net.Dial("tcp4", to)
+	if err != nil {
+		return
+	}
+	defer far.Close()
+	p.first.Do(func() { p.from = far.LocalAddr() })
+	for _, way := range [][2]net.Conn{{near, far}, {far, near}} {
+		conns.Go(func() {
+			buf := make([]byte, 64<<10)
+			for {
+				n, err := way[0].Read(buf)
+				if err != nil {
+					return
+				}
+				select {
+				case <-p.dead:
+					continue
+				default:
+				}
+				if _, err := way[1].Write(buf[:n]); err != nil {
+					return
+				}
+			}
+		})
+	}
+	<-ended
+}
+
+func TestOpenJoinGivesUpWithItsContext(t *testing.T) {
+	a := startNode(t, "a")
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, err := a.OpenJoin(ctx, deviceOfKey(testKey("nobody")), nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("OpenJoin = %v, want a deadline error", err)
+	}
+}
+
+// An inviter without a known address is reached once discovery finds it.
+func TestOpenJoinUsesDiscovery(t *testing.T) {
+	a, joiner := startNode(t, "a"), startNode(t, "joiner")
+	a.SetSpaces([]gossip.Access{testAccess("one", a.key)})
+	a.SetJoinable(true)
+	opened := make(chan error, 1)
+	go func() {
+		_, err := joiner.OpenJoin(t.Context(), a.device, nil)
+		opened <- err
+	}()
+	joiner.discovery.take("some-instance", a.discovery.records())
+	must(t, next(t, opened, "join stream"))
+}
+
+// An advert with our own id from another machine is a twin; from this machine it is an echo.
+func TestOwnAdvertElsewhereIsATwin(t *testing.T) {
+	a := startNode(t, "a")
+	name, err := a.discovery.newName()
+	must(t, err)
+	elsewhere := []string{txtDevice + a.device.String(), txtAddr + "/ip4/203.0.113.9/tcp/4001"}
+	a.discovery.take(name, elsewhere)
+	a.discovery.take("earlier-process", a.discovery.records())
+	a.discovery.take("other-process", elsewhere)
+	if where := next(t, a.twins, "Twin"); !strings.Contains(where, "203.0.113.9") {
+		t.Fatalf("twin at %q", where)
+	}
+	if a.caughtUp(); len(a.twins) != 0 {
+		t.Fatal("an own advert was taken for a twin")
+	}
+}
+
+// A member that discovery finds is dialled at once.
+func TestFoundMemberIsDialled(t *testing.T) {
+	a, b := startNode(t, "a"), startNode(t, "b")
+	access := testAccess("one", a.key, b.key)
+	a.SetSpaces([]gossip.Access{access})
+	b.SetSpaces([]gossip.Access{access})
+	a.discovery.take("some-instance", b.discovery.records())
+	awaitUp(t, a, b)
+}
+
+func TestReachableAddresses(t *testing.T) {
+	listening := parseAddrs([]string{"/ip4/0.0.0.0/tcp/4001", "/ip4/127.0.0.1/tcp/4002"})
+	lan := []iface{{addrs: []net.IP{net.ParseIP("192.168.1.5")}}}
+	lo := []iface{{addrs: []net.IP{net.ParseIP("127.0.0.1")}}}
+	for _, c := range []struct {
+		ifaces []iface
+		want   []string
+	}{
+		{lan, []string{"/ip4/192.168.1.5/tcp/4001"}},
+		{lo, []string{"/ip4/127.0.0.1/tcp/4001", "/ip4/127.0.0.1/tcp/4002"}},
+		{nil, []string{"/ip4/127.0.0.1/tcp/4002"}},
+	} {
+		if got := addrStrings(reachable(listening, c.ifaces)); !slices.Equal(got, c.want) {
+			t.Errorf("reachable over %v = %v, want %v", c.ifaces, got, c.want)
+		}
+	}
+}
+
+func TestPathNamesDistanceAndTransport(t *testing.T) {
+	for addr, want := range map[string]string{
+		"/ip4/192.168.1.5/tcp/1": "lan tcp", "/ip4/127.0.0.1/udp/1/quic-v1": "lan quic",
+		"/ip4/203.0.113.9/tcp/1": "direct tcp", "/ip6/2001:db8::1/udp/1/quic-v1": "direct quic", "/ip6/fe80::1/tcp/1": "lan tcp",
+	} {
+		if got := path(ma.StringCast(addr)); got != want {
+			t.Errorf("path(%s) = %q, want %q", addr, got, want)
+		}
+	}
+}
+
+func TestSleepIsWallTimeThatDidNotPass(t *testing.T) {
+	for _, c := range []struct {
+		wall, monotonic time.Duration
+		want            bool
+	}{
+		{2 * time.Second, 2 * time.Second, false},
+		{time.Minute, time.Minute, false}, // a busy machine
+		{time.Hour, 2 * time.Second, true},
+		{-time.Hour, 2 * time.Second, false}, // a clock set back
+	} {
+		if got := asleep(c.wall, c.monotonic); got != c.want {
+			t.Errorf("asleep(%v, %v) = %v", c.wall, c.monotonic, got)
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package p2p
+
+import (
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/crypto/chacha20poly1305"
+
+	"syncline/gossip"
+)
+
+// A space is one Access with the keys derived from it. It is immutable.
+type space struct {
+	id      gossip.SpaceID
+	key     [32]byte
+	members map[gossip.DeviceID]struct{}
+	authors map[[authorSize]byte][]gossip.DeviceID // the members by the short id that a frame carries
+
+	epoch    [8]byte     // names the key inside a frame
+	seal     cipher.AEAD // XChaCha20-Poly1305
+	helloKey []byte
+	topic    string // hides the space from whoever sees topic names without the key
+}
+
+func newSpace(a gossip.Access) (*space, error) {
+	s := &space{
+		id: a.Space, key: a.Key,
+		members: make(map[gossip.DeviceID]struct{}, len(a.Members)),
+		authors: make(map[[authorSize]byte][]gossip.DeviceID, len(a.Members)),
+	}
+	for _, m := range a.Members {
+		if _, repeated := s.members[m]; repeated {
+			continue
+		}
+		s.members[m] = struct{}{}
+		short := [authorSize]byte(m[:])
+		s.authors[short] = append(s.authors[short], m)
+	}
+	epoch, err := s.derive("epoch", len(s.epoch))
+	if err != nil {
+		return nil, err
+	}
+	copy(s.epoch[:], epoch)
+	frameKey, err := s.derive("frame", chacha20poly1305.KeySize)
+	if err != nil {
+		return nil, err
+	}
+	if s.seal, err = chacha20poly1305.NewX(frameKey); err != nil {
+		return nil, err
+	}
+	if s.helloKey, err = s.derive("hello", 32); err != nil {
+		return nil, err
+	}
+	topicKey, err := s.derive("topic", 32)
+	if err != nil {
+		return nil, err
+	}
+	mac := hmac.New(sha256.New, topicKey)
+	mac.Write([]byte("topic"))
+	s.topic = hex.EncodeToString(mac.Sum(nil))[:32]
+	return s, nil
+}
+
+// derive returns HKDF-SHA256(secret = key, salt = space id, info = "syncline/<purpose>/1").
+func (s *space) derive(purpose string, size int) ([]byte, error) {
+	return hkdf.Key(sha256.New, s.key[:], s.id[:], "syncline/"+purpose+"/1", size)
+}
+
+// A roster is what SetSpaces said, indexed. It is immutable and replaced whole.
+type roster struct {
+	spaces map[gossip.SpaceID]*space
+	// shared lists, for every member other than this device, the spaces it is in, ordered by id.
+	shared  map[peer.ID][]*space
+	devices map[peer.ID]gossip.DeviceID
+	topics  map[string]*space
+}
+
+func newRoster(self gossip.DeviceID, accesses []gossip.Access) (*roster, error) {
+	r := &roster{
+		spaces:  make(map[gossip.SpaceID]*space, len(accesses)),
+		shared:  make(map[peer.ID][]*space),
+		devices: make(map[peer.ID]gossip.DeviceID),
+		topics:  make(map[string]*space, len(accesses)),
+	}
+	for _, a := range accesses {
+		s, err := newSpace(a)
+		if err != nil {
+			return nil, fmt.Errorf("space %v: %w", a.Space, err)
+		}
+		r.spaces[s.id] = s
+		r.topics[s.topic] = s
+	}
+	order := slices.SortedFunc(maps.Keys(r.spaces), compareSpaces)
+	for _, id := range order {
+		for d := range r.spaces[id].members {
+			p, err := PeerID(d)
+			if err != nil || d == self {
+				continue
+			}
+			r.shared[p] = append(r.shared[p], r.spaces[id])
+			r.devices[p] = d
+		}
+	}
+	return r, nil
+}
+
+func (r *roster) member(p peer.ID) bool {
+	_, ok := r.shared[p]
+	return ok
+}
+
+// sharesSame reports whether a peer shares the same spaces under the same keys in both rosters.
+func (r *roster) sharesSame(other *roster, p peer.ID) bool {
+	return slices.EqualFunc(r.shared[p], other.shared[p], func(a, b *space) bool { return a.id == b.id && a.key == b.key })
+}
+
+func compareSpaces(a, b gossip.SpaceID) int { return slices.Compare(a[:], b[:]) }
