@@ -41,13 +41,24 @@ func conflictOf(e Effect) (Conflict, bool) {
 	case !e.Won:
 		return c, false
 	}
-	shown, _ := e.After.Shown()
-	if e.Before.has(shown.Dot) {
-		c.Local = shown
+	winner := e.winner()
+	if e.Before.has(winner.Dot) {
+		c.Local = winner
 	} else {
-		c.Remote = shown
+		c.Remote = winner
 	}
 	return c, true
+}
+
+// winner returns the newest value that was found to have won over a concurrent delete. It need not be the one that is shown.
+func (e Effect) winner() Value {
+	for _, v := range e.After.Newest() {
+		if old, _ := e.Before.value(v.Dot); v.Won && !old.Won {
+			return v
+		}
+	}
+	shown, _ := e.After.Shown()
+	return shown
 }
 
 // meeting returns the newest value that arrived, and the newest value of another content that stood before, or else arrived with

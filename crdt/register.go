@@ -83,8 +83,10 @@ func (r Register) Contending() int {
 	if len(r.Live) == 0 || r.Kind() == LWW {
 		return 0
 	}
-	if n := len(distinct(r.Live)); n > 1 {
-		return n
+	if len(r.Live) > 1 {
+		if n := len(distinct(r.Live)); n > 1 {
+			return n
+		}
 	}
 	if slices.ContainsFunc(r.Live, func(v Value) bool { return v.Won }) {
 		return 1

@@ -22,13 +22,14 @@ const (
 	msgDone
 	msgBusy
 	msgBye
+	msgOpens
 )
 
-// FrameBytesMax is the size at which a message of rows is closed. A single row may be larger.
+// FrameBytesMax is the size at which a message of rows is closed. Only one with a single large value is larger.
 const FrameBytesMax = 256 << 10
 
-// MessageBytesMax bounds a message: one row with the largest value many times over, which only many concurrent writers make.
-const MessageBytesMax = 64 << 20
+// MessageBytesMax bounds a message: the largest value, and the vectors of 100,000 replicas.
+const MessageBytesMax = 2 << 20
 
 // hello opens a session, and answers one that found a difference.
 type hello struct {
@@ -82,13 +83,23 @@ type end struct {
 	Asked   [16]byte
 	Context []byte
 	Floor   []byte
-	Opens   []wireOpen
-	// Rows is the number of rows in the ROWS messages, Kills that in the KILL messages.
+	// Rows is the number of rows in the ROWS messages, Kills that in the KILL messages, Opens that of bindings in the OPENS messages.
 	Rows  uint64
 	Kills uint64
+	Opens uint64
 	// Hash and Digest are of the sender's state as it answered.
 	Hash   [16]byte
 	Digest [16]byte
+}
+
+// opensMax is the number of bindings at which a message of them is closed.
+const opensMax = 1024
+
+// opens brings the bindings of replicas of which the receiver has seen nothing.
+type opens struct {
+	_     struct{} `cbor:",toarray"`
+	Type  uint8
+	Opens []wireOpen
 }
 
 type wireOpen struct {
@@ -114,7 +125,7 @@ type bye struct {
 
 // messageType returns the type of an encoded message: the byte after the head of a short array.
 func messageType(msg []byte) (uint8, error) {
-	if len(msg) < 2 || msg[0] < 0x81 || msg[0] > 0x97 || msg[1] < msgHello || msg[1] > msgBye {
+	if len(msg) < 2 || msg[0] < 0x81 || msg[0] > 0x97 || msg[1] < msgHello || msg[1] > msgOpens {
 		return 0, fmt.Errorf("%w: no message of this protocol", crdt.ErrDecode)
 	}
 	if len(msg) > MessageBytesMax {

@@ -163,6 +163,7 @@ func (b *rowsBuilder) finish() []byte {
 type rowsDecoder struct {
 	replicas []crdt.ReplicaID
 	counters []uint64
+	used     int // the replicas that a dot has referred to, in the order of their first
 	paths, counts, times, sizes,
 	data crdt.Reader
 	shapes  runReader[[3]int]
@@ -174,11 +175,12 @@ type rowsDecoder struct {
 }
 
 // runReader yields the items of a column of runs.
-type runReader[T any] struct {
+type runReader[T comparable] struct {
 	r    crdt.Reader
 	item func(*crdt.Reader) T
 	left uint64
 	cur  T
+	any  bool
 }
 
 func (r *runReader[T]) next() T {
@@ -186,7 +188,11 @@ func (r *runReader[T]) next() T {
 		if r.left = r.r.Uvarint(); r.left == 0 && r.r.Err == nil {
 			r.r.Err = fmt.Errorf("%w: an empty run", crdt.ErrDecode)
 		}
-		r.cur = r.item(&r.r)
+		last := r.cur
+		if r.cur = r.item(&r.r); r.any && r.cur == last && r.r.Err == nil {
+			r.r.Err = fmt.Errorf("%w: two runs of the same", crdt.ErrDecode)
+		}
+		r.any = true
 	}
 	if r.r.Err != nil {
 		var zero T
@@ -221,8 +227,14 @@ func decodeRows(msg []byte) ([]crdt.Row, error) {
 		flags:   runReader[byte]{r: crdt.Reader{B: w.Flags}, item: (*crdt.Reader).Byte},
 		types:   runReader[string]{r: crdt.Reader{B: w.Types}, item: func(r *crdt.Reader) string { return string(r.Bytes(crdt.TypeBytesMax)) }},
 	}
+	listed := map[crdt.ReplicaID]bool{}
 	for chunk := range slices.Chunk(w.Replicas, 8) {
-		d.replicas = append(d.replicas, crdt.ReplicaID(chunk))
+		id := crdt.ReplicaID(chunk)
+		if listed[id] {
+			return nil, fmt.Errorf("%w: replica %v is listed twice", crdt.ErrDecode, id)
+		}
+		listed[id] = true
+		d.replicas = append(d.replicas, id)
 	}
 	var rows []crdt.Row
 	for len(d.paths.B) > 0 {
@@ -244,7 +256,7 @@ func (d *rowsDecoder) end() error {
 			return err
 		}
 	}
-	if len(d.counts.B)+len(d.times.B)+len(d.sizes.B)+len(d.data.B) > 0 {
+	if len(d.counts.B)+len(d.times.B)+len(d.sizes.B)+len(d.data.B) > 0 || d.used < len(d.replicas) {
 		return fmt.Errorf("%w: a column is longer than its rows", crdt.ErrDecode)
 	}
 	return nil
@@ -254,7 +266,7 @@ func (d *rowsDecoder) row() (crdt.Row, error) {
 	var row crdt.Row
 	shared := d.paths.Uvarint()
 	rest := d.paths.Bytes(crdt.PathBytesMax)
-	if d.paths.Err != nil || shared > uint64(len(d.path)) {
+	if d.paths.Err != nil || shared > uint64(len(d.path)) || shared < uint64(len(d.path)) && len(rest) > 0 && d.path[shared] == rest[0] {
 		return row, fmt.Errorf("%w: a path", crdt.ErrDecode)
 	}
 	row.Path = d.path[:shared] + string(rest)
@@ -286,7 +298,11 @@ func (d *rowsDecoder) row() (crdt.Row, error) {
 	}
 	for range shape[1] {
 		k := crdt.KnownValue{Dot: d.dot()}
-		_, k.Won, _ = d.flag()
+		kind, won, resolved := d.flag()
+		if kind != crdt.Multi || resolved {
+			d.flags.r.Err = fmt.Errorf("%w: flags of a known value", crdt.ErrDecode)
+		}
+		k.Won = won
 		if err := d.failed(); err != nil {
 			return row, err
 		}
@@ -332,10 +348,11 @@ func checkOrder(row *crdt.Row) error {
 func (d *rowsDecoder) dot() crdt.Dot {
 	i := d.indexes.next()
 	delta := d.counts.Varint()
-	if d.indexes.r.Err != nil || d.counts.Err != nil || i >= len(d.replicas) {
+	if d.indexes.r.Err != nil || d.counts.Err != nil || i >= len(d.replicas) || i > d.used {
 		d.counts.Err = fmt.Errorf("%w: a dot", crdt.ErrDecode)
 		return crdt.Dot{}
 	}
+	d.used = max(d.used, i+1)
 	d.counters[i] += uint64(delta)
 	if d.counters[i] == 0 || d.counters[i] > crdt.CounterMax || d.replicas[i].IsZero() {
 		d.counts.Err = fmt.Errorf("%w: a dot with counter %d", crdt.ErrDecode, d.counters[i])

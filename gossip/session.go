@@ -3,6 +3,7 @@ package gossip
 import (
 	"fmt"
 	"iter"
+	"slices"
 
 	"syncline/crdt"
 )
@@ -34,19 +35,24 @@ type Session struct {
 	// asked is the vector for which the peer makes its answer; toldVector says that it was sent.
 	asked      crdt.Vector
 	toldVector bool
+	// toldFloor is our floor as we told it: the peer asks for a comparison of what is live if it lies outside its vector.
+	toldFloor crdt.Vector
 	// live holds what we told the peer is live here, when we are below its floor; theirLive what it told us.
 	live      bool
 	theirLive []crdt.Row
-	// rows and kills collect the peer's answer.
+	// rows, kills and opens collect the peer's answer.
 	rows, kills []crdt.Row
+	opens       []crdt.Binding
 	// given is our context when we answered; answered and received say which answers are through.
 	given              crdt.Vector
 	answered, received bool
-	doneSent, doneHere bool
-	result             Result
-	finished           bool
-	queue              []func() (msg []byte, more bool)
-	sent               int
+	// theirHash and theirDigest are of the peer's state as it answered.
+	theirHash, theirDigest [16]byte
+	doneSent, doneHere     bool
+	result                 Result
+	finished               bool
+	queue                  []func() (msg []byte, more bool)
+	sent                   int
 }
 
 // Result is what a session found out and did.
@@ -93,7 +99,8 @@ func NewSession(c SessionConfig) *Session {
 // Start makes the initiator's first message.
 func (s *Session) Start(v View) {
 	s.asked = v.Context().Clone()
-	s.sayHello(v, !s.optimist)
+	// The peer takes a hello of an empty replica for a whole one: its vector has no bytes.
+	s.sayHello(v, !s.optimist || s.asked.Len() == 0)
 }
 
 // Finished reports whether the session has come to an orderly end. Messages that Next still has must be sent all the same.
@@ -134,7 +141,7 @@ func (s *Session) sayHello(v View, full bool) {
 
 // ownVectors encodes our context and floor and remembers that the peer will answer this context.
 func (s *Session) ownVectors(v View) (vec, floor []byte) {
-	s.asked, s.toldVector = v.Context().Clone(), true
+	s.asked, s.toldFloor, s.toldVector = v.Context().Clone(), v.Floor().Clone(), true
 	vec, floor = crdt.AppendVector([]byte{}, s.asked), crdt.AppendVector([]byte{}, v.Floor())
 	return vec, floor
 }
@@ -158,8 +165,10 @@ func (s *Session) Receive(v View, msg []byte) (*crdt.Delta, error) {
 		return nil, s.onVector(v, msg)
 	case msgRows, msgLive, msgKill:
 		return nil, s.onRows(kind, msg)
+	case msgOpens:
+		return nil, s.onOpens(msg)
 	case msgEnd:
-		return s.onEnd(msg)
+		return s.onEnd(v, msg)
 	case msgAsk:
 		return nil, s.onAsk(v, msg)
 	case msgDone:
@@ -175,7 +184,7 @@ func (s *Session) unexpected(kind uint8) error {
 }
 
 func (s *Session) onHello(v View, msg []byte) error {
-	if s.knowTheirs || s.answered || !s.initiator && s.sent > 0 {
+	if s.knowTheirs || s.answered || !s.initiator && s.toldVector {
 		return s.unexpected(msgHello)
 	}
 	h, err := decodeHello(msg)
@@ -262,12 +271,16 @@ func (s *Session) learn(v View, vec, floor []byte, hash [16]byte) (err error) {
 	}
 	s.knowTheirs = true
 	s.result.Held = s.theirs.Clone()
-	if !s.replica.Replica.IsZero() && s.theirs.Get(s.replica.Replica) > v.Context().Get(s.replica.Replica) {
-		s.result.RolledBack = true
-		s.finished = true
-		s.say(&bye{Type: msgBye, Code: "rolled_back", Text: "this device was set back; it goes on under a new replica id"})
-	}
+	s.lookBack(v, s.theirs)
 	return nil
+}
+
+// lookBack ends the session if the peer has seen more of our incarnation than we have written.
+func (s *Session) lookBack(v View, seen crdt.Vector) {
+	if !s.replica.Replica.IsZero() && seen.Get(s.replica.Replica) > v.Context().Get(s.replica.Replica) {
+		s.result.RolledBack = true
+		s.Refuse("rolled_back", "this device was set back; it goes on under a new replica id")
+	}
 }
 
 // exchange sends what can be sent once both vectors are known: our answer, unless the peer must first say what is live there;
@@ -282,14 +295,18 @@ func (s *Session) exchange(v View) error {
 		}
 	}
 	if crdt.BelowFloor(v, s.theirs) {
+		if s.toldFloor.Within(s.theirs) {
+			s.Refuse("floor_rose", "this device has forgotten deletes since it said hello; try again")
+		}
 		return nil
 	}
 	return s.answer(v, s.theirs, nil)
 }
 
-// sayAsk asks anew, for the context of this moment, and says what is live here within the peer's context.
+// sayAsk asks anew, for the context of this moment, and says everything that is live here: also what the peer had not seen when
+// it spoke, for it may see it, and see it go, before it answers.
 func (s *Session) sayAsk(v View) error {
-	rows, err := liveRows(v, s.theirs)
+	rows, err := liveRows(v)
 	if err != nil {
 		return err
 	}
@@ -299,16 +316,14 @@ func (s *Session) sayAsk(v View) error {
 	return nil
 }
 
-// liveRows returns what is live in v within a context, by name only.
-func liveRows(v View, within crdt.Vector) ([]crdt.Row, error) {
+// liveRows returns what is live in v, by name only.
+func liveRows(v View) ([]crdt.Row, error) {
 	var names []crdt.Name
 	for n, err := range v.LiveAbove(crdt.Vector{}) {
 		if err != nil {
 			return nil, err
 		}
-		if within.Has(n.Dot) {
-			names = append(names, n)
-		}
+		names = append(names, n)
 	}
 	return nameRows(names), nil
 }
@@ -350,9 +365,13 @@ func (s *Session) answer(v View, asked crdt.Vector, live []crdt.Name) error {
 	s.sendRows(msgKill, kills)
 	e := end{Type: msgEnd, Asked: asked.Hash(), Hash: d.Context.Hash(), Digest: v.Digest().Short(),
 		Context: crdt.AppendVector([]byte{}, d.Context.Above(s.asked)), Floor: crdt.AppendVector([]byte{}, d.Floor),
-		Rows: uint64(len(d.Rows)), Kills: uint64(len(kills)), Opens: []wireOpen{}}
-	for _, o := range d.Opens {
-		e.Opens = append(e.Opens, wireOpen{Replica: o.Replica, Open: o.Open})
+		Rows: uint64(len(d.Rows)), Kills: uint64(len(kills)), Opens: uint64(len(d.Opens))}
+	for chunk := range slices.Chunk(d.Opens, opensMax) {
+		m := opens{Type: msgOpens}
+		for _, o := range chunk {
+			m.Opens = append(m.Opens, wireOpen{Replica: o.Replica, Open: o.Open})
+		}
+		s.say(&m)
 	}
 	s.say(&e)
 	s.finishExchange(v)
@@ -374,14 +393,38 @@ func (s *Session) sendRows(kind uint8, rows []crdt.Row) {
 	if len(rows) == 0 {
 		return
 	}
+	var rest []crdt.Row // what is left of a row that did not fit into one message
 	s.queue = append(s.queue, func() ([]byte, bool) {
 		b := newRowsBuilder(kind)
-		for len(rows) > 0 && (b.rows == 0 || b.size+rowSize(&rows[0]) <= FrameBytesMax) {
-			b.add(&rows[0])
-			rows = rows[1:]
+		for len(rest)+len(rows) > 0 {
+			if len(rest) == 0 {
+				rest, rows = splitRow(&rows[0]), rows[1:]
+			}
+			if b.rows > 0 && (b.size+rowSize(&rest[0]) > FrameBytesMax || b.path == rest[0].Path) {
+				break
+			}
+			b.add(&rest[0])
+			rest = rest[1:]
 		}
-		return b.finish(), len(rows) > 0
+		return b.finish(), len(rest)+len(rows) > 0
 	})
+}
+
+// splitRow cuts a row whose values are too large for one message into several of the same path.
+func splitRow(r *crdt.Row) []crdt.Row {
+	if len(r.Values) < 2 || rowSize(r) <= FrameBytesMax {
+		return []crdt.Row{*r}
+	}
+	parts := []crdt.Row{{Path: r.Path, Known: r.Known, Deletes: r.Deletes}}
+	for _, v := range r.Values {
+		last := &parts[len(parts)-1]
+		if len(last.Values) > 0 && rowSize(last)+len(v.Data) > FrameBytesMax {
+			parts = append(parts, crdt.Row{Path: r.Path})
+			last = &parts[len(parts)-1]
+		}
+		last.Values = append(last.Values, v)
+	}
+	return parts
 }
 
 func rowSize(r *crdt.Row) int {
@@ -393,35 +436,70 @@ func rowSize(r *crdt.Row) int {
 }
 
 func (s *Session) onRows(kind uint8, msg []byte) error {
-	ok := kind == msgLive && s.knowTheirs && !s.answered || kind != msgLive && s.toldVector && !s.received
-	if !ok {
+	ok := kind == msgLive && !s.answered || kind != msgLive && s.toldVector && !s.received
+	if !ok || !s.knowTheirs {
 		return s.unexpected(kind)
 	}
 	rows, err := decodeRows(msg)
 	if err != nil {
 		return err
 	}
+	if kind != msgRows && slices.ContainsFunc(rows, func(r crdt.Row) bool { return len(r.Values)+len(r.Deletes) > 0 || len(r.Known) == 0 }) {
+		return fmt.Errorf("%w: names with more than dots", crdt.ErrDecode)
+	}
 	list := map[uint8]*[]crdt.Row{msgRows: &s.rows, msgLive: &s.theirLive, msgKill: &s.kills}[kind]
 	if len(rows) == 0 || len(*list)+len(rows) > AnswerRowsMax {
 		return fmt.Errorf("%w: a message of %d rows after %d", crdt.ErrDecode, len(rows), len(*list))
 	}
 	if n := len(*list); n > 0 && rows[0].Path <= (*list)[n-1].Path {
-		return fmt.Errorf("%w: path %q is out of order", crdt.ErrDecode, rows[0].Path)
+		last := &(*list)[n-1]
+		if rows[0].Path != last.Path {
+			return fmt.Errorf("%w: path %q is out of order", crdt.ErrDecode, rows[0].Path)
+		}
+		last.Values = append(last.Values, rows[0].Values...)
+		if len(rows[0].Known)+len(rows[0].Deletes) > 0 {
+			return fmt.Errorf("%w: a second part of %q with more than values", crdt.ErrDecode, last.Path)
+		}
+		if err := checkOrder(last); err != nil {
+			return err
+		}
+		rows = rows[1:]
 	}
 	*list = append(*list, rows...)
 	return nil
 }
 
-func (s *Session) onEnd(msg []byte) (*crdt.Delta, error) {
-	if !s.toldVector || s.received {
+func (s *Session) onOpens(msg []byte) error {
+	if !s.knowTheirs || !s.toldVector || s.received {
+		return s.unexpected(msgOpens)
+	}
+	var m opens
+	if err := crdt.Unmarshal(msg, &m); err != nil {
+		return err
+	}
+	if len(m.Opens) == 0 || len(s.opens)+len(m.Opens) > crdt.VectorReplicasMax {
+		return fmt.Errorf("%w: a message of %d bindings after %d", crdt.ErrDecode, len(m.Opens), len(s.opens))
+	}
+	for _, o := range m.Opens {
+		if n := len(s.opens); n > 0 && o.Replica.Compare(s.opens[n-1].Replica) <= 0 || len(o.Open) > crdt.OpenBytesMax {
+			return fmt.Errorf("%w: a binding of replica %v that does not fit", crdt.ErrDecode, o.Replica)
+		}
+		s.opens = append(s.opens, crdt.Binding{Replica: o.Replica, Open: o.Open})
+	}
+	return nil
+}
+
+func (s *Session) onEnd(v View, msg []byte) (*crdt.Delta, error) {
+	if !s.toldVector || !s.knowTheirs || s.received {
 		return nil, s.unexpected(msgEnd)
 	}
 	var e end
 	if err := crdt.Unmarshal(msg, &e); err != nil {
 		return nil, err
 	}
-	if e.Rows != uint64(len(s.rows)) || e.Kills != uint64(len(s.kills)) {
-		return nil, fmt.Errorf("%w: %d rows and %d kills, %d and %d were announced", crdt.ErrDecode, len(s.rows), len(s.kills), e.Rows, e.Kills)
+	if e.Rows != uint64(len(s.rows)) || e.Kills != uint64(len(s.kills)) || e.Opens != uint64(len(s.opens)) {
+		return nil, fmt.Errorf("%w: %d rows, %d kills and %d bindings; %d, %d and %d were announced", crdt.ErrDecode,
+			len(s.rows), len(s.kills), len(s.opens), e.Rows, e.Kills, e.Opens)
 	}
 	if e.Asked != s.asked.Hash() {
 		return nil, fmt.Errorf("%w: the answer is to another question", crdt.ErrDecode)
@@ -434,19 +512,20 @@ func (s *Session) onEnd(msg []byte) (*crdt.Delta, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &crdt.Delta{Asked: s.asked, Context: s.theirs.Clone(), Floor: floor, Rows: s.rows, Kills: rowNames(s.kills)}
+	d := &crdt.Delta{Asked: s.asked, Context: s.theirs.Clone(), Floor: floor, Rows: s.rows, Kills: rowNames(s.kills), Opens: s.opens}
 	d.Context.Join(grown)
 	if d.Context.Hash() != e.Hash {
 		return nil, fmt.Errorf("%w: a context that does not have its hash", crdt.ErrDecode)
 	}
-	for _, o := range e.Opens {
-		d.Opens = append(d.Opens, crdt.Binding{Replica: o.Replica, Open: o.Open})
-	}
 	if err := checkDelta(d); err != nil {
 		return nil, err
 	}
+	if s.lookBack(v, d.Context); s.finished {
+		return nil, nil
+	}
 	s.result.RowsIn = len(s.rows)
-	s.rows, s.kills, s.received = nil, nil, true
+	s.rows, s.kills, s.opens, s.received = nil, nil, nil, true
+	s.theirHash, s.theirDigest = e.Hash, e.Digest
 	return d, nil
 }
 
@@ -454,6 +533,7 @@ func (s *Session) onEnd(msg []byte) (*crdt.Delta, error) {
 // is on disk.
 func (s *Session) Committed(v View) {
 	s.doneHere = true
+	s.result.Diverged = v.Context().Hash() == s.theirHash && v.Digest().Short() != s.theirDigest
 	s.finishExchange(v)
 }
 

@@ -1,0 +1,338 @@
+package gossip
+
+import (
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"syncline/crdt"
+)
+
+var (
+	seedFlag    = flag.Int64("seed", -1, "run the randomised tests of this package with one seed only")
+	rewriteFlag = flag.Bool("rewrite", false, "write the output of the scenarios in testdata anew")
+	goldenFlag  = flag.Bool("golden", false, "print the encodings that the golden tests pin")
+)
+
+// wallMillis is the clock of all devices in the tests: 2026-01-01.
+const wallMillis = 1_767_225_600_000
+
+// replicaID returns the n-th replica id; like real ones they look random.
+func replicaID(n int) (r crdt.ReplicaID) {
+	binary.BigEndian.PutUint64(r[:], uint64(n)*0x9e3779b97f4a7c15)
+	return r
+}
+
+// A world is a set of devices and the truth about all that they wrote, against which their states are compared.
+type world struct {
+	t       testing.TB
+	devices []*device
+	ops     map[crdt.Dot]*crdt.Op
+}
+
+// A device is a replica in memory, and its writer.
+type device struct {
+	*crdt.State
+	name  string
+	id    crdt.ReplicaID
+	clock crdt.Clock
+	told  crdt.Vector
+}
+
+func newWorld(t testing.TB, names ...string) *world {
+	w := &world{t: t, ops: map[crdt.Dot]*crdt.Op{}}
+	for i, name := range names {
+		w.devices = append(w.devices, &device{State: crdt.NewState(), name: name, id: replicaID(i + 1)})
+	}
+	return w
+}
+
+// device returns the device with a name.
+func (w *world) device(name string) *device {
+	i := slices.IndexFunc(w.devices, func(d *device) bool { return d.name == name })
+	if i < 0 {
+		w.t.Fatalf("no device %q", name)
+	}
+	return w.devices[i]
+}
+
+// write makes one operation on a device; nil if it does nothing.
+func (w *world) write(d *device, changes ...crdt.Change) *crdt.Op {
+	w.t.Helper()
+	writer := crdt.Writer{Dot: crdt.Dot{Replica: d.id, Counter: d.Context().Get(d.id) + 1}, Time: d.clock.Tick(wallMillis), Deps: d.Floor().Above(d.told)}
+	if writer.Dot.Counter == 1 {
+		writer.Open = []byte("binding of " + d.id.String())
+	}
+	op, _, err := crdt.Write(d.State, writer, changes)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if op != nil {
+		d.told = d.Floor().Clone()
+		w.ops[op.Dot] = op
+	}
+	return op
+}
+
+func put(path, data string) crdt.Change {
+	return crdt.Change{Path: path, Type: "text/plain; charset=utf-8", Data: []byte(data), ShownAll: true}
+}
+
+func del(path string) crdt.Change { return crdt.Change{Path: path, Delete: true, ShownAll: true} }
+
+// forget makes a device forget all deletes.
+func (w *world) forget(d *device) {
+	if err := crdt.Trim(d.State, 0); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// check compares a device with the truth: live is what no operation that it has seen supersedes.
+func (w *world) check(d *device) error {
+	want := map[string][]crdt.Dot{}
+	dead := map[crdt.Name]bool{}
+	for dot, op := range w.ops {
+		if !d.Context().Has(dot) {
+			continue
+		}
+		for _, e := range op.Entries {
+			for _, p := range e.Preds {
+				dead[crdt.Name{Dot: p, Path: e.Path}] = true
+			}
+			if !e.Delete {
+				want[e.Path] = append(want[e.Path], dot)
+			}
+		}
+	}
+	for path, dots := range want {
+		want[path] = slices.DeleteFunc(dots, func(dot crdt.Dot) bool { return dead[crdt.Name{Dot: dot, Path: path}] })
+		slices.SortFunc(want[path], crdt.Dot.Compare)
+	}
+	for _, path := range d.Paths() {
+		want[path] = want[path][:len(want[path]):len(want[path])]
+	}
+	for path, dots := range want {
+		var got []crdt.Dot
+		for _, v := range d.Get(path).Live {
+			got = append(got, v.Dot)
+		}
+		if !slices.Equal(got, dots) {
+			return fmt.Errorf("%s at %q: live are %v, want %v", d.name, path, got, dots)
+		}
+	}
+	return d.Check()
+}
+
+// A message is one that was sent, with the prefix that tells its length counted in.
+type message struct {
+	from  *device
+	bytes []byte
+}
+
+func (m message) size() int {
+	return len(binary.AppendUvarint(nil, uint64(len(m.bytes)))) + len(m.bytes)
+}
+
+// A meeting is one session between two devices; the first is its initiator.
+type meeting struct {
+	w        *world
+	devices  [2]*device
+	sessions [2]*Session
+	inbox    [2][][]byte
+	sent     []message
+	// committed observes every delta that is joined.
+	committed func(to *device, d *crdt.Delta)
+}
+
+func (w *world) meet(a, b *device, believed bool) *meeting {
+	m := &meeting{w: w, devices: [2]*device{a, b}}
+	for i, d := range m.devices {
+		c := SessionConfig{Initiator: i == 0, BelievedEqual: believed, WallMillis: wallMillis}
+		if n := d.Context().Get(d.id); n > 0 {
+			c.Replica = crdt.Dot{Replica: d.id, Counter: n}
+		}
+		m.sessions[i] = NewSession(c)
+	}
+	m.sessions[0].Start(a)
+	m.pump(0)
+	return m
+}
+
+// pump puts what one end has to say on its way.
+func (m *meeting) pump(i int) {
+	for msg := m.sessions[i].Next(); msg != nil; msg = m.sessions[i].Next() {
+		m.sent = append(m.sent, message{m.devices[i], msg})
+		m.inbox[1-i] = append(m.inbox[1-i], msg)
+	}
+}
+
+// deliver hands the next message to one end.
+func (m *meeting) deliver(i int) error {
+	msg := m.inbox[i][0]
+	m.inbox[i] = m.inbox[i][1:]
+	d, s := m.devices[i], m.sessions[i]
+	delta, err := s.Receive(d, msg)
+	if err != nil {
+		return fmt.Errorf("%s refuses %s: %w", d.name, describe(msg, m.w), err)
+	}
+	if delta != nil {
+		if m.committed != nil {
+			m.committed(d, delta)
+		}
+		if _, err := crdt.Join(d.State, delta); err != nil {
+			return err
+		}
+		s.Committed(d)
+	}
+	m.pump(i)
+	return nil
+}
+
+// run delivers until nothing is under way.
+func (m *meeting) run() error {
+	for len(m.inbox[0])+len(m.inbox[1]) > 0 {
+		for i := range m.inbox {
+			if len(m.inbox[i]) > 0 {
+				if err := m.deliver(i); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return m.ended()
+}
+
+// ended says whether both ends came to an end; without one, both would wait for ever.
+func (m *meeting) ended() error {
+	for i, s := range m.sessions {
+		if !s.Finished() {
+			return fmt.Errorf("nothing is under way and %s still waits; so far:\n%s", m.devices[i].name, m.transcript())
+		}
+	}
+	return nil
+}
+
+// sync runs a session from its begin to its end.
+func (w *world) sync(a, b *device) *meeting {
+	w.t.Helper()
+	m := w.meet(a, b, false)
+	if err := m.run(); err != nil {
+		w.t.Fatal(err)
+	}
+	return m
+}
+
+func (m *meeting) bytes() int {
+	n := 0
+	for _, s := range m.sent {
+		n += s.size()
+	}
+	return n
+}
+
+func (m *meeting) transcript() string {
+	var b strings.Builder
+	for _, s := range m.sent {
+		fmt.Fprintf(&b, "%s says %s, %d bytes\n", s.from.name, describe(s.bytes, m.w), s.size())
+	}
+	return b.String()
+}
+
+// describe says what a message holds, for people.
+func describe(msg []byte, w *world) string {
+	dot := func(d crdt.Dot) string {
+		for _, x := range w.devices {
+			if x.id == d.Replica {
+				return fmt.Sprintf("%s%d", x.name, d.Counter)
+			}
+		}
+		return d.String()
+	}
+	seen := func(b []byte) string {
+		v, err := crdt.DecodeVector(b)
+		if err != nil {
+			return err.Error()
+		}
+		var dots []string
+		for d := range v.All() {
+			dots = append(dots, dot(d))
+		}
+		if slices.Sort(dots); len(dots) > 0 {
+			return strings.Join(dots, " ")
+		}
+		return "nothing"
+	}
+	decode := func(v any) {
+		if err := crdt.Unmarshal(msg, v); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	kind, err := messageType(msg)
+	if err != nil {
+		return err.Error()
+	}
+	switch kind {
+	case msgHello:
+		var h hello
+		decode(&h)
+		if len(h.Vector) == 0 {
+			return "HELLO"
+		}
+		return fmt.Sprintf("HELLO: I have seen %s, floor %s", seen(h.Vector), seen(h.Floor))
+	case msgVector:
+		var v vector
+		decode(&v)
+		return fmt.Sprintf("VECTOR: I have seen %s, floor %s", seen(v.Vector), seen(v.Floor))
+	case msgRows, msgLive, msgKill:
+		rows, err := decodeRows(msg)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		var parts []string
+		for _, r := range rows {
+			s := r.Path
+			for _, v := range r.Values {
+				s += fmt.Sprintf(" %s=%.20q", dot(v.Dot), v.Data)
+			}
+			for _, k := range r.Known {
+				s += " " + dot(k.Dot)
+			}
+			for _, d := range r.Deletes {
+				s += " deleted by " + dot(d.Dot)
+			}
+			parts = append(parts, s)
+		}
+		return fmt.Sprintf("%s: %s", map[uint8]string{msgRows: "ROWS", msgLive: "LIVE", msgKill: "KILL"}[kind], strings.Join(parts, ", "))
+	case msgEnd:
+		var e end
+		decode(&e)
+		return fmt.Sprintf("END: %d rows, %d kills, context grew by %s, floor %s, %d bindings", e.Rows, e.Kills, seen(e.Context), seen(e.Floor), e.Opens)
+	case msgAsk:
+		var a ask
+		decode(&a)
+		return fmt.Sprintf("ASK: I have seen %s, with %d rows of live values", seen(a.Vector), a.Rows)
+	case msgBye:
+		var b bye
+		decode(&b)
+		return fmt.Sprintf("BYE: %s", b.Code)
+	}
+	return map[uint8]string{msgOK: "OK", msgDone: "DONE", msgBusy: "BUSY", msgOpens: "OPENS"}[kind]
+}
+
+// seeds returns the seeds that a randomised test runs.
+func seeds(n int) []int64 {
+	if *seedFlag >= 0 {
+		return []int64{*seedFlag}
+	}
+	out := make([]int64, n)
+	for i := range out {
+		out[i] = int64(i)
+	}
+	return out
+}
+
+func newRand(seed int64) *rand.Rand { return rand.New(rand.NewPCG(uint64(seed), 0)) }

@@ -1,0 +1,213 @@
+package node
+
+import (
+	"time"
+
+	"syncline/crdt"
+	"syncline/gossip"
+)
+
+// writeOptions collects what the WriteOptions of one call say.
+type writeOptions struct {
+	ifVersion Version
+	ifAbsent  bool
+	kind      *crdt.Kind
+	all       bool
+}
+
+// A WriteOption changes how one write is done.
+type WriteOption func(*writeOptions)
+
+// IfVersion makes a write fail with [ErrVersionMismatch] unless the entry is at version v; it then replaces every value that
+// v names. It guards against changes on this device, it is not a lock over the network.
+func IfVersion(v Version) WriteOption { return func(o *writeOptions) { o.ifVersion = v } }
+
+// IfAbsent makes a write fail with [ErrExists] if the entry exists here.
+func IfAbsent() WriteOption { return func(o *writeOptions) { o.ifAbsent = true } }
+
+// As sets the kind of the written value; without it a value keeps the kind of the entry, or is crdt.Multi.
+func As(k crdt.Kind) WriteOption { return func(o *writeOptions) { o.kind = &k } }
+
+// All makes a delete remove every value of an entry in Conflict, not only the shown one.
+func All() WriteOption { return func(o *writeOptions) { o.all = true } }
+
+// A WriteResult says what a write did.
+type WriteResult struct {
+	Version Version // of the entry after the write; empty if it is gone
+	Created bool    // the entry did not exist here before
+	// Remaining is the number of values that the write left in place because its writer was not shown them.
+	Remaining int
+}
+
+// A Cursor marks a point in what this device has seen. It is opaque; it looks like "c1.…".
+type Cursor string
+
+// CursorNow stands for the present: only later changes follow.
+const CursorNow Cursor = "now"
+
+// ChangeType says what happened to an entry.
+type ChangeType string
+
+// The types of a Change.
+const (
+	ChangePut      ChangeType = "put"
+	ChangeDelete   ChangeType = "delete"
+	ChangeConflict ChangeType = "conflict"
+	ChangeResolved ChangeType = "resolved"
+)
+
+// A Change is the state of one entry after something happened to it. Quick changes of one path may arrive as one; the last
+// state always arrives.
+type Change struct {
+	Type ChangeType
+	Path string
+	// Entry is the state now; nil if the entry is gone.
+	Entry *Entry
+	// Device made the latest of the changes that this record stands for, at Time by its own clock.
+	Device DeviceRef
+	Time   time.Time
+	// Remote says that the change came from another device.
+	Remote bool
+	// Cursor continues after this change.
+	Cursor Cursor
+}
+
+// Changes is one page of the feed.
+type Changes struct {
+	Changes []Change
+	Cursor  Cursor
+	// UpToDate says that nothing more was there when the page was made.
+	UpToDate bool
+}
+
+// ChangesOptions says which page of the feed to return.
+type ChangesOptions struct {
+	Since  Cursor        // empty: from the beginning, that is the current state
+	Prefix string        // only paths that begin with it
+	Limit  int           // at most so many changes; default 500, at most 10,000
+	Wait   time.Duration // wait so long for the first change, at most 5 minutes
+}
+
+// An Event is what [Space.Watch] yields: a Change, or the news that everything there was has been yielded.
+type Event struct {
+	// UpToDate is set on the one event that follows the last change that was there when the watch began.
+	UpToDate bool
+	Change   Change
+	Cursor   Cursor
+}
+
+// ListOptions bounds a listing.
+type ListOptions struct {
+	After string // only paths after this one
+	Limit int    // 0: no bound
+}
+
+// DeviceState says how a device stands to this one.
+type DeviceState string
+
+// The states of a device, as shown to people.
+const (
+	StateSelf     DeviceState = "this device"
+	StateInSync   DeviceState = "in sync"
+	StateBehind   DeviceState = "behind"  // it is connected and lacks entries that are here
+	StateSyncing  DeviceState = "syncing" // connected; what it holds is being found out
+	StateOffline  DeviceState = "offline" // it was met before
+	StateNeverMet DeviceState = "never met"
+)
+
+// Missing counts what a device is not known to hold.
+type Missing struct {
+	Entries int
+	Bytes   int64
+}
+
+// DeviceStatus is a member device as this one sees it.
+type DeviceStatus struct {
+	DeviceRef
+	State   DeviceState
+	Missing Missing
+	// Path says how it is connected: "lan quic", "direct tcp", …; empty while it is not.
+	Path     string
+	Addrs    []string
+	LastSeen time.Time // zero: never
+	Added    time.Time
+	AddedBy  DeviceRef
+	// ClockSkew is its clock minus ours, as its last message told; 0 if unknown.
+	ClockSkew time.Duration
+}
+
+// Warning is a thing that a person should look at.
+type Warning struct {
+	Code string // stable
+	Text string
+	Hint string
+}
+
+// SpaceInfo names a space of this device.
+type SpaceInfo struct {
+	ID      gossip.SpaceID
+	Name    string
+	Default bool
+}
+
+// Status is one page about this device and one of its spaces.
+type Status struct {
+	Device    DeviceRef
+	Space     SpaceInfo
+	Started   time.Time
+	Entries   int
+	Bytes     int64 // sum of path and value bytes that are live
+	Conflicts int
+	Devices   []DeviceStatus // the other members, by name
+	Warnings  []Warning
+	Addrs     []string // where this device listens
+	Dir       string
+	Network   bool // false: local only
+	// Invites is the number of invites that are open.
+	Invites int
+}
+
+// SyncOptions says whom [Space.WaitSync] waits for.
+type SyncOptions struct {
+	// Device is the name, short id or id of one device; empty: every device that is connected.
+	Device string
+}
+
+// SyncResult says who holds all that this device held when the wait began.
+type SyncResult struct {
+	CaughtUp bool
+	Devices  []DeviceStatus
+}
+
+// InviteOptions says what an invite is worth.
+type InviteOptions struct {
+	Expires    time.Duration // default 10 min, at most 7 days
+	AutoAccept bool          // admit whoever brings the ticket, without asking a person
+}
+
+// Invite is an open invite of this device.
+type Invite struct {
+	ID         string // as "inv_3f9a"
+	Ticket     string // "peer:…"; it is a secret until it is spent
+	Space      SpaceInfo
+	Expires    time.Time
+	AutoAccept bool
+	// Request is the device that brought the ticket and waits to be let in; nil while none has.
+	Request *JoinRequest
+	// Joined is the device that was let in; the invite is spent.
+	Joined *DeviceRef
+}
+
+// JoinRequest is a device that asks to be let in.
+type JoinRequest struct {
+	Device DeviceRef
+	Addr   string
+}
+
+// JoinResult says what was joined.
+type JoinResult struct {
+	Space   SpaceInfo
+	Inviter DeviceRef
+	// Kept names the space that was this device's default before, if it held something and was therefore kept.
+	Kept *SpaceInfo
+}

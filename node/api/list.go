@@ -1,0 +1,69 @@
+package api
+
+import (
+	"bufio"
+	"net/http"
+
+	"syncline/node/api/wire"
+)
+
+// A list writes documents as they come, so that its length costs no memory: as the elements of one document, or as lines.
+// Nothing is sent before the buffer fills or the list ends, so an early error can still be answered properly.
+type list struct {
+	w     *bufio.Writer
+	lines bool
+	n     int
+	err   error
+}
+
+// listBufferBytes is how much of a list is collected before it is sent.
+const listBufferBytes = 64 << 10
+
+func newList(w http.ResponseWriter, lines bool, schema, name string) *list {
+	l := &list{w: bufio.NewWriterSize(w, listBufferBytes), lines: lines}
+	if lines {
+		w.Header().Set("Content-Type", ndjson)
+		return l
+	}
+	w.Header().Set("Content-Type", "application/json")
+	l.print(`{"schema":"` + schema + `","` + name + `":[`)
+	return l
+}
+
+// add writes one document.
+func (l *list) add(doc any) error {
+	b, err := wire.Encode(doc)
+	if err != nil {
+		return err
+	}
+	if l.n++; l.n > 1 && !l.lines {
+		l.print(",")
+	}
+	l.print(string(b))
+	if l.lines {
+		l.print("\n")
+	}
+	return l.err
+}
+
+// end closes the list. A next that is not empty says where it goes on.
+func (l *list) end(next string) error {
+	if !l.lines {
+		l.print("]")
+		if next != "" {
+			b, _ := wire.Encode(next)
+			l.print(`,"next":` + string(b))
+		}
+		l.print("}\n")
+	}
+	if err := l.w.Flush(); err != nil && l.err == nil {
+		l.err = err
+	}
+	return l.err
+}
+
+func (l *list) print(s string) {
+	if l.err == nil {
+		_, l.err = l.w.WriteString(s)
+	}
+}

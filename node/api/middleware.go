@@ -1,0 +1,115 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"syncline/node"
+	"syncline/node/api/wire"
+)
+
+// requestBytesMax bounds the JSON body of a request other than an import. It leaves room for a value of the largest size in
+// which every byte is escaped.
+const requestBytesMax = 8 << 20
+
+// wrap puts the checks that every request passes in front of the routes.
+func (s *Server) wrap(routes http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w := &reply{ResponseWriter: rw}
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if err := checkCaller(r.Context()); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		if err := checkURL(r.URL); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		routes.ServeHTTP(w, r)
+		if w.refused != 0 {
+			code := w.refused
+			w.refused = 0
+			s.fail(w, r, refusal(code, r))
+		}
+	})
+}
+
+// space returns the space that the request names by ?space=, or the default one.
+func (s *Server) space(r *http.Request) (*node.Space, error) {
+	return s.node.Space(r.URL.Query().Get("space"))
+}
+
+// flag reports whether a query parameter says yes.
+func flag(r *http.Request, name string) (bool, error) {
+	v := r.URL.Query().Get(name)
+	if v == "" {
+		return false, nil
+	}
+	on, err := strconv.ParseBool(v)
+	if err != nil {
+		return false, node.ErrBadRequest.With("%s is 1 or 0, not “%s”.", name, v)
+	}
+	return on, nil
+}
+
+// number returns a query parameter that counts something; 0 if it is absent.
+func number(r *http.Request, name string) (int, error) {
+	v := r.URL.Query().Get(name)
+	if v == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 {
+		return 0, node.ErrBadRequest.With("%s is a number from 1, not “%s”.", name, v)
+	}
+	return n, nil
+}
+
+// duration reads a length of time as "30s"; empty stands for def.
+func duration(name, v string, def, most time.Duration) (time.Duration, error) {
+	if v == "" {
+		return def, nil
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil || d < 0 {
+		return 0, node.ErrBadRequest.With("%s is a length of time as 30s or 10m, not “%s”.", name, v)
+	}
+	return min(d, most), nil
+}
+
+// answer writes one document.
+func answer(w http.ResponseWriter, status int, doc any) error {
+	body, err := wire.Encode(doc)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)+1))
+	w.WriteHeader(status)
+	_, err = w.Write(append(body, '\n'))
+	return ignoreGone(err)
+}
+
+// ignoreGone drops the error of writing to a client that has left: there is nobody to tell.
+func ignoreGone(error) error { return nil }
+
+// question reads the JSON body of a request into doc. It refuses fields that it does not know.
+func question(r *http.Request, doc any) error {
+	d := json.NewDecoder(http.MaxBytesReader(nil, r.Body, requestBytesMax))
+	d.DisallowUnknownFields()
+	err := d.Decode(doc)
+	var long *http.MaxBytesError
+	switch {
+	case errors.As(err, &long):
+		return tooLarge("The request", requestBytesMax)
+	case err == io.EOF:
+		return nil // an empty body asks for the defaults
+	case err != nil:
+		return node.ErrBadRequest.With("The body is not the JSON that this route takes: %v", err)
+	}
+	return nil
+}

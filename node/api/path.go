@@ -1,0 +1,76 @@
+package api
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	"syncline/node"
+)
+
+// checkURL refuses URLs whose path names something else than it seems to: before the mux, because that would answer “//” and
+// “..” with a redirect and hand out “%2F” as if it were a separator.
+func checkURL(u *url.URL) error {
+	rest := strings.TrimPrefix(u.EscapedPath(), "/")
+	under := strings.HasPrefix(rest, "v1/kv/") || strings.HasPrefix(rest, "v1/entries/") || strings.HasPrefix(rest, "v1/conflicts/")
+	for i, escaped := range strings.Split(rest, "/") {
+		segment, err := url.PathUnescape(escaped)
+		switch {
+		case err != nil:
+			return node.ErrBadPath.With("“%s” is not well escaped.", escaped)
+		case segment == "." || segment == "..":
+			return node.ErrBadPath.With("A segment is “%s”.", segment)
+		case strings.Contains(segment, "/"):
+			return node.ErrBadPath.With("A segment holds an escaped slash (%%2F).")
+		case segment == "" && (under || i > 0):
+			return node.ErrBadPath.With("A segment is empty: the path begins or ends with a slash, or has two in a row.")
+		}
+	}
+	return nil
+}
+
+// entryPath returns the path that the request names, in NFC.
+func entryPath(r *http.Request) (string, error) { return cleanPath(r.PathValue("path")) }
+
+// cleanPath returns p in NFC, or says why it cannot name an entry.
+func cleanPath(p string) (string, error) {
+	p, err := cleanPrefix(p)
+	if err != nil {
+		return "", err
+	}
+	if p == "" || strings.HasSuffix(p, "/") {
+		return "", node.ErrBadPath.With("A segment is empty: the path is empty or ends with a slash.")
+	}
+	for segment := range strings.SplitSeq(p, "/") {
+		if segment == "." || segment == ".." {
+			return "", node.ErrBadPath.With("A segment is “%s”.", segment)
+		}
+	}
+	return p, nil
+}
+
+// cleanPrefix returns p in NFC, or says why no path can begin with it.
+func cleanPrefix(p string) (string, error) {
+	if !utf8.ValidString(p) {
+		return "", node.ErrBadPath.With("It is not valid UTF-8.")
+	}
+	p = norm.NFC.String(p)
+	switch {
+	case len(p) > node.PathBytesMax:
+		bad := node.ErrBadPath.With("It has %s bytes; %s is the most.", grouped(len(p)), grouped(node.PathBytesMax))
+		bad.Limit = node.PathBytesMax
+		return "", bad
+	case strings.HasPrefix(p, "/"):
+		return "", node.ErrBadPath.With("It begins with a slash.")
+	case strings.Contains(p, "//"):
+		return "", node.ErrBadPath.With("It has two slashes in a row.")
+	case strings.ContainsFunc(p, isControl):
+		return "", node.ErrBadPath.With("It holds a control character.")
+	}
+	return p, nil
+}
+
+func isControl(r rune) bool { return r < 0x20 || 0x7f <= r && r < 0xa0 }

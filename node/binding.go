@@ -1,0 +1,46 @@
+package node
+
+import (
+	"crypto/ed25519"
+	"fmt"
+
+	"syncline/crdt"
+	"syncline/gossip"
+)
+
+// A binding ties a replica to the device that writes under it. The first operation of every replica carries one, so that a
+// Conflict can name devices and nobody can write under another device's replica.
+type binding struct {
+	_       struct{} `cbor:",toarray"`
+	Version uint8
+	Device  gossip.DeviceID
+	Sig     []byte
+}
+
+// bindingText is what the device signs.
+func bindingText(space gossip.SpaceID, r crdt.ReplicaID, d gossip.DeviceID) []byte {
+	text := append([]byte("syncline/open/1"), space[:]...)
+	return append(append(text, r[:]...), d[:]...)
+}
+
+// bind returns the binding of a replica to the device with the given key.
+func bind(key ed25519.PrivateKey, space gossip.SpaceID, r crdt.ReplicaID) []byte {
+	b := binding{Version: 1, Device: gossip.DeviceID(key.Public().(ed25519.PublicKey))}
+	b.Sig = ed25519.Sign(key, bindingText(space, r, b.Device))
+	return crdt.Marshal(&b)
+}
+
+// boundDevice returns the device that a binding ties the replica to, if its signature holds.
+func boundDevice(space gossip.SpaceID, r crdt.ReplicaID, open []byte) (gossip.DeviceID, error) {
+	var b binding
+	if err := crdt.Unmarshal(open, &b); err != nil {
+		return gossip.DeviceID{}, fmt.Errorf("binding of replica %v: %w", r, err)
+	}
+	if b.Version != 1 {
+		return gossip.DeviceID{}, fmt.Errorf("binding of replica %v has version %d", r, b.Version)
+	}
+	if !ed25519.Verify(b.Device[:], bindingText(space, r, b.Device), b.Sig) {
+		return gossip.DeviceID{}, fmt.Errorf("binding of replica %v to device %s: the signature does not hold", r, b.Device.Short())
+	}
+	return b.Device, nil
+}

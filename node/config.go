@@ -1,0 +1,58 @@
+package node
+
+import (
+	"io"
+	"log/slog"
+	"time"
+
+	"syncline/gossip"
+)
+
+// Bounds that users meet. Exceeding one is answered with a [Problem] that names it.
+const (
+	// PathBytesMax bounds a path, in bytes of UTF-8.
+	PathBytesMax = 1024
+	// ValueBytesMax bounds a value, in bytes.
+	ValueBytesMax = 1 << 20
+	// ContentTypeBytesMax bounds a content type, in bytes.
+	ContentTypeBytesMax = 255
+	// TxEntriesMax bounds the number of paths in one transaction, TxBytesMax the sum of its paths and values.
+	TxEntriesMax = 10_000
+	TxBytesMax   = 16 << 20
+)
+
+// Config says how a node runs. The zero value of every field is a usable default; an empty Config is a node in memory
+// without a network.
+type Config struct {
+	// Dir is the data directory: keys, spaces, address book. It is made with mode 0700 if absent. Empty: nothing is written
+	// to disk and all is lost at Close.
+	Dir string
+	// Store chooses the backend of the spaces: "pebble:" (default with a Dir) or "mem:" (default without).
+	Store string
+	// Name is what people call this device; default: the host's name.
+	Name string
+	// Network connects this device to others; nil means local only. Open starts it and Close closes it.
+	Network gossip.Network
+	// Relaxed lets writes return before they are on disk. A crash may then lose the last writes that no other device holds yet.
+	// Default false: a write returns after the fsync of its batch.
+	Relaxed bool
+	// AntiEntropy is the mean period between sessions with one connected peer, varied by ± 20 %. Default 30 s. Shorter finds
+	// lost gossip sooner and costs about 150 bytes a period and peer; longer leaves a lost frame unrepaired for longer.
+	AntiEntropy time.Duration
+	// DeleteLog is the number of deletes that are remembered one by one; default 65,536. A peer that missed more is
+	// brought up to date by comparing what is live, which costs about ten bytes an entry.
+	DeleteLog int
+	// NewIdentity gives the data directory a new device key before anything starts: for a copy of a device that is live
+	// elsewhere. The new device must be invited.
+	NewIdentity bool
+	// RuntimeDir holds the same-boot tokens of rule R5 (docs/decisions/0003); it must lie on a file system that a reboot
+	// empties, and never inside Dir. Default: $XDG_RUNTIME_DIR/peer, or else /run/user/UID/peer, or /dev/shm. Where there
+	// is none, each start that writes takes a fresh incarnation.
+	RuntimeDir string
+	// Clock tells the wall time; default time.Now.
+	Clock func() time.Time
+	// Rand is the source of keys and ids; default crypto/rand.
+	Rand io.Reader
+	// Logger receives what the node has to say; default: nothing.
+	Logger *slog.Logger
+}

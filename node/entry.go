@@ -1,0 +1,123 @@
+package node
+
+import (
+	"encoding/json"
+	"time"
+	"unicode/utf8"
+
+	"syncline/crdt"
+	"syncline/gossip"
+)
+
+// MediaTypeText, MediaTypeJSON and MediaTypeBytes are the content types that [Text], [JSON] and [Bytes] set.
+const (
+	MediaTypeText  = "text/plain; charset=utf-8"
+	MediaTypeJSON  = "application/json"
+	MediaTypeBytes = "application/octet-stream"
+)
+
+// Content is what an entry holds: bytes and their media type. The type is stored and handed back, never interpreted.
+type Content struct {
+	Data []byte
+	// Type is a media type; empty means that the writer named none.
+	Type string
+}
+
+// Text returns s as plain text.
+func Text(s string) Content { return Content{Data: []byte(s), Type: MediaTypeText} }
+
+// Bytes returns b as binary content. The bytes are not copied; do not change them afterwards.
+func Bytes(b []byte) Content { return Content{Data: b, Type: MediaTypeBytes} }
+
+// JSON returns the JSON encoding of v. It panics if v cannot be encoded, as a channel or a cycle cannot.
+func JSON(v any) Content {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("node.JSON: " + err.Error())
+	}
+	return Content{Data: b, Type: MediaTypeJSON}
+}
+
+// IsText reports whether the bytes are valid UTF-8 without a NUL, so that they can be shown as text.
+func (c Content) IsText() bool {
+	for _, b := range c.Data {
+		if b == 0 {
+			return false
+		}
+	}
+	return utf8.Valid(c.Data)
+}
+
+// A Version names the whole set of an entry's current values. It is equal on all devices that hold the same set, and serves
+// as a strong ETag. It looks like "v1.9c2e41d0a7b35512".
+type Version string
+
+// A DeviceRef names a device to people and programs.
+type DeviceRef struct {
+	// ID is zero while it is not known which device a value came from.
+	ID gossip.DeviceID
+	// Name is what its owner called it; two devices may share a name.
+	Name string
+}
+
+// A Value is one of the current values of an entry.
+type Value struct {
+	// ID names this one value, equal on all devices; it looks like "h.51ab09e2c4d81f30".
+	ID string
+	Content
+	// Device wrote the value, at Time by its own clock.
+	Device DeviceRef
+	Time   time.Time
+	// Shown marks the value that a plain read returns: the newest.
+	Shown bool
+	// WonOverDelete marks a value that survived a delete made at the same time on another device.
+	WonOverDelete bool
+}
+
+// An Entry is a path with its current values.
+type Entry struct {
+	Path    string
+	Version Version
+	Kind    crdt.Kind
+	// Values holds every current value, the shown one first, then newest first. It is never empty.
+	Values []Value
+	// Conflict is the number of values that compete while a Conflict is open (1 if a value won over a concurrent delete),
+	// and 0 otherwise. Equal values do not compete.
+	Conflict int
+	// Pending names the member devices that are not known to hold this version yet.
+	Pending []DeviceRef
+}
+
+// Shown returns the value that a plain read returns.
+func (e Entry) Shown() Value { return e.Values[0] }
+
+// A ConflictKind says what competes in a Conflict.
+type ConflictKind string
+
+const (
+	// UpdateUpdate: two or more different values were written without knowledge of each other.
+	UpdateUpdate ConflictKind = "update/update"
+	// DeleteUpdate: the entry was deleted on one device and written on another without knowledge of each other. The value won.
+	DeleteUpdate ConflictKind = "delete/update"
+)
+
+// A Conflict is an entry whose values compete until somebody resolves it. It is the same on every device that holds the
+// same values.
+type Conflict struct {
+	Entry
+	Reason ConflictKind
+	// Since is when the youngest of the competing values was written, by its writer's clock.
+	Since time.Time
+}
+
+// A Resolution says how to close a Conflict. Exactly one of Keep, KeepAll, Value is set.
+type Resolution struct {
+	// IfVersion is the version that the person saw; empty means whatever is current when the resolution is carried out.
+	IfVersion Version
+	// Keep holds the ID of the one value to keep.
+	Keep string
+	// Value replaces all competing values.
+	Value *Content
+	// Merge combines the competing values. It must be deterministic and leave its argument alone.
+	Merge func(Conflict) (Content, error)
+}

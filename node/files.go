@@ -1,0 +1,143 @@
+package node
+
+import (
+	"crypto/ed25519"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"syncline/gossip"
+)
+
+// The files of a data directory, beside one folder for each space under "spaces".
+const (
+	keyFile     = "device.key"
+	deviceFile  = "device.json"
+	spacesDir   = "spaces"
+	spaceFile   = "space.json"
+	defaultFile = "default"
+	dbDir       = "db"
+)
+
+// loadKey reads the device key, or makes one. A key that others can read is refused: whoever has it is this device.
+func loadKey(dir string, random io.Reader, renew bool) (ed25519.PrivateKey, error) {
+	name := filepath.Join(dir, keyFile)
+	if !renew {
+		if key, err := readKey(name); !errors.Is(err, fs.ErrNotExist) {
+			return key, err
+		}
+	}
+	seed := make([]byte, ed25519.SeedSize)
+	if _, err := io.ReadFull(random, seed); err != nil {
+		return nil, err
+	}
+	return ed25519.NewKeyFromSeed(seed), writeFile(name, []byte(hex.EncodeToString(seed)+"\n"))
+}
+
+func readKey(name string) (ed25519.PrivateKey, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return nil, ErrKeyExposed.With("%s has mode %04o; whoever reads it can act as this device", name, mode).
+			Next("chmod 600 " + name + "\nIf somebody may have read it:  peer up --new-identity")
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	seed, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(seed) != ed25519.SeedSize {
+		return nil, ErrStore.With("%s does not hold a device key", name).
+			Next("Bring the file back from a backup, or start as a new device:  peer up --new-identity")
+	}
+	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+// writeFile replaces a file by one with mode 0600 that is on disk when it returns, or leaves the old one.
+func writeFile(name string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return err
+	}
+	d, err := os.Open(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// deviceRecord is what a device keeps about itself.
+type deviceRecord struct {
+	Name string `json:"name"`
+}
+
+// spaceRecord is what a device keeps about a space outside its store: what it needs to open it.
+type spaceRecord struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	// Key is the space key in hexadecimal digits: it proves membership and seals what is gossiped.
+	Key string `json:"key"`
+	// Genesis is the record that founded the space, in hexadecimal digits; its hash is the id.
+	Genesis string    `json:"genesis"`
+	Joined  time.Time `json:"joined"`
+}
+
+// parse returns the binary forms, if they belong together.
+func (s spaceRecord) parse() (id gossip.SpaceID, key [32]byte, genesis []byte, err error) {
+	if genesis, err = hex.DecodeString(s.Genesis); err != nil {
+		return id, key, nil, err
+	}
+	k, err := hex.DecodeString(s.Key)
+	if err != nil || len(k) != len(key) {
+		return id, key, nil, fmt.Errorf("the space key is damaged")
+	}
+	copy(key[:], k)
+	id = spaceIDOf(genesis)
+	if id.String() != s.ID {
+		return id, key, nil, fmt.Errorf("the founding record does not belong to space %s", s.ID)
+	}
+	return id, key, genesis, nil
+}
+
+func readJSON(name string, v any) error {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+func writeJSON(name string, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(name, append(b, '\n'))
+}

@@ -1,0 +1,258 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"io"
+	"slices"
+	"time"
+
+	"syncline/crdt"
+	"syncline/gossip"
+)
+
+// Bounds of invites.
+const (
+	InviteExpiresDefault = 10 * time.Minute
+	InviteExpiresMax     = 7 * 24 * time.Hour
+	// InvitesMax bounds the invites that are open at once.
+	InvitesMax = 64
+	// inviteTriesMax is the number of wrong proofs after which an invite is closed.
+	inviteTriesMax = 5
+)
+
+// inviteRecord is what the store of the space keeps of an invite, under "invite/ID": open, or spent by one device.
+type inviteRecord struct {
+	_       struct{} `cbor:",toarray"`
+	Version uint8
+	Secret  [16]byte
+	Expires int64 // seconds since 1970
+	Auto    bool
+	Spent   bool
+	By      gossip.DeviceID
+}
+
+const invitePrefix = "invite/"
+
+// invite is an invite of this device, open or spent lately. The node's lock guards it.
+type invite struct {
+	id      string
+	space   *Space
+	rec     inviteRecord
+	ticket  string
+	tries   int
+	request *joinRequest
+	joined  *DeviceRef
+}
+
+// joinRequest is a device that has proved that it holds the ticket, and waits for a person's answer.
+type joinRequest struct {
+	device gossip.DeviceID
+	name   string
+	addr   string
+	answer chan bool // holds one
+}
+
+func (i *invite) expires() time.Time { return time.Unix(i.rec.Expires, 0) }
+
+// view returns what is shown of an invite.
+func (i *invite) view() Invite {
+	out := Invite{ID: i.id, Ticket: i.ticket, Space: i.space.Info(), Expires: i.expires().UTC(), AutoAccept: i.rec.Auto, Joined: i.joined}
+	if i.rec.Spent {
+		out.Ticket = ""
+	}
+	if i.request != nil {
+		out.Request = &JoinRequest{Device: DeviceRef{ID: i.request.device, Name: i.request.name}, Addr: i.request.addr}
+	}
+	return out
+}
+
+// Invite makes an invite to a space: a ticket for one device, to be used within o.Expires. A nil space is the default one.
+func (n *Node) Invite(ctx context.Context, s *Space, o InviteOptions) (Invite, error) {
+	if n.cfg.Network == nil {
+		return Invite{}, ErrLocalOnly.With("it was started without a network")
+	}
+	if s == nil {
+		var err error
+		if s, err = n.Space(""); err != nil {
+			return Invite{}, err
+		}
+	}
+	expires := cmp.Or(o.Expires, InviteExpiresDefault)
+	if expires < time.Second || expires > InviteExpiresMax {
+		return Invite{}, ErrBadRequest.With("an invite is valid for 1 second to 7 days, not %v", expires)
+	}
+	if _, member := s.roster.Load().members[n.id]; !member {
+		return Invite{}, ErrForbidden.With("this device is no member of space %s", s.Info().Name).Next("Have it invited first:  peer invite  on a member.")
+	}
+	if open, err := n.Invites(ctx); err != nil {
+		return Invite{}, err
+	} else if len(open) >= InvitesMax {
+		return Invite{}, ErrBadRequest.With("%d invites are open already", len(open))
+	}
+	i := &invite{space: s, rec: inviteRecord{Version: 1, Expires: n.cfg.Clock().Add(expires).Unix(), Auto: o.AutoAccept}}
+	if _, err := io.ReadFull(n.cfg.Rand, i.rec.Secret[:]); err != nil {
+		return Invite{}, err
+	}
+	i.id = inviteID(i.rec.Secret)
+	t := ticket{space: [8]byte(s.id[:8]), inviter: n.id, secret: i.rec.Secret, expires: i.expires(), addrs: n.cfg.Network.Addrs()}
+	i.ticket = t.String()
+	if err := s.keepInvite(ctx, i.id, &i.rec); err != nil {
+		return Invite{}, err
+	}
+	n.mu.Lock()
+	n.invites[i.id] = i
+	view := i.view()
+	n.mu.Unlock()
+	n.updateJoinable()
+	return view, nil
+}
+
+// inviteID names an invite to people; it tells nothing of the secret.
+func inviteID(secret [16]byte) string {
+	tid := ticketID(secret)
+	return "inv_" + hex.EncodeToString(tid[:4])
+}
+
+// keepInvite keeps or, with nil, forgets the record of an invite.
+func (s *Space) keepInvite(ctx context.Context, id string, rec *inviteRecord) error {
+	var b []byte
+	if rec != nil {
+		b = crdt.Marshal(rec)
+	}
+	return s.keepMeta(ctx, invitePrefix+id, b)
+}
+
+// keepMeta keeps a local record durably.
+func (s *Space) keepMeta(ctx context.Context, key string, value []byte) error {
+	_, err := s.write(ctx, Write{Meta: map[string][]byte{key: value}})
+	return err
+}
+
+// loadInvites reads the invites that earlier runs left, and forgets those that expired.
+func (n *Node) loadInvites() error {
+	now := n.cfg.Clock()
+	for _, s := range n.spaceList() {
+		expired := map[string][]byte{}
+		for key, value := range s.store.Metas(invitePrefix) {
+			i := &invite{id: key[len(invitePrefix):], space: s}
+			if crdt.Unmarshal(value, &i.rec) != nil || now.After(i.expires()) {
+				expired[key] = nil
+				continue
+			}
+			var addrs []string // the addresses of then may not be those of now; discovery finds this device
+			t := ticket{space: [8]byte(s.id[:8]), inviter: n.id, secret: i.rec.Secret, expires: i.expires(), addrs: addrs}
+			i.ticket = t.String()
+			n.invites[i.id] = i
+		}
+		if len(expired) > 0 {
+			if _, err := s.write(context.Background(), Write{Meta: expired}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Invites returns the open invites, the one that expires first first.
+func (n *Node) Invites(ctx context.Context) ([]Invite, error) {
+	n.expireInvites()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var out []Invite
+	for _, i := range n.invites {
+		if !i.rec.Spent {
+			out = append(out, i.view())
+		}
+	}
+	slices.SortFunc(out, func(a, b Invite) int { return cmp.Or(a.Expires.Compare(b.Expires), cmp.Compare(a.ID, b.ID)) })
+	return out, nil
+}
+
+// expireInvites forgets invites whose time is over. Their records go at the next start.
+func (n *Node) expireInvites() {
+	now := n.cfg.Clock()
+	n.mu.Lock()
+	for id, i := range n.invites {
+		if now.After(i.expires()) && i.request == nil {
+			delete(n.invites, id)
+		}
+	}
+	n.mu.Unlock()
+	n.updateJoinable()
+}
+
+// updateJoinable opens the door for strangers while an invite is open.
+func (n *Node) updateJoinable() {
+	if n.cfg.Network == nil {
+		return
+	}
+	n.mu.Lock()
+	open := false
+	for _, i := range n.invites {
+		open = open || !i.rec.Spent || i.joined != nil // a joiner whose connection broke asks again
+	}
+	n.mu.Unlock()
+	n.cfg.Network.SetJoinable(open)
+}
+
+func (n *Node) findInvite(id string) (*invite, error) {
+	n.expireInvites()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if i := n.invites[id]; i != nil {
+		return i, nil
+	}
+	return nil, ErrTicketUnknown.With("no invite %q is open here", id).Next("peer invites lists those that are.")
+}
+
+// AwaitInvite waits until an invite differs from seen, as when a device asks to be let in, and returns it. It returns
+// [ErrTicketExpired] when the invite's time is over.
+func (n *Node) AwaitInvite(ctx context.Context, id string, seen Invite) (Invite, error) {
+	for {
+		i, err := n.findInvite(id)
+		if err != nil {
+			return Invite{}, ErrTicketExpired.With("invite %s is over", id)
+		}
+		pulse := i.space.pulse()
+		n.mu.Lock()
+		now, left := i.view(), i.expires().Sub(n.cfg.Clock())
+		n.mu.Unlock()
+		if (now.Request == nil) != (seen.Request == nil) || (now.Joined == nil) != (seen.Joined == nil) {
+			return now, nil
+		}
+		timer := time.NewTimer(max(left, 0) + time.Second)
+		select {
+		case <-pulse:
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return now, ctx.Err()
+		case <-n.ctx.Done():
+			timer.Stop()
+			return now, ErrClosed
+		}
+		timer.Stop()
+	}
+}
+
+// AnswerInvite lets the device that asks for an invite in, or turns it away. It returns once the device is a member.
+func (n *Node) AnswerInvite(ctx context.Context, id string, admit bool) (Invite, error) {
+	i, err := n.findInvite(id)
+	if err != nil {
+		return Invite{}, err
+	}
+	n.mu.Lock()
+	req := i.request
+	seen := i.view()
+	n.mu.Unlock()
+	if req == nil {
+		return seen, ErrNotFound.With("nobody asks for invite %s", id).Next("Use its ticket on the other device:  peer join TICKET")
+	}
+	select {
+	case req.answer <- admit:
+	default: // somebody else answered
+	}
+	return n.AwaitInvite(ctx, id, seen)
+}

@@ -1,0 +1,459 @@
+package node
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"syncline/crdt"
+	"syncline/gossip"
+)
+
+// The join protocol, over a stream that is encrypted and authenticated by both device keys:
+//
+//	J → I  joinHello   which ticket, a nonce
+//	I → J  joinNonce   a nonce, the same whether the ticket is known or not
+//	J → I  joinProof   the joiner's name, and the proof that it holds the ticket's secret
+//	I → J  joinAnswer  waiting…, then the space with the proof that the inviter holds the secret too, or a refusal
+//
+// The proof is an HMAC over everything that was said and both device ids, so it fits this one connection. The secret has 128
+// bits, so nothing can be guessed from it.
+type (
+	joinHello struct {
+		_       struct{} `cbor:",toarray"`
+		Version uint8
+		Ticket  [16]byte
+		Nonce   [16]byte
+	}
+	joinNonce struct {
+		_     struct{} `cbor:",toarray"`
+		Nonce [16]byte
+	}
+	joinProof struct {
+		_    struct{} `cbor:",toarray"`
+		Name string
+		MAC  []byte
+	}
+	joinAnswer struct {
+		_ struct{} `cbor:",toarray"`
+		// Status is one of the joinStatus values. The fields below are set when it is joinAdmitted.
+		Status  uint8
+		MAC     []byte
+		Name    string // of the inviter
+		Space   string // its name
+		Key     []byte
+		Genesis []byte
+		Members [][]byte
+	}
+)
+
+const (
+	joinVersion = 1
+	joinNameMax = 64
+)
+
+const (
+	joinWaiting = iota
+	joinAdmitted
+	joinUnknown
+	joinExpired
+	joinSpent
+	joinDenied
+)
+
+// joinStepMax bounds each step of the protocol that no person has to think about.
+const joinStepMax = 10 * time.Second
+
+// ticketID names a ticket in the protocol without telling its secret.
+func ticketID(secret [16]byte) (id [16]byte) {
+	k, err := hkdf.Key(sha256.New, secret[:], nil, "syncline/join/id/1", len(id))
+	if err != nil {
+		panic("node: hkdf: " + err.Error())
+	}
+	copy(id[:], k)
+	return id
+}
+
+// joinMAC proves the secret of a ticket in one direction of one run of the protocol.
+func joinMAC(secret [16]byte, dir string, transcript []byte) []byte {
+	k, err := hkdf.Key(sha256.New, secret[:], nil, "syncline/join/key/1", 32)
+	if err != nil {
+		panic("node: hkdf: " + err.Error())
+	}
+	m := hmac.New(sha256.New, k)
+	m.Write([]byte(dir))
+	m.Write(transcript)
+	return m.Sum(nil)
+}
+
+// joinTranscript is what both ends saw.
+func joinTranscript(inviter, joiner gossip.DeviceID, tid, nonceI, nonceJ [16]byte, name string) []byte {
+	b := []byte("syncline/join/1")
+	b = append(append(b, inviter[:]...), joiner[:]...)
+	b = append(append(append(b, tid[:]...), nonceI[:]...), nonceJ[:]...)
+	b = binary.AppendUvarint(b, uint64(len(name)))
+	return append(b, name...)
+}
+
+// admit serves a join stream on the inviter.
+func (n *Node) admit(joiner gossip.DeviceID, conn gossip.Stream) {
+	if err := n.serveJoin(joiner, conn); err != nil {
+		n.log.Info("join refused", "device", joiner.Short(), "addr", conn.RemoteAddr(), "err", err)
+	}
+}
+
+func (n *Node) serveJoin(joiner gossip.DeviceID, conn gossip.Stream) error {
+	conn.SetDeadline(time.Now().Add(joinStepMax))
+	var hello joinHello
+	if err := recvJoin(conn, &hello); err != nil {
+		return err
+	}
+	var nonce joinNonce
+	if _, err := io.ReadFull(n.cfg.Rand, nonce.Nonce[:]); err != nil {
+		return err
+	}
+	if err := conn.Send(crdt.Marshal(&nonce)); err != nil {
+		return err
+	}
+	var proof joinProof
+	if err := recvJoin(conn, &proof); err != nil {
+		return err
+	}
+	if len(proof.Name) > joinNameMax {
+		return errors.New("a name that is too long")
+	}
+	transcript := joinTranscript(n.id, joiner, hello.Ticket, nonce.Nonce, hello.Nonce, proof.Name)
+	i, status := n.checkProof(joiner, &hello, &proof, transcript)
+	if status != joinAdmitted {
+		conn.Send(crdt.Marshal(&joinAnswer{Status: uint8(status), MAC: []byte{}, Key: []byte{}, Genesis: []byte{}, Members: [][]byte{}}))
+		return fmt.Errorf("status %d", status)
+	}
+	if err := n.decide(i, joiner, proof.Name, conn); err != nil {
+		return err
+	}
+	return conn.Send(crdt.Marshal(n.welcome(i, transcript)))
+}
+
+func recvJoin(conn gossip.Stream, v any) error {
+	msg, err := conn.Recv()
+	if err != nil {
+		return err
+	}
+	return crdt.Unmarshal(msg, v)
+}
+
+// checkProof finds the invite that a joiner speaks of and looks whether it may be used.
+func (n *Node) checkProof(joiner gossip.DeviceID, hello *joinHello, proof *joinProof, transcript []byte) (*invite, int) {
+	if hello.Version != joinVersion {
+		return nil, joinUnknown
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, i := range n.invites {
+		if ticketID(i.rec.Secret) != hello.Ticket {
+			continue
+		}
+		switch {
+		case i.tries >= inviteTriesMax:
+			return nil, joinUnknown
+		case !hmac.Equal(proof.MAC, joinMAC(i.rec.Secret, "J", transcript)):
+			i.tries++
+			return nil, joinUnknown
+		case i.rec.Spent && i.rec.By != joiner:
+			return nil, joinSpent
+		case n.cfg.Clock().After(i.expires()):
+			return nil, joinExpired
+		case i.request != nil && i.request.device != joiner:
+			return nil, joinSpent
+		}
+		return i, joinAdmitted
+	}
+	return nil, joinUnknown
+}
+
+// decide waits for the answer of a person, unless the invite says that none is needed or was given before, and makes the joiner
+// a member: the record of the member and the spent ticket are one batch, so neither exists without the other.
+func (n *Node) decide(i *invite, joiner gossip.DeviceID, name string, conn gossip.Stream) error {
+	n.mu.Lock()
+	done := i.rec.Spent
+	auto := i.rec.Auto
+	n.mu.Unlock()
+	if done {
+		return nil
+	}
+	if !auto {
+		if err := n.ask(i, joiner, name, conn); err != nil {
+			return err
+		}
+	}
+	rec := i.rec
+	rec.Spent, rec.By = true, joiner
+	m := newMember(joiner, name, n.id, n.cfg.Clock())
+	w := Write{Ops: []WriteOp{m.op()}, Meta: map[string][]byte{invitePrefix + i.id: crdt.Marshal(&rec)}}
+	if _, err := i.space.write(n.ctx, w); err != nil {
+		return err
+	}
+	ref := DeviceRef{ID: joiner, Name: name}
+	n.mu.Lock()
+	i.rec, i.request, i.joined = rec, nil, &ref
+	n.mu.Unlock()
+	n.log.Info("joined", "device", joiner.Short(), "name", name)
+	i.space.touch(nil)
+	return nil
+}
+
+// ask waits for a person to answer for the joiner, as long as the invite is valid and the joiner waits.
+func (n *Node) ask(i *invite, joiner gossip.DeviceID, name string, conn gossip.Stream) error {
+	req := &joinRequest{device: joiner, name: name, addr: conn.RemoteAddr(), answer: make(chan bool, 1)}
+	n.mu.Lock()
+	i.request = req
+	left := i.expires().Sub(n.cfg.Clock())
+	n.mu.Unlock()
+	i.space.touch(nil)
+	defer func() {
+		n.mu.Lock()
+		if i.request == req {
+			i.request = nil
+		}
+		n.mu.Unlock()
+		i.space.touch(nil)
+	}()
+	conn.SetDeadline(time.Now().Add(left + joinStepMax))
+	empty := joinAnswer{Status: joinWaiting, MAC: []byte{}, Key: []byte{}, Genesis: []byte{}, Members: [][]byte{}}
+	if err := conn.Send(crdt.Marshal(&empty)); err != nil {
+		return err
+	}
+	gone := make(chan error, 1)
+	go func() { // the joiner says nothing while it waits; when Recv returns it has gone away
+		_, err := conn.Recv()
+		gone <- fmt.Errorf("the joiner went away: %w", err)
+	}()
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case yes := <-req.answer:
+		if yes {
+			return nil
+		}
+		empty.Status = joinDenied
+		conn.Send(crdt.Marshal(&empty))
+		return errors.New("turned away")
+	case <-timer.C:
+		empty.Status = joinExpired
+		conn.Send(crdt.Marshal(&empty))
+		return errors.New("expired")
+	case err := <-gone:
+		return err
+	case <-n.ctx.Done():
+		return ErrClosed
+	}
+}
+
+// welcome is what a joiner is given.
+func (n *Node) welcome(i *invite, transcript []byte) *joinAnswer {
+	s := i.space
+	a := &joinAnswer{Status: joinAdmitted, MAC: joinMAC(i.rec.Secret, "I", transcript), Name: n.name, Space: s.Info().Name,
+		Key: s.key[:], Genesis: s.genesis, Members: [][]byte{}}
+	ro := s.roster.Load()
+	for _, d := range ro.ids() {
+		m := ro.members[d]
+		a.Members = append(a.Members, crdt.Marshal(&m))
+	}
+	return a
+}
+
+// Join brings this device into the space that a ticket invites to, and makes it the default. It returns once the inviter has let
+// it in, which may take until a person there has answered. A default space that was never used is dropped; one that was used is
+// kept.
+func (n *Node) Join(ctx context.Context, text string) (JoinResult, error) {
+	if n.cfg.Network == nil {
+		return JoinResult{}, ErrLocalOnly.With("it was started without a network")
+	}
+	t, err := parseTicket(text)
+	if err != nil {
+		return JoinResult{}, err
+	}
+	if err := n.checkTicket(t); err != nil {
+		return JoinResult{}, err
+	}
+	conn, err := n.cfg.Network.OpenJoin(ctx, t.inviter, t.addrs)
+	if err != nil {
+		return JoinResult{}, ErrUnreachable.With("the device %s that made the ticket does not answer: %v", t.inviter.Short(), err).
+			Next("See that peer runs there (peer status), and that both devices are on one network.")
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Reset() })()
+	a, err := n.askToJoin(conn, t)
+	if err != nil {
+		if ctx.Err() != nil {
+			return JoinResult{}, ctx.Err()
+		}
+		return JoinResult{}, err
+	}
+	return n.enter(ctx, a, t)
+}
+
+func (n *Node) checkTicket(t ticket) error {
+	if t.inviter == n.id {
+		return ErrTicketBad.With("this device made it").Next("Use it on the other device:  peer join TICKET")
+	}
+	if n.cfg.Clock().After(t.expires) {
+		return ErrTicketExpired.With("it was valid until %s", t.expires.Local().Format("2006-01-02 15:04:05"))
+	}
+	for _, s := range n.spaceList() {
+		if _, member := s.roster.Load().members[n.id]; member && string(s.id[:8]) == string(t.space[:]) {
+			return ErrBadRequest.With("this device is in space %s already", s.Info().Name).Next("peer devices shows who else is.")
+		}
+	}
+	return nil
+}
+
+// askToJoin is the joiner's side of the protocol.
+func (n *Node) askToJoin(conn gossip.Stream, t ticket) (*joinAnswer, error) {
+	lost := func(err error) error {
+		return ErrUnreachable.With("the connection to the inviting device broke: %v", err).Next("Try the same ticket again.")
+	}
+	conn.SetDeadline(time.Now().Add(joinStepMax))
+	hello := joinHello{Version: joinVersion, Ticket: ticketID(t.secret)}
+	if _, err := io.ReadFull(n.cfg.Rand, hello.Nonce[:]); err != nil {
+		return nil, err
+	}
+	if err := conn.Send(crdt.Marshal(&hello)); err != nil {
+		return nil, lost(err)
+	}
+	var nonce joinNonce
+	if err := recvJoin(conn, &nonce); err != nil {
+		return nil, lost(err)
+	}
+	name := n.name[:min(len(n.name), joinNameMax)]
+	transcript := joinTranscript(t.inviter, n.id, hello.Ticket, nonce.Nonce, hello.Nonce, name)
+	if err := conn.Send(crdt.Marshal(&joinProof{Name: name, MAC: joinMAC(t.secret, "J", transcript)})); err != nil {
+		return nil, lost(err)
+	}
+	for {
+		var a joinAnswer
+		if err := recvJoin(conn, &a); err != nil {
+			return nil, lost(err)
+		}
+		if a.Status == joinWaiting {
+			conn.SetDeadline(t.expires.Add(joinStepMax))
+			continue
+		}
+		if a.Status == joinAdmitted && !hmac.Equal(a.MAC, joinMAC(t.secret, "I", transcript)) {
+			return nil, ErrTicketBad.With("the inviting device does not hold the ticket's secret")
+		}
+		return &a, joinRefusal(a.Status)
+	}
+}
+
+func joinRefusal(status uint8) error {
+	switch status {
+	case joinAdmitted:
+		return nil
+	case joinExpired:
+		return ErrTicketExpired.With("nobody let this device in before it expired")
+	case joinSpent:
+		return ErrTicketSpent.With("another device joined with it, or is just asking to")
+	case joinDenied:
+		return ErrJoinDenied.With("a person there said no")
+	}
+	return ErrTicketUnknown.With("it may have been made before that device was set up anew, or been closed after wrong tries")
+}
+
+// enter makes the space that this device was let into its default.
+func (n *Node) enter(ctx context.Context, a *joinAnswer, t ticket) (JoinResult, error) {
+	rec := spaceRecord{ID: spaceIDOf(a.Genesis).String(), Name: a.Space, Key: fmt.Sprintf("%x", a.Key), Genesis: fmt.Sprintf("%x", a.Genesis), Joined: n.cfg.Clock().UTC()}
+	id, _, _, err := rec.parse()
+	if err != nil || string(id[:8]) != string(t.space[:]) {
+		return JoinResult{}, ErrTicketBad.With("the inviting device offered another space than the ticket names")
+	}
+	old, err := n.Space("")
+	if err != nil {
+		return JoinResult{}, err
+	}
+	n.mu.Lock()
+	s := n.spaces[id] // a copy of a device that has a new identity holds the space already
+	n.mu.Unlock()
+	if s == nil {
+		if s, err = n.addSpace(n.uniqueName(rec)); err != nil {
+			return JoinResult{}, err
+		}
+	}
+	if err := s.adoptMembers(ctx, a.Members); err != nil {
+		return JoinResult{}, err
+	}
+	if err := n.setDefault(id); err != nil {
+		return JoinResult{}, storeProblem(err)
+	}
+	n.accessChanged()
+	res := JoinResult{Space: s.Info(), Inviter: DeviceRef{ID: t.inviter, Name: a.Name}}
+	if old != s {
+		if res.Kept, err = n.retire(old); err != nil {
+			return res, err
+		}
+	}
+	return res, nil
+}
+
+// uniqueName gives a joined space another name if this device uses a space of that name; an untouched one does not count.
+func (n *Node) uniqueName(rec spaceRecord) spaceRecord {
+	base := rec.Name
+	for i := 2; slices.ContainsFunc(n.spaceList(), func(s *Space) bool { return s.Info().Name == rec.Name && !s.untouched() }); i++ {
+		rec.Name = fmt.Sprintf("%s-%d", base, i)
+	}
+	return rec
+}
+
+// adoptMembers believes the inviter's list of members until the first session brings the real one.
+func (s *Space) adoptMembers(ctx context.Context, list [][]byte) error {
+	if err := s.keepMeta(ctx, adoptedKey, crdt.Marshal(list)); err != nil {
+		return err
+	}
+	ro, err := s.loadRoster()
+	if err != nil {
+		return storeProblem(err)
+	}
+	s.roster.Store(ro)
+	return nil
+}
+
+// untouched reports whether a space holds nothing but what its founding wrote, and has no other member.
+func (s *Space) untouched() bool {
+	head := s.store.Head()
+	return head.Entries == 0 && head.Deletes == 0 && len(s.roster.Load().members) <= 1
+}
+
+// retire drops a former default space that was never used, and returns it if it is kept.
+func (n *Node) retire(s *Space) (*SpaceInfo, error) {
+	if !s.untouched() {
+		info := s.Info()
+		return &info, nil
+	}
+	n.mu.Lock()
+	delete(n.spaces, s.id)
+	n.mu.Unlock()
+	n.accessChanged()
+	if err := s.close(); err != nil {
+		return nil, err
+	}
+	if s.dir == "" {
+		return nil, nil
+	}
+	// Without its record the folder is no space any more, even if the rest cannot be removed.
+	if err := os.Remove(filepath.Join(s.dir, spaceFile)); err != nil {
+		return nil, storeProblem(err)
+	}
+	if err := os.RemoveAll(s.dir); err != nil {
+		n.log.Warn("an empty space could not be removed", "dir", s.dir, "err", err)
+	}
+	return nil, nil
+}

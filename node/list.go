@@ -1,0 +1,132 @@
+package node
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"time"
+
+	"syncline/crdt"
+)
+
+// List yields the entries whose path begins with prefix, in the order of their paths' bytes, as they were when the iteration
+// began. It ends after the first error.
+func (s *Space) List(ctx context.Context, prefix string, o ListOptions) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		n := 0
+		for e, err := range s.store.List(prefix, o.After) {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				yield(Entry{Path: e.Path}, listProblem(ctx, err))
+				return
+			}
+			reg := crdt.Register{Live: e.Live}
+			out := s.entry(e.Path, reg)
+			out.Pending = s.pending(reg)
+			if n++; !yield(out, nil) || n == o.Limit {
+				return
+			}
+		}
+	}
+}
+
+func listProblem(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return storeProblem(err)
+}
+
+// Conflicts yields the entries with an open Conflict whose path begins with prefix, in the order of their paths' bytes. All
+// devices that hold the same values yield the same.
+func (s *Space) Conflicts(ctx context.Context, prefix string) iter.Seq2[Conflict, error] {
+	return func(yield func(Conflict, error) bool) {
+		for path, err := range s.store.Conflicts(prefix, "") {
+			var reg crdt.Register
+			if err == nil {
+				reg, err = s.store.Get(path)
+			}
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				yield(Conflict{}, listProblem(ctx, err))
+				return
+			}
+			if reg.Contending() > 0 && !yield(s.conflict(path, reg), nil) {
+				return
+			}
+		}
+	}
+}
+
+// Conflict returns the open Conflict at path, or [ErrNoConflict], or [ErrNotFound] if there is no entry.
+func (s *Space) Conflict(ctx context.Context, path string) (Conflict, error) {
+	if err := checkUserPath(path); err != nil {
+		return Conflict{}, err
+	}
+	reg, err := s.store.Get(path)
+	switch {
+	case err != nil:
+		return Conflict{}, storeProblem(err)
+	case len(reg.Live) == 0:
+		return Conflict{}, s.notFound(path, reg)
+	case reg.Contending() == 0:
+		return Conflict{}, ErrNoConflict.With("%s has no open conflict", path).On(path)
+	}
+	return s.conflict(path, reg), nil
+}
+
+func (s *Space) conflict(path string, reg crdt.Register) Conflict {
+	c := Conflict{Entry: s.entry(path, reg), Reason: UpdateUpdate}
+	c.Entry.Pending = s.pending(reg)
+	if c.Entry.Conflict == 1 {
+		c.Reason = DeleteUpdate
+	}
+	for _, v := range c.Values {
+		if v.Time.After(c.Since) {
+			c.Since = v.Time
+		}
+	}
+	return c
+}
+
+// Resolve closes the Conflict at path. It replaces the values that r.IfVersion names, or those that are live when it is carried
+// out; a value that arrives meanwhile survives it. It returns the entry as it is afterwards.
+func (s *Space) Resolve(ctx context.Context, path string, r Resolution) (Entry, error) {
+	c, err := s.Conflict(ctx, path)
+	if err != nil {
+		return Entry{}, err
+	}
+	op := WriteOp{Path: path, Resolve: true, IfVersion: r.IfVersion, Keep: r.Keep}
+	kind := c.Kind
+	op.Kind = &kind
+	switch {
+	case r.Keep != "" && r.Value == nil && r.Merge == nil:
+		if !slices.ContainsFunc(c.Values, func(v Value) bool { return v.ID == r.Keep }) {
+			p := ErrVersionMismatch.With("%s has no value %s any more", path, r.Keep).On(path)
+			p.Version = string(c.Version)
+			return Entry{}, p
+		}
+	case r.Value != nil && r.Keep == "" && r.Merge == nil:
+		op.Content = *r.Value
+	case r.Merge != nil && r.Keep == "" && r.Value == nil:
+		if op.Content, err = r.Merge(c); err != nil {
+			return Entry{}, err
+		}
+		if op.IfVersion == "" {
+			op.IfVersion = c.Version // what was merged is what is replaced
+		}
+	default:
+		return Entry{}, ErrBadRequest.With("a resolution names one value to keep, or a new value, or a merge").On(path)
+	}
+	if _, err := s.write(ctx, Write{Ops: []WriteOp{op}}); err != nil {
+		return Entry{}, err
+	}
+	return s.Get(ctx, path)
+}
+
+// unixMilli is the wall time as a Replica is told it.
+func unixMilli(t time.Time) int64 { return t.UnixMilli() }

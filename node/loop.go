@@ -1,0 +1,382 @@
+package node
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"syncline/crdt"
+	"syncline/store"
+)
+
+// Bounds of a space's loop.
+const (
+	// inputsMax bounds the inputs that wait for the loop; gossip beyond it is dropped, everything else waits.
+	inputsMax = 1024
+	// stepInputsMax and stepBytesMax bound the inputs of one Step, and so of one batch.
+	stepInputsMax = 256
+	stepBytesMax  = 8 << 20
+)
+
+// loop owns the replica of a space: it feeds it one Step after the other and carries out what they return. What waits for the
+// disk is handed to a second goroutine, which shares one sync among all that wait.
+type loop struct {
+	space  *Space
+	inputs chan Input
+	calls  chan func()
+	quit   chan struct{}
+	start  time.Time
+
+	synced  *syncer
+	streams *streams
+	wg      sync.WaitGroup
+
+	mu      sync.Mutex // guards replies, lastTag, closing
+	replies map[uint64]chan Reply
+	lastTag uint64
+	closing bool
+}
+
+func startLoop(s *Space) *loop {
+	l := &loop{space: s, inputs: make(chan Input, inputsMax), calls: make(chan func()), quit: make(chan struct{}),
+		start: time.Now(), replies: map[uint64]chan Reply{}}
+	l.synced = startSyncer(s.store)
+	l.streams = &streams{loop: l, byID: map[SessionID]*stream{}}
+	l.wg.Add(1)
+	go l.run()
+	return l
+}
+
+// stop ends the loop and waits for everything that it started. Writes under way are answered first.
+func (l *loop) stop() {
+	l.mu.Lock()
+	l.closing = true
+	l.mu.Unlock()
+	close(l.quit)
+	l.streams.resetAll()
+	l.wg.Wait()
+	l.synced.stop()
+	l.streams.wg.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for tag, ch := range l.replies {
+		ch <- Reply{Tag: tag, Err: ErrClosed}
+		delete(l.replies, tag)
+	}
+}
+
+func (l *loop) now() Time {
+	return Time{Wall: unixMilli(l.space.node.cfg.Clock()), Mono: time.Since(l.start)}
+}
+
+// run is the loop.
+func (l *loop) run() {
+	defer l.wg.Done()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		var batch []Input
+		select {
+		case in := <-l.inputs:
+			batch = l.collect(in)
+		case call := <-l.calls:
+			call()
+			continue
+		case <-timer.C:
+			batch = []Input{Tick{}}
+		case <-l.quit:
+			l.finish()
+			return
+		}
+		l.step(batch)
+		if at, ok := l.space.replica.Wake(); ok {
+			timer.Reset(max(0, at-time.Since(l.start)))
+		} else {
+			timer.Stop()
+		}
+	}
+}
+
+// finish carries out the inputs that were accepted before the loop was told to stop.
+func (l *loop) finish() {
+	for {
+		select {
+		case in := <-l.inputs:
+			l.step(l.collect(in))
+		default:
+			return
+		}
+	}
+}
+
+// collect adds to an input those that wait already, so that they share one batch and one sync.
+func (l *loop) collect(in Input) []Input {
+	batch, size := []Input{in}, inputSize(in)
+	for len(batch) < stepInputsMax && size < stepBytesMax {
+		select {
+		case in = <-l.inputs:
+			batch = append(batch, in)
+			size += inputSize(in)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+func inputSize(in Input) int {
+	n := 0
+	switch in := in.(type) {
+	case Write:
+		for i := range in.Ops {
+			n += len(in.Ops[i].Data) + len(in.Ops[i].Path)
+		}
+	case SessionMsg:
+		n = len(in.Msg)
+	}
+	return n
+}
+
+// step runs one Step. If the store refuses a batch, each write in it is tried on its own, so that one bad record does not stop
+// the others.
+func (l *loop) step(batch []Input) {
+	out, err := l.space.replica.Step(l.now(), batch...)
+	if err == nil || len(batch) == 1 {
+		l.report(err)
+		l.perform(out)
+		return
+	}
+	var others []Output
+	for _, o := range out {
+		if _, isReply := o.(Reply); !isReply {
+			others = append(others, o)
+		}
+	}
+	l.perform(others)
+	for _, in := range batch {
+		out, err := l.space.replica.Step(l.now(), in)
+		l.report(err)
+		l.perform(out)
+	}
+}
+
+func (l *loop) report(err error) {
+	const code = "store_failed"
+	s := l.space
+	if err != nil {
+		p := storeProblem(err)
+		s.log.Error("step failed", "err", err)
+		s.warn(Warning{Code: code, Text: p.Error(), Hint: p.Hint})
+		return
+	}
+	s.mu.Lock()
+	_, warned := s.warnings[code]
+	if warned {
+		delete(s.warnings, code)
+	}
+	s.mu.Unlock()
+}
+
+// perform carries out outputs in order.
+func (l *loop) perform(out []Output) {
+	s := l.space
+	for _, o := range out {
+		switch o := o.(type) {
+		case Publish:
+			if net := s.node.cfg.Network; net != nil {
+				if err := net.Publish(s.id, o.Op); err != nil {
+					s.log.Warn("publish", "err", err)
+				}
+			}
+		case Reply:
+			if o.Err != nil || s.node.cfg.Relaxed {
+				l.reply(o, nil)
+			} else {
+				l.synced.after(func(err error) { l.reply(o, err) })
+			}
+		case OpenSession:
+			l.streams.open(o)
+		case Send:
+			l.synced.after(func(err error) { l.streams.send(o, err) })
+		case CloseSession:
+			l.streams.close(o)
+		case Changed:
+			l.changed(o)
+		case Synced:
+			l.learned(o)
+		case Alarm:
+			s.log.Warn("alarm", "code", o.Code, "device", o.Peer.Short(), "text", o.Text)
+			if o.Code != AlarmBadFrame {
+				s.warn(Warning{Code: o.Code, Text: o.Text, Hint: "peer help conflicts"})
+			}
+		}
+	}
+}
+
+func (l *loop) changed(c Changed) {
+	s := l.space
+	for _, path := range c.Paths {
+		if crdt.IsSystemPath(path) {
+			if ro, err := s.loadRoster(); err == nil {
+				s.roster.Store(ro)
+				s.node.accessChanged()
+			}
+			break
+		}
+	}
+	for _, conflict := range c.Conflicts {
+		s.log.Info("conflict", "path", conflict.Path, "values", len(conflict.Siblings), "settled", conflict.Settled)
+	}
+	s.touch(nil)
+}
+
+func (l *loop) learned(o Synced) {
+	s := l.space
+	wall := unixMilli(s.node.cfg.Clock())
+	s.touch(func() {
+		s.held[o.Peer] = l.space.replica.held[o.Peer].Clone()
+		if o.Result.PeerWall != 0 {
+			s.skew[o.Peer] = time.Duration(o.Result.PeerWall-wall) * time.Millisecond
+		}
+	})
+	if o.Result.RowsIn+o.Result.RowsOut > 0 {
+		s.log.Debug("session", "device", o.Peer.Short(), "rows_in", o.Result.RowsIn, "rows_out", o.Result.RowsOut)
+	}
+}
+
+// write hands a Write to the loop and waits for its reply. If ctx ends first the write may still happen.
+func (l *loop) write(ctx context.Context, w Write) ([]WriteResult, error) {
+	ch := make(chan Reply, 1)
+	l.mu.Lock()
+	if l.closing {
+		l.mu.Unlock()
+		return nil, ErrClosed
+	}
+	l.lastTag++
+	w.Tag = l.lastTag
+	l.replies[w.Tag] = ch
+	l.mu.Unlock()
+	if err := l.put(ctx, w); err != nil {
+		l.mu.Lock()
+		delete(l.replies, w.Tag)
+		l.mu.Unlock()
+		return nil, err
+	}
+	select {
+	case rep := <-ch:
+		if rep.Err != nil {
+			return nil, rep.Err
+		}
+		return rep.Results, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (l *loop) reply(rep Reply, syncErr error) {
+	if syncErr != nil {
+		p := storeProblem(syncErr)
+		p.Detail = "the write could not be made durable: " + p.Detail
+		rep.Err = p
+	}
+	l.mu.Lock()
+	ch := l.replies[rep.Tag]
+	delete(l.replies, rep.Tag)
+	l.mu.Unlock()
+	if ch != nil {
+		ch <- rep
+	}
+}
+
+// put queues an input that must not be lost.
+func (l *loop) put(ctx context.Context, in Input) error {
+	select {
+	case l.inputs <- in:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-l.quit:
+		return ErrClosed
+	}
+}
+
+// offer queues gossip, which may be dropped.
+func (l *loop) offer(in Ops) {
+	select {
+	case l.inputs <- in:
+	default:
+		l.put(context.Background(), Lost{Peer: in.From})
+	}
+}
+
+// read runs f in the loop, between two Steps, with a transaction that is discarded. f must be quick.
+func (l *loop) read(ctx context.Context, f func(*store.Tx) error) error {
+	done := make(chan error, 1)
+	call := func() {
+		tx := l.space.store.Begin()
+		defer tx.Discard()
+		done <- f(tx)
+	}
+	select {
+	case l.calls <- call:
+		return <-done
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-l.quit:
+		return ErrClosed
+	}
+}
+
+// syncer shares one sync of the store among all who wait for it.
+type syncer struct {
+	store *store.Store
+	mu    sync.Mutex
+	wait  []func(error)
+	wake  chan struct{}
+	done  chan struct{}
+}
+
+func startSyncer(st *store.Store) *syncer {
+	y := &syncer{store: st, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	go y.run()
+	return y
+}
+
+// after calls f once everything that is committed now is durable, or with the reason why it is not. Calls come in order.
+func (y *syncer) after(f func(error)) {
+	y.mu.Lock()
+	y.wait = append(y.wait, f)
+	y.mu.Unlock()
+	select {
+	case y.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (y *syncer) run() {
+	defer close(y.done)
+	for range y.wake {
+		y.flush()
+	}
+	y.flush()
+}
+
+func (y *syncer) flush() {
+	y.mu.Lock()
+	wait := y.wait
+	y.wait = nil
+	y.mu.Unlock()
+	if len(wait) == 0 {
+		return
+	}
+	err := y.store.Sync(context.Background())
+	for _, f := range wait {
+		f(err)
+	}
+}
+
+// stop serves all who wait and ends. after must not be called any more.
+func (y *syncer) stop() {
+	close(y.wake)
+	<-y.done
+}

@@ -1,0 +1,408 @@
+// Package node runs one device: its spaces, the loop that owns each, joining, and the API that Go programs embed.
+//
+//	n, err := node.Open(ctx, node.Config{Dir: dir, Network: p2p.New(p2p.Config{})})
+//	sp, err := n.Space("")
+//	_, err = sp.Put(ctx, "hello", node.Text("world"))
+//
+// [Replica] is the deterministic core: crdt, store and gossip tied together as a function of its inputs. [Node] surrounds it
+// with what is not: clocks, disks, sockets, and goroutines. Data flows one way: a write becomes an operation in Replica.Step, one
+// atomic batch in the store, then gossip, and is acknowledged after the sync that it shares with all who wait.
+package node
+
+import (
+	"cmp"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"syncline/gossip"
+	"syncline/store"
+)
+
+// Defaults of [Config].
+const (
+	AntiEntropyDefault = 30 * time.Second
+	DeleteLogDefault   = 1 << 16
+)
+
+// A Node is a running device. All methods are safe for concurrent use.
+type Node struct {
+	cfg     Config
+	key     ed25519.PrivateKey
+	id      gossip.DeviceID
+	name    string
+	log     *slog.Logger
+	started time.Time
+	stop    context.CancelFunc
+	ctx     context.Context // ends at Close
+	wg      sync.WaitGroup
+	refresh chan struct{}
+
+	defaultID atomic.Pointer[gossip.SpaceID]
+
+	mu        sync.Mutex // guards the fields below; Space.mu may be taken under it
+	spaces    map[gossip.SpaceID]*Space
+	invites   map[string]*invite
+	twin      bool
+	closed    bool
+}
+
+// Open starts a device. Close it. ctx bounds the start only.
+func Open(ctx context.Context, cfg Config) (*Node, error) {
+	n, err := prepare(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.openSpaces(ctx); err != nil {
+		n.closeSpaces()
+		return nil, err
+	}
+	if err := n.loadInvites(); err != nil {
+		n.closeSpaces()
+		return nil, err
+	}
+	if net := n.cfg.Network; net != nil {
+		if err := net.Start(ctx, n.key, handler{n}); err != nil {
+			n.closeSpaces()
+			return nil, networkProblem(err)
+		}
+		n.wg.Add(1)
+		go n.keepAccess()
+		n.accessChanged()
+	}
+	return n, nil
+}
+
+// prepare fills in defaults and reads who this device is.
+func prepare(cfg Config) (*Node, error) {
+	cfg.AntiEntropy = cmp.Or(cfg.AntiEntropy, AntiEntropyDefault)
+	cfg.DeleteLog = cmp.Or(cfg.DeleteLog, DeleteLogDefault)
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	n := &Node{cfg: cfg, log: cfg.Logger, started: cfg.Clock(), refresh: make(chan struct{}, 1),
+		spaces: map[gossip.SpaceID]*Space{}, invites: map[string]*invite{}}
+	n.ctx, n.stop = context.WithCancel(context.Background())
+	if err := n.identify(); err != nil {
+		return nil, err
+	}
+	n.id = gossip.DeviceID(n.key.Public().(ed25519.PublicKey))
+	return n, nil
+}
+
+// identify loads or makes the device's key and name.
+func (n *Node) identify() (err error) {
+	host, _ := os.Hostname()
+	host, _, _ = strings.Cut(host, ".")
+	n.name = cmp.Or(n.cfg.Name, host, "device")
+	if n.cfg.Dir == "" {
+		_, n.key, err = ed25519.GenerateKey(n.cfg.Rand)
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(n.cfg.Dir, spacesDir), 0o700); err != nil {
+		return ErrStore.Because(err).Next("See who may write to " + n.cfg.Dir)
+	}
+	if n.key, err = loadKey(n.cfg.Dir, n.cfg.Rand, n.cfg.NewIdentity); err != nil {
+		return err
+	}
+	name := filepath.Join(n.cfg.Dir, deviceFile)
+	var rec deviceRecord
+	if err := readJSON(name, &rec); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return ErrStore.Because(err)
+	}
+	n.name = cmp.Or(n.cfg.Name, rec.Name, n.name)
+	if n.name == rec.Name {
+		return nil
+	}
+	return writeJSON(name, deviceRecord{Name: n.name})
+}
+
+// openSpaces opens every space of the data directory, or founds the first.
+func (n *Node) openSpaces(ctx context.Context) error {
+	var dirs []string
+	if n.cfg.Dir != "" {
+		entries, err := os.ReadDir(filepath.Join(n.cfg.Dir, spacesDir))
+		if err != nil {
+			return ErrStore.Because(err)
+		}
+		for _, e := range entries {
+			if e.IsDir() {
+				dirs = append(dirs, filepath.Join(n.cfg.Dir, spacesDir, e.Name()))
+			}
+		}
+	}
+	for _, dir := range dirs {
+		var rec spaceRecord
+		if err := readJSON(filepath.Join(dir, spaceFile), &rec); errors.Is(err, fs.ErrNotExist) {
+			continue // it was being made, or dropped, when the process ended
+		} else if err != nil {
+			return ErrStore.Because(err)
+		}
+		s, err := n.openSpaceDir(rec, dir)
+		if err != nil {
+			return err
+		}
+		n.spaces[s.id] = s
+	}
+	if len(n.spaces) == 0 {
+		rec, err := foundSpace(n.key, "home", n.cfg.Rand, n.cfg.Clock())
+		if err != nil {
+			return err
+		}
+		s, err := n.addSpace(rec)
+		if err != nil {
+			return err
+		}
+		if err := s.found(ctx); err != nil {
+			return err
+		}
+		return n.setDefault(s.id)
+	}
+	n.loadDefault()
+	return n.rename(ctx)
+}
+
+// addSpace makes the folder of a space and opens it.
+func (n *Node) addSpace(rec spaceRecord) (*Space, error) {
+	dir := ""
+	if n.cfg.Dir != "" {
+		dir = filepath.Join(n.cfg.Dir, spacesDir, rec.ID)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, ErrStore.Because(err)
+		}
+		if err := writeJSON(filepath.Join(dir, spaceFile), rec); err != nil {
+			return nil, storeProblem(err)
+		}
+	}
+	s, err := n.openSpaceDir(rec, dir)
+	if err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	n.spaces[s.id] = s
+	n.mu.Unlock()
+	return s, nil
+}
+
+func (n *Node) openSpaceDir(rec spaceRecord, dir string) (*Space, error) {
+	spec, db := cmp.Or(n.cfg.Store, "pebble:"), filepath.Join(dir, dbDir)
+	var token store.BootToken
+	if dir == "" {
+		spec = "mem:"
+	} else if spec != "mem:" {
+		var err error
+		if token, err = n.bootToken(db); err != nil {
+			return nil, err
+		}
+	}
+	ds, err := store.OpenBackend(spec, db)
+	if err != nil {
+		return nil, openProblem(err)
+	}
+	s, err := openSpace(n, rec, dir, ds, token)
+	if err != nil {
+		ds.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// rename tells the members what this device is called now, where it is a member under another name.
+func (n *Node) rename(ctx context.Context) error {
+	for _, s := range n.spaceList() {
+		m, ok := s.roster.Load().members[n.id]
+		if !ok || m.Name == n.name {
+			continue
+		}
+		m.Name = n.name
+		if _, err := s.write(ctx, Write{Ops: []WriteOp{m.op()}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *Node) loadDefault() {
+	ids := n.spaceList()
+	n.defaultID.Store(&ids[0].id)
+	if n.cfg.Dir == "" {
+		return
+	}
+	text, err := os.ReadFile(filepath.Join(n.cfg.Dir, defaultFile))
+	if err != nil {
+		return
+	}
+	for _, s := range ids {
+		if s.id.String() == strings.TrimSpace(string(text)) {
+			n.defaultID.Store(&s.id)
+		}
+	}
+}
+
+func (n *Node) setDefault(id gossip.SpaceID) error {
+	n.defaultID.Store(&id)
+	if n.cfg.Dir == "" {
+		return nil
+	}
+	return writeFile(filepath.Join(n.cfg.Dir, defaultFile), []byte(id.String()+"\n"))
+}
+
+func (n *Node) isDefault(id gossip.SpaceID) bool {
+	d := n.defaultID.Load()
+	return d != nil && *d == id
+}
+
+// ID returns the id of this device, and Name what it is called.
+func (n *Node) ID() gossip.DeviceID { return n.id }
+
+// Name returns what this device is called.
+func (n *Node) Name() string { return n.name }
+
+// Space returns the space with a name or an id; "" is the default space. It returns [ErrNoSpace] if there is none.
+func (n *Node) Space(name string) (*Space, error) {
+	for _, s := range n.spaceList() {
+		if name == "" && n.isDefault(s.id) || s.id.String() == name || s.Info().Name == name {
+			return s, nil
+		}
+	}
+	return nil, ErrNoSpace.With("this device has no space %q", name)
+}
+
+// Spaces returns the spaces of this device, by name.
+func (n *Node) Spaces() []SpaceInfo {
+	var out []SpaceInfo
+	for _, s := range n.spaceList() {
+		out = append(out, s.Info())
+	}
+	slices.SortFunc(out, func(a, b SpaceInfo) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID.String(), b.ID.String()))
+	})
+	return out
+}
+
+// spaceList returns the spaces in the order of their ids.
+func (n *Node) spaceList() []*Space {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	out := make([]*Space, 0, len(n.spaces))
+	for _, s := range n.spaces {
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b *Space) int { return cmp.Compare(a.id.String(), b.id.String()) })
+	return out
+}
+
+// AddAddress adds an address of a member by hand, for networks where devices do not find each other by themselves.
+func (n *Node) AddAddress(ctx context.Context, device, multiaddr string) error {
+	if n.cfg.Network == nil {
+		return ErrLocalOnly.With("it was started without a network")
+	}
+	var last *Problem
+	for _, s := range n.spaceList() {
+		d, p := s.roster.Load().find(device)
+		if p != nil {
+			last = p
+			continue
+		}
+		if d == n.id {
+			return ErrBadRequest.With("%s is this device", device)
+		}
+		if err := n.cfg.Network.AddAddr(d, multiaddr); err != nil {
+			return ErrBadRequest.Because(err).Next("An address looks like /ip4/192.168.1.23/tcp/4001 or /ip4/192.168.1.23/udp/4001/quic-v1.")
+		}
+		return nil
+	}
+	return last
+}
+
+// Close ends the device: it answers what is under way, writes everything to disk, and returns when nothing of it runs any more.
+// It does not wait for the network.
+func (n *Node) Close() error {
+	n.mu.Lock()
+	if n.closed {
+		n.mu.Unlock()
+		return nil
+	}
+	n.closed = true
+	n.mu.Unlock()
+	n.stop()
+	for _, s := range n.spaceList() {
+		s.touch(nil)
+	}
+	var err error
+	if n.cfg.Network != nil {
+		err = n.cfg.Network.Close()
+	}
+	n.wg.Wait()
+	if e := n.closeSpaces(); e != nil {
+		err = e
+	}
+	return err
+}
+
+func (n *Node) closeSpaces() error {
+	n.stop()
+	var first error
+	for _, s := range n.spaceList() {
+		if err := s.close(); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// accessChanged lets the network know of new spaces or members.
+func (n *Node) accessChanged() {
+	select {
+	case n.refresh <- struct{}{}:
+	default:
+	}
+}
+
+// keepAccess tells the network about spaces and members whenever they change. It is a goroutine of its own because the network
+// may report closed connections while it is told.
+func (n *Node) keepAccess() {
+	defer n.wg.Done()
+	for {
+		select {
+		case <-n.refresh:
+		case <-n.ctx.Done():
+			return
+		}
+		n.mu.Lock()
+		twin := n.twin
+		n.mu.Unlock()
+		var access []gossip.Access
+		for _, s := range n.spaceList() {
+			if !twin {
+				access = append(access, s.access())
+			}
+		}
+		n.cfg.Network.SetSpaces(access)
+	}
+}
+
+func (n *Node) warningList() []Warning {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.twin {
+		return nil
+	}
+	return []Warning{{Code: ErrTwin.Code, Text: ErrTwin.Title + "; this device has stopped syncing", Hint: ErrTwin.Hint}}
+}

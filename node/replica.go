@@ -1,0 +1,213 @@
+package node
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"syncline/crdt"
+	"syncline/gossip"
+	"syncline/store"
+)
+
+// ReplicaConfig is what a replica is given.
+type ReplicaConfig struct {
+	Store *store.Store
+	Space gossip.SpaceID
+	// Key is the device's; its public half is the device id.
+	Key ed25519.PrivateKey
+	// Rand is where replica ids and jitter come from. The same seed and the same inputs give the same outputs.
+	Rand rand.Source
+	// AntiEntropy and DeleteLog are as in [Config], without defaults.
+	AntiEntropy time.Duration
+	DeleteLog   int
+}
+
+// A Replica is one copy of one space: the deterministic core that ties crdt, store and gossip together. It reads no clock and
+// starts nothing; everything that happens to it comes through Step, and everything that it wants done is in what Step returns.
+// One goroutine owns it.
+type Replica struct {
+	cfg   ReplicaConfig
+	self  gossip.DeviceID
+	store *store.Store
+	rand  *rand.Rand
+
+	// id is the incarnation under which this replica writes; zero until the first write of an open that may not continue the
+	// last one. opened is the counter it stood at when the store was opened.
+	id     crdt.ReplicaID
+	opened uint64
+	clock  crdt.Clock
+	// toldFloor is the floor as of our last operation: what rose since goes into the next one.
+	toldFloor crdt.Vector
+
+	delivery gossip.Delivery
+	schedule *gossip.Schedule
+	peers    map[gossip.DeviceID]*peer
+	sessions map[SessionID]*session
+	lastID   SessionID
+	// held remembers what devices are known to have on disk.
+	held map[gossip.DeviceID]crdt.Vector
+	// devices remembers which device a replica is bound to.
+	devices map[crdt.ReplicaID]gossip.DeviceID
+	suspect map[gossip.DeviceID]bool
+
+	// now, tx and out belong to the Step under way.
+	now Time
+	tx  *store.Tx
+	out []Output
+}
+
+// NewReplica returns the replica that the store holds.
+func NewReplica(c ReplicaConfig) *Replica {
+	r := &Replica{cfg: c, self: gossip.DeviceID(c.Key.Public().(ed25519.PublicKey)), store: c.Store, rand: rand.New(c.Rand),
+		peers: map[gossip.DeviceID]*peer{}, sessions: map[SessionID]*session{},
+		held: map[gossip.DeviceID]crdt.Vector{}, devices: map[crdt.ReplicaID]gossip.DeviceID{}, suspect: map[gossip.DeviceID]bool{}}
+	r.schedule = gossip.NewSchedule(c.AntiEntropy, r.rand)
+	r.reload()
+	r.opened = r.store.Context().Get(r.id)
+	return r
+}
+
+// reload takes over what the store holds.
+func (r *Replica) reload() {
+	r.id, r.toldFloor = crdt.ReplicaID{}, crdt.Vector{}
+	clear(r.held)
+	if id, ok := r.store.Incarnation(); ok {
+		r.id = id
+	}
+	r.clock.Last = r.store.Head().Clock
+}
+
+// Step applies inputs to the replica, in order, commits what they change in one atomic batch, and returns, in order, what must
+// happen next. Replies and session messages among that wait for the store's sync; see [Output].
+//
+// If the store fails, nothing of the inputs has happened: every write among them is answered with the failure, all sessions are
+// broken off, and the replica is as the store holds it. Step may be called again.
+func (r *Replica) Step(now Time, in ...Input) ([]Output, error) {
+	r.now, r.out, r.tx = now, nil, r.store.Begin()
+	for _, i := range in {
+		if err := r.apply(i); err != nil {
+			return r.fail(in, err)
+		}
+	}
+	if err := r.startDue(); err != nil {
+		return r.fail(in, err)
+	}
+	if err := crdt.Trim(r.tx, r.cfg.DeleteLog); err != nil {
+		return r.fail(in, err)
+	}
+	if r.clock.Last != r.tx.Head().Clock {
+		r.tx.SetClock(r.clock.Last)
+	}
+	if err := r.tx.Commit(); err != nil {
+		return r.fail(in, err)
+	}
+	return r.out, nil
+}
+
+// Wake returns when Step should be called next, at the latest, with a Tick.
+func (r *Replica) Wake() (time.Duration, bool) {
+	at, ok := r.schedule.Wake()
+	if deadline, any := r.sessionDeadline(); any && (!ok || deadline < at) {
+		return deadline, true
+	}
+	return at, ok
+}
+
+// fail undoes a Step.
+func (r *Replica) fail(in []Input, err error) ([]Output, error) {
+	r.tx.Discard()
+	r.out = nil
+	for _, i := range in {
+		if w, ok := i.(Write); ok {
+			r.emit(Reply{Tag: w.Tag, Err: storeProblem(err)})
+		}
+	}
+	for _, id := range r.sessionIDs() {
+		r.emit(CloseSession{ID: id, Reset: true})
+		r.dropSession(id, gossip.RetryDelay)
+	}
+	r.delivery = gossip.Delivery{}
+	r.reload()
+	return r.out, err
+}
+
+func (r *Replica) emit(o Output) { r.out = append(r.out, o) }
+
+func (r *Replica) alarm(code string, peer gossip.DeviceID, format string, args ...any) {
+	r.emit(Alarm{Code: code, Peer: peer, Text: fmt.Sprintf(format, args...)})
+}
+
+// apply dispatches one input. An error is one of the store.
+func (r *Replica) apply(in Input) error {
+	switch in := in.(type) {
+	case Write:
+		return r.write(in)
+	case Ops:
+		return r.receive(in)
+	case PeerUp:
+		return r.peerUp(in.Peer)
+	case PeerDown:
+		r.peerDown(in.Peer)
+	case Lost:
+		r.lost(in.Peer)
+	case SyncNow:
+		r.syncNow(in.Peer)
+	case SessionIn:
+		r.sessionIn(in)
+	case SessionMsg:
+		return r.sessionMsg(in)
+	case SessionReady:
+		if s := r.sessions[in.ID]; s != nil {
+			s.sending = false
+			r.pump(in.ID)
+		}
+	case SessionEnd:
+		r.sessionEnd(in)
+	case Tick:
+		r.expireSessions()
+	default:
+		panic(fmt.Sprintf("node: unknown input %T", in))
+	}
+	return nil
+}
+
+// changed reports what effects did, and follows the clocks of their writers.
+func (r *Replica) changed(effects []crdt.Effect, remote bool) {
+	if len(effects) == 0 {
+		return
+	}
+	c := Changed{Remote: remote, Conflicts: crdt.Conflicts(effects)}
+	for _, e := range effects {
+		c.Paths = append(c.Paths, e.Path)
+	}
+	r.emit(c)
+}
+
+// follow adopts the time of a remote operation, unless its device's clock is far ahead, which is reported once.
+func (r *Replica) follow(t crdt.Timestamp, d gossip.DeviceID) {
+	if r.clock.Observe(t, r.now.Wall) || r.suspect[d] {
+		return
+	}
+	r.suspect[d] = true
+	ahead := time.Duration(t.WallMillis()-r.now.Wall) * time.Millisecond
+	r.alarm(AlarmClock, d, "the clock of device %s is %v ahead of ours", d.Short(), ahead.Round(time.Second))
+}
+
+// deviceOf returns the device that a replica is bound to; it reports false if no valid binding is known.
+func (r *Replica) deviceOf(id crdt.ReplicaID) (gossip.DeviceID, bool, error) {
+	if d, ok := r.devices[id]; ok {
+		return d, true, nil
+	}
+	open, err := r.tx.Open(id)
+	if err != nil || open == nil {
+		return gossip.DeviceID{}, false, err
+	}
+	d, err := boundDevice(r.cfg.Space, id, open)
+	if err != nil {
+		return gossip.DeviceID{}, false, nil
+	}
+	r.devices[id] = d
+	return d, true, nil
+}

@@ -1,0 +1,108 @@
+package node
+
+import (
+	"bytes"
+
+	"syncline/crdt"
+	"syncline/gossip"
+)
+
+// receive takes the operations of one frame: each is applied if it is ready, held back if it is early.
+func (r *Replica) receive(in Ops) error {
+	for _, encoded := range in.Ops {
+		op, err := crdt.DecodeOp(encoded)
+		if err != nil {
+			r.alarm(AlarmBadFrame, in.Author, "an operation was refused: %v", err)
+			r.schedule.Hasten(in.From, r.now.Mono, gossip.RetryDelay)
+			continue
+		}
+		switch op.Check(r.tx.Context()) {
+		case crdt.Seen:
+			err = r.compareSeen(op, in.Author)
+		case crdt.Early:
+			r.holdBack(gossip.Held{Op: op, Encoded: encoded, Author: in.Author}, in.From)
+		case crdt.Ready:
+			if err = r.deliver(op, in.Author); err == nil {
+				err = r.drain()
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// holdBack keeps an early operation and arranges a session with the neighbour that handed it on, which has what is missing.
+func (r *Replica) holdBack(h gossip.Held, from gossip.DeviceID) {
+	same, dropped := r.delivery.Hold(h)
+	if !same {
+		r.alarm(AlarmFork, h.Author, "two operations %v with different contents", h.Op.Dot)
+	}
+	delay := gossip.GapDelay
+	if dropped {
+		delay = gossip.RetryDelay
+	}
+	r.distrust(from)
+	r.schedule.Hasten(from, r.now.Mono, delay)
+}
+
+// deliver applies a ready operation, if its replica is bound to the device that signed it.
+func (r *Replica) deliver(op *crdt.Op, author gossip.DeviceID) error {
+	bound, ok, err := r.boundFor(op)
+	if err != nil {
+		return err
+	}
+	if !ok || bound != author {
+		r.alarm(AlarmUnbound, author, "operation %v is not of a replica of device %s", op.Dot, author.Short())
+		return nil
+	}
+	effects, err := crdt.Apply(r.tx, op)
+	if err != nil {
+		return err
+	}
+	r.follow(op.Time, author)
+	r.changed(effects, true)
+	return nil
+}
+
+// boundFor returns the device that op's replica is bound to; the first operation of a replica brings the binding itself.
+func (r *Replica) boundFor(op *crdt.Op) (gossip.DeviceID, bool, error) {
+	if op.Dot.Counter > 1 {
+		return r.deviceOf(op.Dot.Replica)
+	}
+	d, err := boundDevice(r.cfg.Space, op.Dot.Replica, op.Open)
+	return d, err == nil, nil
+}
+
+// drain applies what was held back and has become ready.
+func (r *Replica) drain() error {
+	for {
+		h := r.delivery.Next(r.tx.Context())
+		if h == nil {
+			return nil
+		}
+		if err := r.deliver(h.Op, h.Author); err != nil {
+			return err
+		}
+	}
+}
+
+// compareSeen looks whether an operation that was seen before has the contents it had then. A difference means that its replica
+// was used twice; neither side is changed.
+func (r *Replica) compareSeen(op *crdt.Op, author gossip.DeviceID) error {
+	for i := range op.Entries {
+		e := &op.Entries[i]
+		reg, err := r.tx.Register(e.Path)
+		if err != nil {
+			return err
+		}
+		for _, v := range reg.Live {
+			if v.Dot == op.Dot && (e.Delete || v.Type != e.Type || v.Time != op.Time || !bytes.Equal(v.Data, e.Data)) {
+				r.alarm(AlarmFork, author, "operation %v at %q has two contents", op.Dot, e.Path)
+				return nil
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,415 @@
+package node
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"syncline/crdt"
+	"syncline/gossip"
+)
+
+// Bounds of sessions.
+const (
+	// SessionsMax bounds the sessions under way; a peer that comes later is told to try again soon.
+	SessionsMax = 16
+	// SessionIdleMax is how long a session may go without a message.
+	SessionIdleMax = 30 * time.Second
+	// sendBytesMax bounds the messages that are handed to a stream at once.
+	sendBytesMax = 1 << 20
+)
+
+// A peer is a connected member.
+type peer struct {
+	// equal says that the last session ended with equal vectors and that nothing is known to be lost since.
+	equal   bool
+	session SessionID // the outbound or inbound session under way, 0 if none
+}
+
+// A session is a gossip.Session with the peer it is with.
+type session struct {
+	*gossip.Session
+	peer    gossip.DeviceID
+	out     bool
+	sending bool // a Send is under way; SessionReady is due
+	heard   bool // a message has come
+	last    time.Duration
+}
+
+// heldKey is where the store keeps, for one device, the vector of what it is known to have on disk.
+func heldKey(p gossip.DeviceID) string { return heldPrefix + p.String() }
+
+const heldPrefix = "held/"
+
+// heldBy returns what a device is known to have on disk.
+func (r *Replica) heldBy(p gossip.DeviceID) (crdt.Vector, error) {
+	if v, ok := r.held[p]; ok {
+		return v, nil
+	}
+	b, err := r.tx.Meta(heldKey(p))
+	if err != nil {
+		return crdt.Vector{}, err
+	}
+	v, err := crdt.DecodeVector(b)
+	if err != nil {
+		v = crdt.Vector{} // it is a hint, and made anew by the next session
+	}
+	r.held[p] = v
+	return v, nil
+}
+
+// learnHeld takes note of what a device has on disk.
+func (r *Replica) learnHeld(p gossip.DeviceID, v crdt.Vector) error {
+	old, err := r.heldBy(p)
+	if err != nil || v.Within(old) {
+		return err
+	}
+	r.held[p] = v.Clone()
+	return r.tx.SetMeta(heldKey(p), crdt.AppendVector(nil, v))
+}
+
+func (r *Replica) peerUp(p gossip.DeviceID) error {
+	held, err := r.heldBy(p)
+	if err != nil {
+		return err
+	}
+	r.peers[p] = &peer{equal: held.Len() > 0 && held.Equal(r.tx.Context())}
+	// Both ends learn of the connection at once. The smaller id speaks first; the other only if it hears nothing.
+	r.schedule.Add(p, r.now.Mono)
+	if bytes.Compare(r.self[:], p[:]) > 0 {
+		r.schedule.Put(p, r.now.Mono, time.Second)
+	}
+	return nil
+}
+
+func (r *Replica) peerDown(p gossip.DeviceID) {
+	delete(r.peers, p)
+	r.schedule.Remove(p)
+	for _, id := range r.sessionIDs() {
+		if r.sessions[id].peer == p {
+			r.breakOff(id, 0)
+		}
+	}
+}
+
+// distrust drops the belief that a peer, or all if p is zero, holds what we hold.
+func (r *Replica) distrust(p gossip.DeviceID) {
+	for id, peer := range r.peers {
+		if p.IsZero() || id == p {
+			peer.equal = false
+		}
+	}
+}
+
+// lost arranges sessions soon with whom gossip was lost.
+func (r *Replica) lost(p gossip.DeviceID) {
+	r.distrust(p)
+	r.hasten(p, gossip.GapDelay)
+}
+
+func (r *Replica) syncNow(p gossip.DeviceID) { r.hasten(p, 0) }
+
+func (r *Replica) hasten(p gossip.DeviceID, delay time.Duration) {
+	for _, id := range r.peerIDs() {
+		if p.IsZero() || id == p {
+			r.schedule.Hasten(id, r.now.Mono, delay)
+		}
+	}
+}
+
+func (r *Replica) peerIDs() []gossip.DeviceID {
+	return slices.SortedFunc(maps.Keys(r.peers), func(a, b gossip.DeviceID) int { return bytes.Compare(a[:], b[:]) })
+}
+
+func (r *Replica) sessionIDs() []SessionID { return slices.Sorted(maps.Keys(r.sessions)) }
+
+// startDue starts a session with every peer that is due.
+func (r *Replica) startDue() error {
+	for _, p := range r.schedule.Due(r.now.Mono) {
+		if r.peers[p].session != 0 || len(r.sessions) >= SessionsMax {
+			r.schedule.Put(p, r.now.Mono, gossip.BusyDelay)
+			continue
+		}
+		r.schedule.Put(p, r.now.Mono, 0)
+		r.lastID++
+		r.emit(OpenSession{ID: r.lastID, Peer: p})
+		s := r.addSession(r.lastID, p, true)
+		s.Start(r.tx)
+		r.pump(r.lastID)
+	}
+	return nil
+}
+
+func (r *Replica) addSession(id SessionID, p gossip.DeviceID, out bool) *session {
+	s := &session{peer: p, out: out, last: r.now.Mono}
+	s.Session = gossip.NewSession(gossip.SessionConfig{Initiator: out, BelievedEqual: r.peers[p].equal, WallMillis: r.now.Wall,
+		Replica: crdt.Dot{Replica: r.id, Counter: r.tx.Context().Get(r.id)}})
+	r.sessions[id] = s
+	r.peers[p].session = id
+	return s
+}
+
+// sessionIn admits a session that a peer opened. Of two that cross, the one of the device with the smaller id stays.
+func (r *Replica) sessionIn(in SessionIn) {
+	peer := r.peers[in.Peer]
+	if peer == nil {
+		r.emit(CloseSession{ID: in.ID, Reset: true})
+		return
+	}
+	cross := r.sessions[peer.session]
+	busy := len(r.sessions) >= SessionsMax
+	if cross != nil {
+		if !cross.out {
+			r.breakOff(peer.session, 0) // the peer began anew
+		} else if cross.heard || bytes.Compare(r.self[:], in.Peer[:]) < 0 {
+			busy = true
+		}
+	}
+	if busy {
+		old := peer.session
+		s := r.addSession(in.ID, in.Peer, false)
+		peer.session = old
+		s.RefuseBusy()
+		r.pump(in.ID)
+		return
+	}
+	r.addSession(in.ID, in.Peer, false)
+}
+
+// sessionMsg feeds a message to its session and commits the answer that it completes.
+func (r *Replica) sessionMsg(in SessionMsg) error {
+	s := r.sessions[in.ID]
+	if s == nil {
+		return nil // it was broken off
+	}
+	s.last, s.heard = r.now.Mono, true
+	delta, err := s.Receive(r.tx, in.Msg)
+	if err != nil {
+		return r.badMessage(in.ID, s, err)
+	}
+	if delta != nil {
+		if err := r.join(s, delta); err != nil {
+			return r.badMessage(in.ID, s, err)
+		}
+	}
+	if s.Finished() {
+		if err := r.finish(s); err != nil {
+			return err
+		}
+	}
+	r.pump(in.ID)
+	return nil
+}
+
+// badMessage ends a session whose peer broke the rules. Errors of our own store are passed on.
+func (r *Replica) badMessage(id SessionID, s *session, err error) error {
+	var version *gossip.VersionError
+	switch {
+	case errors.As(err, &version):
+		r.alarm(AlarmVersion, s.peer, "%v", err)
+	case errors.Is(err, crdt.ErrDecode), errors.Is(err, errUnbound):
+		r.alarm(AlarmBadFrame, s.peer, "a session was broken off: %v", err)
+	default:
+		return err
+	}
+	r.breakOff(id, gossip.RetryDelay)
+	return nil
+}
+
+var errUnbound = errors.New("a replica without a valid binding")
+
+// join commits the answer of a peer, if every replica in it is bound to a device.
+func (r *Replica) join(s *session, d *crdt.Delta) error {
+	if err := r.checkBindings(d); err != nil {
+		return err
+	}
+	effects, err := crdt.Join(r.tx, d)
+	if err != nil {
+		return err
+	}
+	for _, row := range d.Rows {
+		for _, v := range row.Values {
+			r.follow(v.Time, r.devices[v.Dot.Replica])
+		}
+	}
+	r.changed(effects, true)
+	r.delivery.Prune(r.tx.Context())
+	if err := r.drain(); err != nil {
+		return err
+	}
+	s.Committed(r.tx)
+	return nil
+}
+
+// checkBindings verifies the bindings that an answer brings, and that no replica in it is without one.
+func (r *Replica) checkBindings(d *crdt.Delta) error {
+	for _, o := range d.Opens {
+		device, err := boundDevice(r.cfg.Space, o.Replica, o.Open)
+		if err != nil {
+			return errors.Join(errUnbound, err)
+		}
+		r.devices[o.Replica] = device
+	}
+	for top := range d.Context.Above(d.Asked).All() {
+		if _, ok, err := r.deviceOf(top.Replica); err != nil {
+			return err
+		} else if !ok {
+			return errors.Join(errUnbound, errors.New(top.Replica.String()))
+		}
+	}
+	return nil
+}
+
+// finish takes over what a session found out.
+func (r *Replica) finish(s *session) error {
+	res := s.Result()
+	delay := time.Duration(0)
+	if p := r.peers[s.peer]; p != nil {
+		p.equal = res.SameHash
+		switch {
+		case res.Busy:
+			delay = gossip.BusyDelay
+		case res.Refused != "":
+			delay = gossip.RetryDelay
+		}
+		r.schedule.Put(s.peer, r.now.Mono, delay)
+	}
+	if err := r.learnHeld(s.peer, res.Held); err != nil {
+		return err
+	}
+	if res.Diverged {
+		r.alarm(AlarmDiverged, s.peer, "this device and %s have seen the same and hold different values", s.peer.Short())
+	}
+	if res.RolledBack {
+		r.alarm(AlarmRolledBack, s.peer, "device %s has seen writes of this one that are not here; going on under a new replica id", s.peer.Short())
+		if err := r.renew(); err != nil {
+			return err
+		}
+		r.schedule.Put(s.peer, r.now.Mono, gossip.BusyDelay)
+	}
+	r.emit(Synced{Peer: s.peer, Result: res})
+	return nil
+}
+
+// renew gives up an incarnation that others have seen ahead of us: its dots from the opening on may name other operations
+// elsewhere. What we wrote since and is still live is written again under a fresh id.
+func (r *Replica) renew() error {
+	old := r.id
+	r.id = crdt.ReplicaID{}
+	var outside crdt.Vector
+	outside.Join(r.tx.Context())
+	above := crdt.Vector{}
+	for d := range outside.All() {
+		if d.Replica == old {
+			d.Counter = r.opened
+		}
+		if d.Counter > 0 {
+			above.Add(d)
+		}
+	}
+	var changes []crdt.Change
+	for name, err := range r.tx.LiveAbove(above) {
+		if err != nil {
+			return err
+		}
+		reg, err := r.tx.Register(name.Path)
+		if err != nil {
+			return err
+		}
+		for _, v := range reg.Live {
+			if v.Dot == name.Dot {
+				changes = append(changes, crdt.Change{Path: name.Path, Kind: v.Kind, Type: v.Type, Data: v.Data, Shown: []crdt.Dot{v.Dot}})
+			}
+		}
+	}
+	for _, c := range changes {
+		op, effects, err := r.commitOp([]crdt.Change{c})
+		if err != nil {
+			return err
+		}
+		r.publish(op)
+		r.changed(effects, false)
+	}
+	if len(changes) == 0 {
+		r.tx.SetIncarnation(crdt.ReplicaID{})
+	}
+	return nil
+}
+
+// pump hands out the next messages of a session, up to a bound; more when they are sent. A finished session is closed after
+// its last message.
+func (r *Replica) pump(id SessionID) {
+	s := r.sessions[id]
+	if s == nil || s.sending {
+		return
+	}
+	s.last = r.now.Mono
+	var msgs [][]byte
+	for size := 0; size < sendBytesMax; {
+		m := s.Next()
+		if m == nil {
+			break
+		}
+		msgs = append(msgs, m)
+		size += len(m)
+	}
+	if len(msgs) > 0 {
+		s.sending = true
+		r.emit(Send{ID: id, Msgs: msgs})
+		return
+	}
+	if s.Finished() {
+		r.emit(CloseSession{ID: id})
+		r.dropSession(id, -1)
+	}
+}
+
+// sessionEnd takes note that a stream has ended.
+func (r *Replica) sessionEnd(in SessionEnd) {
+	if s := r.sessions[in.ID]; s != nil {
+		r.emit(CloseSession{ID: in.ID, Reset: in.Err != nil})
+		r.dropSession(in.ID, gossip.RetryDelay)
+	}
+}
+
+// breakOff resets a session; delay says when the peer is due again, 0 after a period.
+func (r *Replica) breakOff(id SessionID, delay time.Duration) {
+	r.emit(CloseSession{ID: id, Reset: true})
+	r.dropSession(id, delay)
+}
+
+// dropSession forgets a session. Unless delay is negative, it did not come to its end, and the peer is due again after delay.
+func (r *Replica) dropSession(id SessionID, delay time.Duration) {
+	s := r.sessions[id]
+	delete(r.sessions, id)
+	p := r.peers[s.peer]
+	if p == nil || p.session != id {
+		return
+	}
+	p.session = 0
+	if delay >= 0 && !s.Finished() {
+		p.equal = false
+		r.schedule.Put(s.peer, r.now.Mono, delay)
+	}
+}
+
+func (r *Replica) sessionDeadline() (time.Duration, bool) {
+	first, any := time.Duration(0), false
+	for _, s := range r.sessions {
+		if at := s.last + SessionIdleMax; !any || at < first {
+			first, any = at, true
+		}
+	}
+	return first, any
+}
+
+// expireSessions breaks off the sessions in which nothing happens any more.
+func (r *Replica) expireSessions() {
+	for _, id := range r.sessionIDs() {
+		if r.now.Mono >= r.sessions[id].last+SessionIdleMax {
+			r.breakOff(id, gossip.RetryDelay)
+		}
+	}
+}

@@ -1,0 +1,255 @@
+package node
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"syscall"
+
+	"syncline/crdt"
+	"syncline/gossip"
+)
+
+// GossipOpBytesMax bounds the operations that are gossiped; larger ones travel by session.
+const GossipOpBytesMax = 64 << 10
+
+// write carries out a Write: all of it under one dot, or nothing.
+func (r *Replica) write(w Write) error {
+	if len(w.Ops) == 0 && len(w.Meta) > 0 {
+		return r.keep(w)
+	}
+	changes, results, problem, err := r.plan(w.Ops)
+	if err != nil {
+		return err
+	}
+	if problem != nil {
+		r.emit(Reply{Tag: w.Tag, Err: problem})
+		return nil
+	}
+	op, effects, err := r.commitOp(changes)
+	if err != nil {
+		return err
+	}
+	if op != nil {
+		r.publish(op)
+		r.changed(effects, false)
+	}
+	for i := range w.Ops {
+		if err := r.result(&w.Ops[i], &results[i]); err != nil {
+			return err
+		}
+	}
+	w.results = results
+	return r.keep(w)
+}
+
+// keep adds the local records of a write to the batch and answers it.
+func (r *Replica) keep(w Write) error {
+	for key, value := range w.Meta {
+		if err := r.tx.SetMeta(key, value); err != nil {
+			return err
+		}
+	}
+	r.emit(Reply{Tag: w.Tag, Results: w.results})
+	return nil
+}
+
+// commitOp writes changes as the next operation of this replica, under a fresh id if it has none.
+func (r *Replica) commitOp(changes []crdt.Change) (*crdt.Op, []crdt.Effect, error) {
+	r.mendClock()
+	w := crdt.Writer{Dot: crdt.Dot{Replica: r.id, Counter: r.tx.Context().Get(r.id) + 1}}
+	if r.id.IsZero() {
+		w.Dot = crdt.Dot{Replica: r.freshID(), Counter: 1}
+	}
+	if w.Dot.Counter == 1 {
+		w.Open = bind(r.cfg.Key, r.cfg.Space, w.Dot.Replica)
+	}
+	w.Time = r.clock.Tick(r.now.Wall)
+	w.Deps = r.tx.Floor().Above(r.toldFloor)
+	op, effects, err := crdt.Write(r.tx, w, changes)
+	if err != nil || op == nil {
+		return nil, nil, err
+	}
+	if r.id.IsZero() {
+		r.id = w.Dot.Replica
+		r.tx.SetIncarnation(r.id)
+	}
+	r.toldFloor = r.tx.Floor().Clone()
+	return op, effects, nil
+}
+
+// mendClock starts a new incarnation if the device's clock was set back by more than ClockAheadMax: it had been wrong, or is
+// now. Times of one incarnation never go back; without a new one every later write of this device would carry the wrong time.
+func (r *Replica) mendClock() {
+	if r.clock.Last.WallMillis() > max(r.now.Wall, 0)+crdt.ClockAheadMax {
+		r.clock.Last = 0
+		r.id = crdt.ReplicaID{}
+	}
+}
+
+func (r *Replica) freshID() (id crdt.ReplicaID) {
+	for id.IsZero() {
+		binary.BigEndian.PutUint64(id[:], r.rand.Uint64())
+	}
+	return id
+}
+
+// publish gives an operation to gossip, or, if it is too large for that, to sessions with all peers.
+func (r *Replica) publish(op *crdt.Op) {
+	encoded := op.Encode()
+	if len(encoded) <= GossipOpBytesMax {
+		r.emit(Publish{Op: encoded})
+		return
+	}
+	r.lost(gossip.DeviceID{})
+}
+
+// plan checks every part of a write against the registers and turns it into changes. Nothing is written.
+func (r *Replica) plan(ops []WriteOp) ([]crdt.Change, []WriteResult, *Problem, error) {
+	if problem := checkSize(ops); problem != nil {
+		return nil, nil, problem, nil
+	}
+	changes := make([]crdt.Change, len(ops))
+	results := make([]WriteResult, len(ops))
+	seen := make(map[string]bool, len(ops))
+	for i := range ops {
+		reg, err := r.tx.Register(ops[i].Path)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		problem := checkOp(&ops[i], reg)
+		if problem == nil && seen[ops[i].Path] {
+			problem = ErrBadRequest.With("%s occurs twice in one transaction", ops[i].Path).On(ops[i].Path)
+		}
+		if problem == nil {
+			changes[i], problem = planOp(&ops[i], reg)
+		}
+		if problem != nil {
+			if len(ops) > 1 {
+				problem.Index = i + 1
+			}
+			return nil, nil, problem, nil
+		}
+		seen[ops[i].Path] = true
+		results[i].Created = !ops[i].Delete && len(reg.Live) == 0
+	}
+	return changes, results, nil, nil
+}
+
+func checkSize(ops []WriteOp) *Problem {
+	if len(ops) == 0 {
+		return ErrBadRequest.With("a transaction without operations")
+	}
+	if len(ops) > TxEntriesMax {
+		p := ErrTooLarge.With("a transaction of %d paths; the limit is %d", len(ops), TxEntriesMax)
+		p.Limit = TxEntriesMax
+		return p
+	}
+	total := 0
+	for i := range ops {
+		total += len(ops[i].Path) + len(ops[i].Data)
+	}
+	if total > TxBytesMax {
+		p := ErrTooLarge.With("a transaction of %d bytes; the limit is %d", total, TxBytesMax)
+		p.Limit = TxBytesMax
+		return p
+	}
+	return nil
+}
+
+// checkOp checks path, content and conditions of one part. The Problem is the caller's own.
+func checkOp(op *WriteOp, reg crdt.Register) *Problem {
+	if !crdt.IsSystemPath(op.Path) {
+		if err := crdt.CheckPath(op.Path); err != nil {
+			return ErrBadPath.With("%v", err).On(op.Path)
+		}
+	}
+	if len(op.Data) > ValueBytesMax {
+		p := ErrTooLarge.With("the value has %d bytes; the limit is %d bytes (1 MiB)", len(op.Data), ValueBytesMax).On(op.Path)
+		p.Limit, p.Hint = ValueBytesMax, "Split it over several entries."
+		return p
+	}
+	if err := crdt.CheckType(op.Content.Type); err != nil {
+		return ErrBadRequest.With("%v", err).On(op.Path)
+	}
+	switch {
+	case op.IfAbsent && len(reg.Live) > 0:
+		have := versionOf(reg)
+		p := ErrExists.With("%s is here at version %s", op.Path, have).On(op.Path)
+		p.Version = string(have)
+		return p
+	case op.IfVersion != "" && op.IfVersion != versionOf(reg):
+		have := versionOf(reg)
+		p := ErrVersionMismatch.With("%s is %s, you sent %s", op.Path, describe(have), op.IfVersion).On(op.Path)
+		p.Version = string(have)
+		return p
+	case (op.Delete || op.Resolve) && len(reg.Live) == 0:
+		return ErrNotFound.With("%s does not exist here", op.Path).On(op.Path)
+	case op.Resolve && reg.Contending() == 0 && op.IfVersion == "":
+		return ErrNoConflict.With("%s has no open conflict", op.Path).On(op.Path)
+	}
+	return nil
+}
+
+func describe(v Version) string {
+	if v == "" {
+		return "not here"
+	}
+	return string(v)
+}
+
+// planOp decides what one part supersedes. A plain write replaces what its writer was shown and nothing else, so that nobody
+// loses a value they never saw.
+func planOp(op *WriteOp, reg crdt.Register) (crdt.Change, *Problem) {
+	c := crdt.Change{Path: op.Path, Delete: op.Delete, Type: op.Content.Type, Data: op.Data, Clear: op.Resolve, Kind: reg.Kind()}
+	if op.Keep != "" {
+		v, ok := valueByID(reg, op.Keep)
+		if !ok {
+			p := ErrVersionMismatch.With("%s has no value %s any more", op.Path, op.Keep).On(op.Path)
+			p.Version = string(versionOf(reg))
+			return c, p
+		}
+		c.Type, c.Data = v.Type, v.Data
+	}
+	if op.Kind != nil {
+		c.Kind = *op.Kind
+	}
+	if op.Delete {
+		c.Kind, c.Type, c.Data = crdt.Multi, "", nil
+	}
+	c.ShownAll = !op.Sibling && (op.All || op.Resolve || op.IfVersion != "" || reg.Contending() < 2)
+	if shown, ok := reg.Shown(); ok && !op.Sibling && !c.ShownAll {
+		for _, v := range reg.Live {
+			if v.SameContent(shown) {
+				c.Shown = append(c.Shown, v.Dot)
+			}
+		}
+	}
+	return c, nil
+}
+
+// result fills in what a part of a write left behind.
+func (r *Replica) result(op *WriteOp, res *WriteResult) error {
+	reg, err := r.tx.Register(op.Path)
+	if err != nil {
+		return err
+	}
+	res.Version = versionOf(reg)
+	res.Remaining = len(reg.Live)
+	if !op.Delete {
+		res.Remaining--
+	}
+	return nil
+}
+
+// storeProblem turns an error of the store into what people are told.
+func storeProblem(err error) *Problem {
+	var p *Problem
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return ErrDiskFull.Because(err)
+	}
+	return ErrStore.Because(fmt.Errorf("nothing was written: %w", err))
+}

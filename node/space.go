@@ -1,0 +1,369 @@
+package node
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ipfs/go-datastore"
+
+	"syncline/crdt"
+	"syncline/gossip"
+	"syncline/store"
+)
+
+// A Space is one shared state and its members, as this device holds it. All methods are safe for concurrent use. Reads and
+// writes are answered by this device alone, at once.
+type Space struct {
+	node    *Node
+	id      gossip.SpaceID
+	key     [32]byte
+	genesis []byte
+	dir     string // "" in memory
+	log     *slog.Logger
+
+	ds      datastore.Batching
+	store   *store.Store
+	replica *Replica // owned by the loop
+	loop    *loop
+
+	roster  atomic.Pointer[roster]
+	devices sync.Map // crdt.ReplicaID → gossip.DeviceID
+
+	// mu guards the fields below; it is never held while anything else is waited for or locked.
+	mu       sync.Mutex
+	name     string
+	changed  chan struct{} // closed and replaced when something changes
+	held     map[gossip.DeviceID]crdt.Vector
+	skew     map[gossip.DeviceID]time.Duration
+	up       map[gossip.DeviceID]bool
+	warnings map[string]Warning
+}
+
+// openSpace opens a space whose datastore is given, and starts its loop.
+func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, token store.BootToken) (*Space, error) {
+	id, key, gen, err := rec.parse()
+	if err != nil {
+		return nil, ErrStore.With("space %s: %v", rec.Name, err)
+	}
+	s := &Space{node: n, id: id, key: key, genesis: gen, dir: dir, ds: ds, name: rec.Name, log: n.log.With("space", rec.Name),
+		changed: make(chan struct{}), held: map[gossip.DeviceID]crdt.Vector{}, skew: map[gossip.DeviceID]time.Duration{},
+		up: map[gossip.DeviceID]bool{}, warnings: map[string]Warning{}}
+	if s.store, err = store.Open(context.Background(), ds, store.Options{Token: token, Random: n.cfg.Rand}); err != nil {
+		return nil, openProblem(err)
+	}
+	var seed [32]byte
+	if _, err := io.ReadFull(n.cfg.Rand, seed[:]); err != nil {
+		return nil, err
+	}
+	s.replica = NewReplica(ReplicaConfig{Store: s.store, Space: id, Key: n.key, Rand: rand.NewChaCha8(seed),
+		AntiEntropy: n.cfg.AntiEntropy, DeleteLog: n.cfg.DeleteLog})
+	for key, value := range s.store.Metas(heldPrefix) {
+		if d, err := gossip.ParseDeviceID(key[len(heldPrefix):]); err == nil {
+			s.held[d], _ = crdt.DecodeVector(value)
+		}
+	}
+	ro, err := s.loadRoster()
+	if err != nil {
+		return nil, openProblem(err)
+	}
+	s.roster.Store(ro)
+	s.loop = startLoop(s)
+	return s, nil
+}
+
+// foundSpace returns the record of a new space.
+func foundSpace(key ed25519.PrivateKey, name string, random io.Reader, now time.Time) (spaceRecord, error) {
+	g := genesis{Version: 1, Device: gossip.DeviceID(key.Public().(ed25519.PublicKey)), Name: name}
+	secret := make([]byte, 32)
+	if _, err := io.ReadFull(random, g.Nonce[:]); err != nil {
+		return spaceRecord{}, err
+	}
+	if _, err := io.ReadFull(random, secret); err != nil {
+		return spaceRecord{}, err
+	}
+	b := crdt.Marshal(&g)
+	return spaceRecord{ID: spaceIDOf(b).String(), Name: name, Key: fmt.Sprintf("%x", secret), Genesis: fmt.Sprintf("%x", b), Joined: now.UTC()}, nil
+}
+
+// found writes the first records of a new space: how it was founded, and this device as its first member.
+func (s *Space) found(ctx context.Context) error {
+	me := newMember(s.node.id, s.node.name, s.node.id, s.node.cfg.Clock())
+	_, err := s.write(ctx, Write{Ops: []WriteOp{
+		{Path: genesisPath, Content: Bytes(s.genesis), All: true},
+		me.op(),
+	}})
+	return err
+}
+
+// close stops the loop and closes the store; clean only if everything could be written.
+func (s *Space) close() error {
+	s.loop.stop()
+	err := s.store.Close(context.Background(), true)
+	if e := s.ds.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return storeProblem(err)
+	}
+	return nil
+}
+
+// Info names the space.
+func (s *Space) Info() SpaceInfo {
+	s.mu.Lock()
+	name := s.name
+	s.mu.Unlock()
+	return SpaceInfo{ID: s.id, Name: name, Default: s.node.isDefault(s.id)}
+}
+
+// access is what the network must know of the space.
+func (s *Space) access() gossip.Access {
+	return gossip.Access{Space: s.id, Key: s.key, Members: s.roster.Load().ids()}
+}
+
+// pulse returns a channel that is closed at the next change of anything: entries, peers, sessions, invites.
+func (s *Space) pulse() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changed
+}
+
+// touch lets everybody who waits look again. edit, if any, runs under the lock.
+func (s *Space) touch(edit func()) {
+	s.mu.Lock()
+	if edit != nil {
+		edit()
+	}
+	close(s.changed)
+	s.changed = make(chan struct{})
+	s.mu.Unlock()
+}
+
+// warn keeps something that a person should look at, until it is put right.
+func (s *Space) warn(w Warning) {
+	s.touch(func() { s.warnings[w.Code] = w })
+}
+
+// deviceOf returns the device that a replica is bound to, zero if it is not known.
+func (s *Space) deviceOf(r crdt.ReplicaID) gossip.DeviceID {
+	if d, ok := s.devices.Load(r); ok {
+		return d.(gossip.DeviceID)
+	}
+	var device gossip.DeviceID
+	known := false
+	s.loop.read(context.Background(), func(tx *store.Tx) (err error) {
+		open, err := tx.Open(r)
+		if err == nil && open != nil {
+			device, err = boundDevice(s.id, r, open)
+			known = err == nil
+		}
+		return err
+	})
+	if known {
+		s.devices.Store(r, device)
+	}
+	return device
+}
+
+func (s *Space) refOf(r crdt.ReplicaID) DeviceRef { return s.roster.Load().ref(s.deviceOf(r)) }
+
+// entry turns a register with live values into what people and programs read.
+func (s *Space) entry(path string, reg crdt.Register) Entry {
+	e := Entry{Path: path, Version: versionOf(reg), Kind: reg.Kind(), Conflict: reg.Contending()}
+	for i, v := range reg.Newest() {
+		e.Values = append(e.Values, Value{ID: valueID(v.Dot), Content: Content{Data: v.Data, Type: v.Type},
+			Device: s.refOf(v.Dot.Replica), Time: v.Time.Time(), Shown: i == 0, WonOverDelete: v.Won})
+	}
+	return e
+}
+
+// pending returns the members that are not known to hold all of a register.
+func (s *Space) pending(reg crdt.Register) []DeviceRef {
+	ro := s.roster.Load()
+	var out []DeviceRef
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range ro.ids() {
+		if d == s.node.id {
+			continue
+		}
+		held := s.held[d]
+		for _, v := range reg.Live {
+			if !held.Has(v.Dot) {
+				out = append(out, ro.ref(d))
+				break
+			}
+		}
+	}
+	return out
+}
+
+// Get returns the entry at path, or [ErrNotFound].
+func (s *Space) Get(ctx context.Context, path string) (Entry, error) {
+	if err := checkUserPath(path); err != nil {
+		return Entry{}, err
+	}
+	reg, err := s.store.Get(path)
+	if err != nil {
+		return Entry{}, storeProblem(err)
+	}
+	if len(reg.Live) == 0 {
+		return Entry{}, s.notFound(path, reg)
+	}
+	e := s.entry(path, reg)
+	e.Pending = s.pending(reg)
+	return e, nil
+}
+
+// notFound says that nothing is here, and who deleted it if that is remembered.
+func (s *Space) notFound(path string, reg crdt.Register) *Problem {
+	p := ErrNotFound.With("%s does not exist here", path).On(path)
+	if n := len(reg.Deletes); n > 0 {
+		last := reg.Deletes[0]
+		for _, d := range reg.Deletes[1:] {
+			if d.Time > last.Time {
+				last = d
+			}
+		}
+		p = ErrNotFound.With("%s was deleted by %s at %s", path, s.refOf(last.Dot.Replica).Name, last.Time.Time().Format(time.RFC3339)).On(path)
+	}
+	return p
+}
+
+func checkUserPath(path string) error {
+	if err := crdt.CheckPath(path); err != nil {
+		return ErrBadPath.With("%v", err).On(path)
+	}
+	return nil
+}
+
+// write hands a Write to the loop and waits for its reply.
+func (s *Space) write(ctx context.Context, w Write) ([]WriteResult, error) {
+	return s.loop.write(ctx, w)
+}
+
+func userOp(path string, opts []WriteOption) (WriteOp, error) {
+	if err := checkUserPath(path); err != nil {
+		return WriteOp{}, err
+	}
+	var o writeOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return WriteOp{Path: path, Kind: o.kind, IfVersion: o.ifVersion, IfAbsent: o.ifAbsent, All: o.all}, nil
+}
+
+// Put writes content at path. It replaces the value that a plain read shows; other values of an open Conflict stay, and so does
+// the Conflict. It returns once the write is on disk, unless the node is relaxed. After an error nothing was written.
+func (s *Space) Put(ctx context.Context, path string, c Content, opts ...WriteOption) (WriteResult, error) {
+	op, err := userOp(path, opts)
+	if err != nil {
+		return WriteResult{}, err
+	}
+	op.Content = c
+	return first(s.write(ctx, Write{Ops: []WriteOp{op}}))
+}
+
+// Delete deletes the shown value at path, with [All] every value; Remaining in the result says how many are left. It returns
+// [ErrNotFound] if nothing is there.
+func (s *Space) Delete(ctx context.Context, path string, opts ...WriteOption) (WriteResult, error) {
+	op, err := userOp(path, opts)
+	if err != nil {
+		return WriteResult{}, err
+	}
+	op.Delete = true
+	return first(s.write(ctx, Write{Ops: []WriteOp{op}}))
+}
+
+func first(results []WriteResult, err error) (WriteResult, error) {
+	if err != nil {
+		return WriteResult{}, err
+	}
+	return results[0], nil
+}
+
+// A Tx collects the writes of one transaction. They are carried out together or not at all, and become visible at once on every
+// device. A path may occur once. A Tx must not be used after the function it was given to has returned.
+type Tx struct {
+	ops []WriteOp
+	err error
+}
+
+// Put adds a write to the transaction.
+func (t *Tx) Put(path string, c Content, opts ...WriteOption) {
+	t.add(path, opts, func(op *WriteOp) { op.Content = c })
+}
+
+// Delete adds a delete to the transaction.
+func (t *Tx) Delete(path string, opts ...WriteOption) {
+	t.add(path, opts, func(op *WriteOp) { op.Delete = true })
+}
+
+func (t *Tx) add(path string, opts []WriteOption, edit func(*WriteOp)) {
+	op, err := userOp(path, opts)
+	if err != nil && t.err == nil {
+		p := *ProblemOf(err)
+		p.Index = len(t.ops) + 1
+		t.err = &p
+	}
+	edit(&op)
+	t.ops = append(t.ops, op)
+}
+
+// Tx carries out what f puts into the transaction, at most TxEntriesMax paths and TxBytesMax bytes. If f returns an error
+// nothing is written and Tx returns it. The results are in the order of the writes.
+func (s *Space) Tx(ctx context.Context, f func(*Tx) error) ([]WriteResult, error) {
+	var t Tx
+	if err := f(&t); err != nil {
+		return nil, err
+	}
+	if t.err != nil {
+		return nil, t.err
+	}
+	return s.write(ctx, Write{Ops: t.ops})
+}
+
+// DeletePrefix deletes every entry whose path begins with prefix, all of its values, in transactions of up to a thousand, and
+// returns how many entries it deleted.
+func (s *Space) DeletePrefix(ctx context.Context, prefix string) (int, error) {
+	deleted := 0
+	var ops []WriteOp
+	flush := func() error {
+		if len(ops) == 0 {
+			return nil
+		}
+		_, err := s.write(ctx, Write{Ops: ops})
+		if err == nil {
+			deleted += len(ops)
+		}
+		ops = nil
+		return err
+	}
+	for e, err := range s.List(ctx, prefix, ListOptions{}) {
+		if err != nil {
+			return deleted, err
+		}
+		ops = append(ops, WriteOp{Path: e.Path, Delete: true, All: true})
+		if len(ops) == 1000 {
+			if err := flush(); err != nil {
+				return deleted, err
+			}
+		}
+	}
+	return deleted, flush()
+}
+
+// seedOf draws a number for ids of sessions and the like.
+func seedOf(random io.Reader) (uint64, error) {
+	var b [8]byte
+	_, err := io.ReadFull(random, b[:])
+	return binary.BigEndian.Uint64(b[:]), err
+}

@@ -1,0 +1,295 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"syncline/crdt"
+	"syncline/gossip"
+	"syncline/store"
+)
+
+// clockSkewMax is the difference of clocks from which on a person is warned.
+const clockSkewMax = time.Minute
+
+// refreshTime bounds how long Status waits for devices to say what they hold now.
+const refreshTime = 300 * time.Millisecond
+
+// Status returns one page about this device and the space. It asks the connected devices what they hold and waits for their
+// answers for a moment.
+func (s *Space) Status(ctx context.Context) (Status, error) {
+	if s.anyUp() {
+		quick, cancel := context.WithTimeout(ctx, refreshTime)
+		s.WaitSync(quick, SyncOptions{})
+		cancel()
+	}
+	devices, err := s.deviceStatuses(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	head := s.store.Head()
+	st := Status{Device: DeviceRef{ID: s.node.id, Name: s.node.name}, Space: s.Info(), Started: s.node.started,
+		Entries: head.Entries, Bytes: int64(head.Bytes), Conflicts: head.Conflicts, Devices: devices,
+		Dir: s.node.cfg.Dir, Network: s.node.cfg.Network != nil}
+	if st.Network {
+		st.Addrs = s.node.cfg.Network.Addrs()
+	}
+	if invites, err := s.node.Invites(ctx); err == nil {
+		st.Invites = len(invites)
+	}
+	st.Warnings = s.warningList(devices)
+	return st, nil
+}
+
+// anyUp reports whether any device is connected.
+func (s *Space) anyUp() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, up := range s.up {
+		if up {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Space) warningList(devices []DeviceStatus) []Warning {
+	var out []Warning
+	s.mu.Lock()
+	for _, w := range s.warnings {
+		out = append(out, w)
+	}
+	s.mu.Unlock()
+	out = append(out, s.node.warningList()...)
+	for _, d := range devices {
+		if d.ClockSkew.Abs() > clockSkewMax {
+			out = append(out, Warning{Code: "clock_skew", Text: fmt.Sprintf("the clock of %s differs from ours by %v", d.Name, d.ClockSkew.Round(time.Second)),
+				Hint: "Set the clock that is wrong; until then its writes may win or lose conflicts."})
+		}
+	}
+	slices.SortFunc(out, func(a, b Warning) int { return strings.Compare(a.Code+a.Text, b.Code+b.Text) })
+	return out
+}
+
+// Devices returns the members of the space, this device first, then by name.
+func (s *Space) Devices(ctx context.Context) ([]DeviceStatus, error) {
+	others, err := s.deviceStatuses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ro := s.roster.Load()
+	me := DeviceStatus{DeviceRef: DeviceRef{ID: s.node.id, Name: s.node.name}, State: StateSelf, LastSeen: s.node.cfg.Clock()}
+	if m, ok := ro.members[s.node.id]; ok {
+		me.Added, me.AddedBy = time.UnixMilli(m.Added).UTC(), ro.ref(m.By)
+	}
+	if net := s.node.cfg.Network; net != nil {
+		me.Addrs = net.Addrs()
+	}
+	return append([]DeviceStatus{me}, others...), nil
+}
+
+func (s *Space) deviceStatuses(ctx context.Context) ([]DeviceStatus, error) {
+	ro := s.roster.Load()
+	infos := map[gossip.DeviceID]gossip.PeerInfo{}
+	if net := s.node.cfg.Network; net != nil {
+		for _, p := range net.Peers() {
+			infos[p.Device] = p
+		}
+	}
+	var out []DeviceStatus
+	for _, d := range ro.ids() {
+		if d == s.node.id {
+			continue
+		}
+		st, err := s.deviceStatus(ctx, ro, d, infos[d])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, st)
+	}
+	slices.SortFunc(out, func(a, b DeviceStatus) int {
+		return strings.Compare(a.Name+"\x00"+a.ID.String(), b.Name+"\x00"+b.ID.String())
+	})
+	return out, nil
+}
+
+func (s *Space) deviceStatus(ctx context.Context, ro *roster, d gossip.DeviceID, info gossip.PeerInfo) (DeviceStatus, error) {
+	m := ro.members[d]
+	st := DeviceStatus{DeviceRef: ro.ref(d), Path: info.Path, Addrs: info.Addrs, LastSeen: info.LastSeen,
+		Added: time.UnixMilli(m.Added).UTC(), AddedBy: ro.ref(m.By)}
+	s.mu.Lock()
+	held, met := s.held[d]
+	up := s.up[d]
+	st.ClockSkew = s.skew[d]
+	s.mu.Unlock()
+	if met {
+		var err error
+		if st.Missing, err = s.missing(ctx, held); err != nil {
+			return st, err
+		}
+	}
+	switch {
+	case up && !met:
+		st.State = StateSyncing
+	case up && st.Missing.Entries == 0:
+		st.State = StateInSync
+	case up:
+		st.State = StateBehind
+	case met || !info.LastSeen.IsZero():
+		st.State = StateOffline
+	default:
+		st.State = StateNeverMet
+	}
+	return st, nil
+}
+
+// missing counts the entries that a device lacks which holds the given vector. It costs what it counts.
+func (s *Space) missing(ctx context.Context, held crdt.Vector) (Missing, error) {
+	var m Missing
+	err := s.loop.read(ctx, func(tx *store.Tx) error {
+		if tx.Context().Within(held) {
+			return nil
+		}
+		seen := map[string]bool{}
+		for n, err := range mergeNames(tx.LiveAbove(held), tx.DeletesAbove(held)) {
+			if err != nil {
+				return err
+			}
+			if crdt.IsSystemPath(n.Path) || seen[n.Path] {
+				continue
+			}
+			seen[n.Path] = true
+			reg, err := tx.Register(n.Path)
+			if err != nil {
+				return err
+			}
+			m.Entries++
+			m.Bytes += int64(len(n.Path))
+			for _, v := range reg.Live {
+				if !held.Has(v.Dot) {
+					m.Bytes += int64(len(v.Data))
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return m, listProblem(ctx, err)
+	}
+	return m, nil
+}
+
+// WaitSync starts sessions now and waits until the devices hold, on their disks, all that was here when it was called. If ctx
+// ends first it returns [ErrNotCaughtUp] and what is known so far.
+func (s *Space) WaitSync(ctx context.Context, o SyncOptions) (SyncResult, error) {
+	if s.node.cfg.Network == nil {
+		return SyncResult{}, ErrLocalOnly.With("it was started without a network")
+	}
+	var only gossip.DeviceID
+	if o.Device != "" {
+		var p *Problem
+		if only, p = s.roster.Load().find(o.Device); p != nil {
+			return SyncResult{}, p
+		}
+	}
+	target := s.store.Context()
+	s.loop.put(ctx, SyncNow{Peer: only})
+	for {
+		pulse := s.pulse()
+		if s.caughtUp(only, target) {
+			return s.syncResult(only, true)
+		}
+		select {
+		case <-pulse:
+			s.hastenLagging(ctx, only, target)
+		case <-ctx.Done():
+			res, err := s.syncResult(only, false)
+			if err != nil {
+				return res, err
+			}
+			return res, s.notCaughtUp(res)
+		case <-s.loop.quit:
+			return SyncResult{}, ErrClosed
+		}
+	}
+}
+
+func (s *Space) syncResult(only gossip.DeviceID, caughtUp bool) (SyncResult, error) {
+	all, err := s.deviceStatuses(context.Background())
+	res := SyncResult{CaughtUp: caughtUp}
+	for _, d := range all {
+		if only.IsZero() && d.Path != "" || d.ID == only {
+			res.Devices = append(res.Devices, d)
+		}
+	}
+	return res, err
+}
+
+// caughtUp reports whether a device, or every connected one of at least one, holds target.
+func (s *Space) caughtUp(only gossip.DeviceID, target crdt.Vector) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !only.IsZero() {
+		return only == s.node.id || target.Within(s.held[only])
+	}
+	connected := 0
+	for d, up := range s.up {
+		if !up {
+			continue
+		}
+		connected++
+		if !target.Within(s.held[d]) {
+			return false
+		}
+	}
+	return connected > 0
+}
+
+// hastenLagging asks anew those that came up, or whose last session ended too early.
+func (s *Space) hastenLagging(ctx context.Context, only gossip.DeviceID, target crdt.Vector) {
+	s.mu.Lock()
+	var lagging []gossip.DeviceID
+	for d, up := range s.up {
+		if up && (only.IsZero() || d == only) && !target.Within(s.held[d]) {
+			lagging = append(lagging, d)
+		}
+	}
+	s.mu.Unlock()
+	for _, d := range lagging {
+		s.loop.put(ctx, SyncNow{Peer: d})
+	}
+}
+
+func (s *Space) notCaughtUp(res SyncResult) *Problem {
+	if len(res.Devices) == 0 {
+		return ErrNotCaughtUp.With("no device is connected").Next("peer devices shows when each was last seen; peer up on the other device lets it be found.")
+	}
+	var parts []string
+	for _, d := range res.Devices {
+		switch {
+		case d.Path == "":
+			parts = append(parts, fmt.Sprintf("%s is not connected", d.Name))
+		case d.Missing.Entries > 0:
+			parts = append(parts, fmt.Sprintf("%s lacks %d entries", d.Name, d.Missing.Entries))
+		default:
+			parts = append(parts, fmt.Sprintf("%s has not confirmed yet", d.Name))
+		}
+	}
+	return ErrNotCaughtUp.With("%s", strings.Join(parts, "; ")).Next("peer status shows where each device is; wait longer with --timeout.")
+}
+
+// Head is a cheap summary of a space.
+type Head struct {
+	Entries   int
+	Bytes     int64
+	Conflicts int
+}
+
+// Head returns the number of entries, their bytes, and the number of open Conflicts. It asks nobody and reads no disk.
+func (s *Space) Head() Head {
+	h := s.store.Head()
+	return Head{Entries: h.Entries, Bytes: int64(h.Bytes), Conflicts: h.Conflicts}
+}
