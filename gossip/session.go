@@ -49,10 +49,12 @@ type Session struct {
 	// theirHash and theirDigest are of the peer's state as it answered.
 	theirHash, theirDigest [16]byte
 	doneSent, doneHere     bool
-	result                 Result
-	finished               bool
-	queue                  []func() (msg []byte, more bool)
-	sent                   int
+	// endHash and endDigest are of the peer's state as it answered.
+	endHash, endDigest [16]byte
+	result             Result
+	finished           bool
+	queue              []func() (msg []byte, more bool)
+	sent               int
 }
 
 // Result is what a session found out and did.
@@ -355,8 +357,10 @@ func (s *Session) answer(v View, asked crdt.Vector, live []crdt.Name) error {
 	if err != nil {
 		return err
 	}
-	if d.Kills, err = crdt.Kills(v, values(live)); err != nil {
-		return err
+	if len(live) > 0 {
+		if d.Kills, err = crdt.Kills(v, values(live)); err != nil {
+			return err
+		}
 	}
 	s.given, s.answered = d.Context, true
 	s.result.RowsOut = len(d.Rows)
@@ -533,6 +537,9 @@ func (s *Session) onEnd(v View, msg []byte) (*crdt.Delta, error) {
 // is on disk.
 func (s *Session) Committed(v View) {
 	s.doneHere = true
+	if v.Context().Hash() == s.endHash && v.Digest().Short() != s.endDigest {
+		s.result.Diverged = true
+	}
 	s.result.Diverged = v.Context().Hash() == s.theirHash && v.Digest().Short() != s.theirDigest
 	s.finishExchange(v)
 }

@@ -135,10 +135,13 @@ func (n *Node) loadInvites() error {
 	now := n.cfg.Clock()
 	for _, s := range n.spaceList() {
 		expired := map[string][]byte{}
-		for key, value := range s.store.Metas(invitePrefix) {
-			i := &invite{id: key[len(invitePrefix):], space: s}
-			if crdt.Unmarshal(value, &i.rec) != nil || now.After(i.expires()) {
-				expired[key] = nil
+		for rec, err := range s.store.Metas(invitePrefix) {
+			if err != nil {
+				return openProblem(err)
+			}
+			i := &invite{id: rec.Key[len(invitePrefix):], space: s}
+			if crdt.Unmarshal(rec.Data, &i.rec) != nil || now.After(i.expires()) {
+				expired[rec.Key] = nil
 				continue
 			}
 			var addrs []string // the addresses of then may not be those of now; discovery finds this device

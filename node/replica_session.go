@@ -294,48 +294,62 @@ func (r *Replica) finish(s *session) error {
 }
 
 // renew gives up an incarnation that others have seen ahead of us: its dots from the opening on may name other operations
-// elsewhere. What we wrote since and is still live is written again under a fresh id.
+// elsewhere. What we wrote since and is still live is written again under a fresh id, beside whatever others hold at its path:
+// the old dots cannot be named as predecessors, because elsewhere they may be other values.
 func (r *Replica) renew() error {
-	old := r.id
+	values, err := r.writtenSinceOpen()
+	if err != nil {
+		return err
+	}
 	r.id = crdt.ReplicaID{}
-	var outside crdt.Vector
-	outside.Join(r.tx.Context())
-	above := crdt.Vector{}
-	for d := range outside.All() {
-		if d.Replica == old {
-			d.Counter = r.opened
-		}
-		if d.Counter > 0 {
-			above.Add(d)
-		}
-	}
-	var changes []crdt.Change
-	for name, err := range r.tx.LiveAbove(above) {
+	r.tx.SetIncarnation(r.id)
+	for _, path := range slices.Sorted(maps.Keys(values)) {
+		v := values[path]
+		reg, err := r.tx.Register(path)
 		if err != nil {
 			return err
 		}
-		reg, err := r.tx.Register(name.Path)
-		if err != nil {
+		reg.Live = slices.DeleteFunc(slices.Clone(reg.Live), func(w crdt.Value) bool { return w.Dot == v.Dot })
+		if err := r.tx.SetRegister(path, reg); err != nil {
 			return err
 		}
-		for _, v := range reg.Live {
-			if v.Dot == name.Dot {
-				changes = append(changes, crdt.Change{Path: name.Path, Kind: v.Kind, Type: v.Type, Data: v.Data, Shown: []crdt.Dot{v.Dot}})
-			}
-		}
-	}
-	for _, c := range changes {
-		op, effects, err := r.commitOp([]crdt.Change{c})
+		op, effects, err := r.commitOp([]crdt.Change{{Path: path, Kind: v.Kind, Type: v.Type, Data: v.Data}})
 		if err != nil {
 			return err
 		}
 		r.publish(op)
 		r.changed(effects, false)
 	}
-	if len(changes) == 0 {
-		r.tx.SetIncarnation(crdt.ReplicaID{})
-	}
 	return nil
+}
+
+// writtenSinceOpen returns the live values of our incarnation that are younger than the opening of the store, by path.
+func (r *Replica) writtenSinceOpen() (map[string]crdt.Value, error) {
+	var seen crdt.Vector
+	for d := range r.tx.Context().All() {
+		if d.Replica == r.id {
+			d.Counter = r.opened
+		}
+		if d.Counter > 0 {
+			seen.Add(d)
+		}
+	}
+	values := map[string]crdt.Value{}
+	for name, err := range r.tx.LiveAbove(seen) {
+		if err != nil {
+			return nil, err
+		}
+		reg, err := r.tx.Register(name.Path)
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range reg.Live {
+			if v.Dot == name.Dot {
+				values[name.Path] = v
+			}
+		}
+	}
+	return values, nil
 }
 
 // pump hands out the next messages of a session, up to a bound; more when they are sent. A finished session is closed after

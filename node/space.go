@@ -65,9 +65,12 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 	}
 	s.replica = NewReplica(ReplicaConfig{Store: s.store, Space: id, Key: n.key, Rand: rand.NewChaCha8(seed),
 		AntiEntropy: n.cfg.AntiEntropy, DeleteLog: n.cfg.DeleteLog})
-	for key, value := range s.store.Metas(heldPrefix) {
-		if d, err := gossip.ParseDeviceID(key[len(heldPrefix):]); err == nil {
-			s.held[d], _ = crdt.DecodeVector(value)
+	for rec, err := range s.store.Metas(heldPrefix) {
+		if err != nil {
+			return nil, openProblem(err)
+		}
+		if d, err := gossip.ParseDeviceID(rec.Key[len(heldPrefix):]); err == nil {
+			s.held[d], _ = crdt.DecodeVector(rec.Data) // a hint, made anew by the next session
 		}
 	}
 	ro, err := s.loadRoster()

@@ -95,6 +95,44 @@ func TestGoldenRecords(t *testing.T) {
 	}
 }
 
+// TestMetas: local records are read one by one and in order, in a transaction and after it, and a nil value removes one.
+func TestMetas(t *testing.T) {
+	s, err := Open(context.Background(), goldenStore(t), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx := s.Begin()
+	for key, value := range map[string][]byte{"cursor/q": []byte("n"), "cursor/p": nil, "other": {}} {
+		if err := tx.SetMeta(key, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := tx.Meta("cursor/q"); err != nil || string(got) != "n" {
+		t.Errorf("in the transaction: %q, %v", got, err)
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for r, err := range s.Metas("") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, r.Key+"="+string(r.Data))
+	}
+	if want := "cursor/q=n other="; strings.Join(got, " ") != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, err := s.Meta("cursor/p"); err != nil || got != nil {
+		t.Errorf("a removed record: %q, %v", got, err)
+	}
+	for _, bad := range []string{"", "/a", "a/", "a//b", ".."} {
+		if _, err := s.Meta(bad); err == nil {
+			t.Errorf("%q is a key", bad)
+		}
+	}
+}
+
 // TestGoldenIncarnation pins the clean form, whose nonce is drawn.
 func TestGoldenIncarnation(t *testing.T) {
 	n := incarnation{replica: rid(0xaa), clean: true, nonce: [16]byte{1, 15: 2}}

@@ -115,13 +115,28 @@ func (s *Store) Meta(key string) ([]byte, error) {
 	return s.blob([]byte(spaceMeta + key))
 }
 
-// Metas yields the keys of the committed local records that begin with prefix, with their values, in order.
-func (s *Store) Metas(prefix string) iter.Seq2[string, []byte] {
-	return func(yield func(string, []byte) bool) {
-		s.under(spaceMeta, prefix, "", func(key string, value []byte) bool {
-			data, err := decodeBlob(append([]byte(nil), value...))
-			return err != nil || yield(key, data)
+// A Record is a local record under its key.
+type Record struct {
+	Key  string
+	Data []byte
+}
+
+// Metas yields the committed local records whose keys begin with prefix, in order. Damaged ones are yielded like those of List.
+func (s *Store) Metas(prefix string) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		more := true
+		err := s.under(spaceMeta, prefix, "", func(key string, value []byte) bool {
+			r := Record{Key: key}
+			var err error
+			if r.Data, err = decodeBlob(append([]byte(nil), value...)); err != nil {
+				err = &CorruptError{Key: spaceMeta + key, Err: err}
+			}
+			more = yield(r, err)
+			return more
 		})
+		if err != nil && more {
+			yield(Record{}, err)
+		}
 	}
 }
 
