@@ -440,7 +440,13 @@ func (n *Node) retire(s *Space) (*SpaceInfo, error) {
 	}
 	n.mu.Lock()
 	delete(n.spaces, s.id)
+	for id, i := range n.invites {
+		if i.space == s {
+			delete(n.invites, id)
+		}
+	}
 	n.mu.Unlock()
+	n.updateJoinable()
 	n.accessChanged()
 	if err := s.close(); err != nil {
 		return nil, err

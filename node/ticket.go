@@ -4,6 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,8 +17,9 @@ import (
 // inviter that the joiner was given it.
 //
 // As text it is "peer:" and lower-case base32 without padding of: version 1, the first eight bytes of the space id, the inviter's
-// device id (32), the secret (16), the expiry in seconds since 1970 (4, big-endian), then addresses, each a length byte and
-// text, and last the first four bytes of the SHA-256 over all before them.
+// device id (32), the secret (16), the expiry in seconds since 1970 (4, big-endian), then at most three addresses, and last the
+// first four bytes of the SHA-256 over all before them. An address is the byte 1 (TCP) or 2 (QUIC) with four bytes of IPv4 and
+// two of port, big-endian; or a byte 3 with a length byte and a multiaddr as text.
 type ticket struct {
 	space   [8]byte
 	inviter gossip.DeviceID
@@ -39,9 +43,7 @@ func (t ticket) String() string {
 	b = append(append(b, t.inviter[:]...), t.secret[:]...)
 	b = binary.BigEndian.AppendUint32(b, uint32(t.expires.Unix()))
 	for _, a := range t.addrs[:min(len(t.addrs), ticketAddrsMax)] {
-		if len(a) < 256 {
-			b = append(append(b, byte(len(a))), a...)
-		}
+		b = appendAddr(b, a)
 	}
 	sum := sha256.Sum256(b)
 	return ticketPrefix + strings.ToLower(ticketText.EncodeToString(append(b, sum[:ticketSum]...)))
@@ -72,12 +74,53 @@ func parseTicket(text string) (ticket, error) {
 	copy(t.secret[:], b[41:])
 	t.expires = time.Unix(int64(binary.BigEndian.Uint32(b[57:])), 0)
 	for b = b[ticketHead:]; len(b) > 0; {
-		n := int(b[0])
-		if len(b) < 1+n {
-			return bad("an address in it is cut off")
+		addr, rest, ok := cutAddr(b)
+		if !ok || len(t.addrs) == ticketAddrsMax {
+			return bad("an address in it is damaged")
 		}
-		t.addrs = append(t.addrs, string(b[1:1+n]))
-		b = b[1+n:]
+		t.addrs = append(t.addrs, addr)
+		b = rest
 	}
 	return t, nil
+}
+
+// The forms of an address in a ticket.
+const (
+	addrTCP = 1 + iota
+	addrQUIC
+	addrText
+)
+
+// shortAddrs are the multiaddrs that nearly all devices have, as patterns of fmt.
+var shortAddrs = map[byte]string{addrTCP: "/ip4/%s/tcp/%d", addrQUIC: "/ip4/%s/udp/%d/quic-v1"}
+
+// appendAddr appends an address; one that is longer than a ticket can hold is left out.
+func appendAddr(b []byte, addr string) []byte {
+	parts := strings.Split(addr, "/")
+	if len(parts) >= 5 && parts[1] == "ip4" {
+		ip, errIP := netip.ParseAddr(parts[2])
+		port, errPort := strconv.ParseUint(parts[4], 10, 16)
+		for _, kind := range []byte{addrTCP, addrQUIC} {
+			if errIP == nil && errPort == nil && ip.Is4() && addr == fmt.Sprintf(shortAddrs[kind], ip, port) {
+				return binary.BigEndian.AppendUint16(append(append(b, kind), ip.AsSlice()...), uint16(port))
+			}
+		}
+	}
+	if len(addr) > 255 {
+		return b
+	}
+	return append(append(b, addrText, byte(len(addr))), addr...)
+}
+
+// cutAddr is the inverse of appendAddr.
+func cutAddr(b []byte) (addr string, rest []byte, ok bool) {
+	switch kind := b[0]; {
+	case (kind == addrTCP || kind == addrQUIC) && len(b) >= 7:
+		ip := netip.AddrFrom4([4]byte(b[1:5]))
+		return fmt.Sprintf(shortAddrs[kind], ip, binary.BigEndian.Uint16(b[5:7])), b[7:], true
+	case kind == addrText && len(b) >= 2 && len(b) >= 2+int(b[1]):
+		n := 2 + int(b[1])
+		return string(b[2:n]), b[n:], true
+	}
+	return "", nil, false
 }

@@ -1,0 +1,152 @@
+package node_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+
+	"syncline/crdt"
+	"syncline/node"
+	"syncline/node/nodetest"
+)
+
+// A node in memory, without a network: put, get, list, delete.
+func Example() {
+	ctx := context.Background()
+	n, err := node.Open(ctx, node.Config{Name: "laptop"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer n.Close()
+	sp, err := n.Space("") // the default space
+	if err != nil {
+		log.Fatal(err)
+	}
+	sp.Put(ctx, "todo/1", node.Text("buy milk"))
+	sp.Put(ctx, "todo/2", node.JSON(map[string]any{"title": "call Ana", "done": false}))
+	for e, err := range sp.List(ctx, "todo/", node.ListOptions{}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s = %s (%s)\n", e.Path, e.Shown().Data, e.Shown().Type)
+	}
+	sp.Delete(ctx, "todo/1")
+	_, err = sp.Get(ctx, "todo/1")
+	fmt.Println(errors.Is(err, node.ErrNotFound))
+	// Output:
+	// todo/1 = buy milk (text/plain; charset=utf-8)
+	// todo/2 = {"done":false,"title":"call Ana"} (application/json)
+	// true
+}
+
+// Several paths change together, on every device at once.
+func ExampleSpace_Tx() {
+	ctx := context.Background()
+	n, _ := node.Open(ctx, node.Config{})
+	defer n.Close()
+	sp, _ := n.Space("")
+	sp.Put(ctx, "account/a", node.Text("100"))
+	_, err := sp.Tx(ctx, func(tx *node.Tx) error {
+		tx.Put("account/a", node.Text("70"))
+		tx.Put("account/b", node.Text("30"), node.IfAbsent())
+		return nil
+	})
+	fmt.Println(err)
+	b, _ := sp.Get(ctx, "account/b")
+	fmt.Printf("%s\n", b.Shown().Data)
+	// Output:
+	// <nil>
+	// 30
+}
+
+// A write that must not clobber what somebody else wrote meanwhile names the version it has seen.
+func ExampleIfVersion() {
+	ctx := context.Background()
+	n, _ := node.Open(ctx, node.Config{})
+	defer n.Close()
+	sp, _ := n.Space("")
+	seen, _ := sp.Put(ctx, "page", node.Text("first"))
+	sp.Put(ctx, "page", node.Text("second"))
+	_, err := sp.Put(ctx, "page", node.Text("third"), node.IfVersion(seen.Version))
+	fmt.Println(errors.Is(err, node.ErrVersionMismatch))
+	// Output: true
+}
+
+// Two devices write the same entry while they are apart. Both values are kept, both devices show the same Conflict, and one of
+// them resolves it for both.
+func ExampleSpace_Resolve() {
+	ctx := context.Background()
+	hub := new(nodetest.Hub) // a network in memory; programs use p2p.New
+	laptop, _ := node.Open(ctx, node.Config{Name: "laptop", Network: hub.New()})
+	defer laptop.Close()
+	phone, _ := node.Open(ctx, node.Config{Name: "phone", Network: hub.New()})
+	defer phone.Close()
+	inv, _ := laptop.Invite(ctx, nil, node.InviteOptions{AutoAccept: true})
+	if _, err := phone.Join(ctx, inv.Ticket); err != nil {
+		log.Fatal(err)
+	}
+	onLaptop, _ := laptop.Space("")
+	onPhone, _ := phone.Space("")
+
+	hub.Cut(phone.ID())
+	onLaptop.Put(ctx, "cart", node.Text("milk"))
+	onPhone.Put(ctx, "cart", node.Text("bread"))
+	hub.Heal()
+	onLaptop.WaitSync(ctx, node.SyncOptions{Device: "phone"})
+	onPhone.WaitSync(ctx, node.SyncOptions{Device: "laptop"})
+
+	for c, err := range onPhone.Conflicts(ctx, "") {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s: %d values, %s\n", c.Path, len(c.Values), c.Reason)
+	}
+	e, err := onPhone.Resolve(ctx, "cart", node.Resolution{Merge: func(c node.Conflict) (node.Content, error) {
+		return node.Text("bread, milk"), nil
+	}})
+	fmt.Printf("%s %v\n", e.Shown().Data, err)
+	// Output:
+	// cart: 2 values, update/update
+	// bread, milk <nil>
+}
+
+// Watch yields what is there, says when that is all, and goes on with what changes.
+func ExampleSpace_Watch() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	n, _ := node.Open(ctx, node.Config{})
+	defer n.Close()
+	sp, _ := n.Space("")
+	sp.Put(ctx, "notes/a", node.Text("here before"))
+	for ev, err := range sp.Watch(ctx, "notes/", "") {
+		switch {
+		case err != nil:
+			log.Fatal(err)
+		case ev.UpToDate:
+			fmt.Println("up to date")
+			sp.Delete(ctx, "notes/a")
+		default:
+			fmt.Println(ev.Change.Type, ev.Change.Path)
+			if ev.Change.Type == node.ChangeDelete {
+				return
+			}
+		}
+	}
+	// Output:
+	// put notes/a
+	// up to date
+	// delete notes/a
+}
+
+// An entry of kind LWW settles concurrent writes at once: the newest is shown, and nothing is asked.
+func ExampleAs() {
+	ctx := context.Background()
+	n, _ := node.Open(ctx, node.Config{})
+	defer n.Close()
+	sp, _ := n.Space("")
+	sp.Put(ctx, "presence/laptop", node.Text("online"), node.As(crdt.LWW))
+	e, _ := sp.Get(ctx, "presence/laptop")
+	fmt.Println(e.Kind)
+	// Output: lww
+}
