@@ -3,8 +3,12 @@ package gossip
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"time"
 )
+
+// ErrJoinRefused says that the inviter was reached but has no open invite.
+var ErrJoinRefused = errors.New("the other device has no open invite")
 
 // A Network finds the other devices of the spaces it was told about and carries bytes to them: frames to everybody, messages
 // over streams to one. It decides nothing about what the bytes mean. Package p2p implements it on libp2p; package nodetest
@@ -29,7 +33,8 @@ type Network interface {
 	Open(ctx context.Context, space SpaceID, peer DeviceID) (Stream, error)
 
 	// OpenJoin dials the inviter at the given addresses, or wherever discovery finds it, and opens a join stream. The
-	// channel is encrypted and authenticated: the other end holds the key of inviter.
+	// channel is encrypted and authenticated: the other end holds the key of inviter. It returns [ErrJoinRefused] if the inviter
+	// answers but lets nobody in now.
 	OpenJoin(ctx context.Context, inviter DeviceID, addrs []string) (Stream, error)
 
 	// SetJoinable lets devices that are no members open a join stream, and nothing else, while on.

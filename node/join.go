@@ -286,6 +286,9 @@ func (n *Node) Join(ctx context.Context, text string) (JoinResult, error) {
 		return JoinResult{}, err
 	}
 	conn, err := n.cfg.Network.OpenJoin(ctx, t.inviter, t.addrs)
+	if errors.Is(err, gossip.ErrJoinRefused) {
+		return JoinResult{}, ErrTicketUnknown.With("it has no open invite now")
+	}
 	if err != nil {
 		return JoinResult{}, ErrUnreachable.With("the device %s that made the ticket does not answer: %v", t.inviter.Short(), err).
 			Next("See that peer runs there (peer status), and that both devices are on one network.")

@@ -231,12 +231,11 @@ func TestAReplicaThatWasSetBackGoesOnUnderANewIDAndOthersLoseNothing(t *testing.
 	a, b := newRig(t, "a"), newRig(t, "b")
 	a.put("kept", "1")
 	old := a.ds.Clone() // with a forged token the id is continued, as after a snapshot of a running machine
-	token := *a.token
 	for _, path := range []string{"lost", "lost2", "lost3"} {
 		a.put(path, "2")
 	}
 	exchange(a, b)
-	a.ds, a.token = old, &token
+	a.ds, a.token = old, new(store.MemoryToken)
 	st := a.st
 	a.open("a")
 	a.Replica.id = st.Context().Replicas()[0]

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p"
+
+	"syncline/gossip"
 )
 
 // Errors that callers branch on.
@@ -24,7 +26,7 @@ var (
 	// ErrTooLarge says that a message or operation exceeds what one message may carry.
 	ErrTooLarge = errors.New("message too large")
 	// ErrJoinRefused says that the inviter was reached but accepts no join stream now.
-	ErrJoinRefused = errors.New("the other device accepts no joining now")
+	ErrJoinRefused = gossip.ErrJoinRefused
 )
 
 // Config holds the knobs of a Network. The zero value is usable: every field has the default its comment names.

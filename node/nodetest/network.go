@@ -210,7 +210,10 @@ func (n *Network) OpenJoin(_ context.Context, inviter gossip.DeviceID, _ []strin
 	n.hub.mu.Lock()
 	defer n.hub.mu.Unlock()
 	peer := n.hub.nets[inviter]
-	if peer == nil || !peer.joinable || n.hub.cut[inviter] || n.hub.cut[n.id] {
+	if peer != nil && !peer.joinable {
+		return nil, gossip.ErrJoinRefused
+	}
+	if peer == nil || n.hub.cut[inviter] || n.hub.cut[n.id] {
 		return nil, errors.New("nodetest: no answer")
 	}
 	mine, theirs := pipe()
