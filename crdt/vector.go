@@ -50,6 +50,16 @@ func (v *Vector) Add(d Dot) {
 	v.top[d.Replica] = d.Counter
 }
 
+// Retreat takes every later dot of d's replica out of the set. A context may do that only for dots that were never shown to be
+// what they were taken for: those of an incarnation that turned out to be used twice.
+func (v *Vector) Retreat(d Dot) {
+	if d.Counter == 0 {
+		delete(v.top, d.Replica)
+	} else if v.top[d.Replica] > d.Counter {
+		v.top[d.Replica] = d.Counter
+	}
+}
+
 // Join puts every dot of w into v.
 func (v *Vector) Join(w Vector) {
 	for r, n := range w.top {

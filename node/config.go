@@ -14,6 +14,8 @@ const (
 	PathBytesMax = 1024
 	// ValueBytesMax bounds a value, in bytes.
 	ValueBytesMax = 1 << 20
+	// NameBytesMax bounds the name of a device, in bytes of UTF-8.
+	NameBytesMax = 64
 	// ContentTypeBytesMax bounds a content type, in bytes.
 	ContentTypeBytesMax = 255
 	// TxEntriesMax bounds the number of paths in one transaction, TxBytesMax the sum of its paths and values.
@@ -46,7 +48,7 @@ type Config struct {
 	// elsewhere. The new device must be invited.
 	NewIdentity bool
 	// RuntimeDir holds the same-boot tokens of rule R5 (docs/decisions/0003); it must lie on a file system that a reboot
-	// empties, and never inside Dir. Default: $XDG_RUNTIME_DIR/peer, or else /run/user/UID/peer, or /dev/shm. Where there
+	// empties, and never inside Dir. Default: peer-UID in $XDG_RUNTIME_DIR, or else in /run/user/UID, or /dev/shm. Where there
 	// is none, each start that writes takes a fresh incarnation.
 	RuntimeDir string
 	// Clock tells the wall time; default time.Now.

@@ -58,7 +58,7 @@ type (
 
 const (
 	joinVersion = 1
-	joinNameMax = 64
+	joinNameMax = NameBytesMax
 )
 
 const (
@@ -212,7 +212,7 @@ func (n *Node) decide(i *invite, joiner gossip.DeviceID, name string, conn gossi
 }
 
 // ask waits for a person to answer for the joiner, as long as the invite is valid and the joiner waits.
-func (n *Node) ask(i *invite, joiner gossip.DeviceID, name string, conn gossip.Stream) error {
+func (n *Node) ask(i *invite, joiner gossip.DeviceID, name string, conn gossip.Stream) (err error) {
 	req := &joinRequest{device: joiner, name: name, addr: conn.RemoteAddr(), answer: make(chan bool, 1)}
 	n.mu.Lock()
 	i.request = req
@@ -220,6 +220,9 @@ func (n *Node) ask(i *invite, joiner gossip.DeviceID, name string, conn gossip.S
 	n.mu.Unlock()
 	i.space.touch(nil)
 	defer func() {
+		if err == nil {
+			return // the request stays until the device is a member
+		}
 		n.mu.Lock()
 		if i.request == req {
 			i.request = nil
@@ -337,7 +340,7 @@ func (n *Node) askToJoin(conn gossip.Stream, t ticket) (*joinAnswer, error) {
 	if err := recvJoin(conn, &nonce); err != nil {
 		return nil, lost(err)
 	}
-	name := n.name[:min(len(n.name), joinNameMax)]
+	name := n.name
 	transcript := joinTranscript(t.inviter, n.id, hello.Ticket, nonce.Nonce, hello.Nonce, name)
 	if err := conn.Send(crdt.Marshal(&joinProof{Name: name, MAC: joinMAC(t.secret, "J", transcript)})); err != nil {
 		return nil, lost(err)

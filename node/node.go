@@ -24,6 +24,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"syncline/gossip"
 	"syncline/store"
@@ -50,11 +52,11 @@ type Node struct {
 
 	defaultID atomic.Pointer[gossip.SpaceID]
 
-	mu        sync.Mutex // guards the fields below; Space.mu may be taken under it
-	spaces    map[gossip.SpaceID]*Space
-	invites   map[string]*invite
-	twin      bool
-	closed    bool
+	mu      sync.Mutex // guards the fields below; Space.mu may be taken under it
+	spaces  map[gossip.SpaceID]*Space
+	invites map[string]*invite
+	twin    bool
+	closed  bool
 }
 
 // Open starts a device. Close it. ctx bounds the start only.
@@ -111,6 +113,9 @@ func (n *Node) identify() (err error) {
 	host, _ := os.Hostname()
 	host, _, _ = strings.Cut(host, ".")
 	n.name = cmp.Or(n.cfg.Name, host, "device")
+	if bad := strings.IndexFunc(n.cfg.Name, unicode.IsControl) >= 0; bad || len(n.cfg.Name) > NameBytesMax || !utf8.ValidString(n.cfg.Name) {
+		return ErrBadRequest.With("a device name has at most %d bytes of UTF-8 and no control characters, not %.80q", NameBytesMax, n.cfg.Name)
+	}
 	if n.cfg.Dir == "" {
 		_, n.key, err = ed25519.GenerateKey(n.cfg.Rand)
 		return err

@@ -19,7 +19,9 @@ func TestWhatComesAfterTheEndOfASessionIsNotItsEndAgain(t *testing.T) {
 	}
 	last := inboundBit | SessionID(SessionsMax)
 	hello := gossip.NewSession(gossip.SessionConfig{Initiator: true})
-	hello.Start(r.st.Begin())
+	tx := r.st.Begin()
+	hello.Start(tx)
+	tx.Discard()
 	for _, o := range r.step(SessionMsg{ID: last, Msg: hello.Next()}) {
 		if s, ok := o.(Synced); ok {
 			t.Errorf("a session that was refused is reported as synced: %+v", s)

@@ -184,6 +184,9 @@ func (r *Replica) sessionMsg(in SessionMsg) error {
 	if s == nil {
 		return nil // it was broken off
 	}
+	if s.Finished() {
+		return nil // it crossed with our last word
+	}
 	s.last, s.heard = r.now.Mono, true
 	delta, err := s.Receive(r.tx, in.Msg)
 	if err != nil {
@@ -293,26 +296,21 @@ func (r *Replica) finish(s *session) error {
 	return nil
 }
 
-// renew gives up an incarnation that others have seen ahead of us: its dots from the opening on may name other operations
-// elsewhere. What we wrote since and is still live is written again under a fresh id, beside whatever others hold at its path:
-// the old dots cannot be named as predecessors, because elsewhere they may be other values.
+// renew gives up an incarnation that others have seen ahead of us: its dots from the opening on name other operations there.
+// They leave our context, so that those other operations can come, and what we wrote under them and is still live is written
+// again under a fresh id, beside whatever others hold at its path. Nothing is lost; a value that one of our overwrites or
+// deletes had removed may come back as a sibling.
 func (r *Replica) renew() error {
-	values, err := r.writtenSinceOpen()
+	old := crdt.Dot{Replica: r.id, Counter: max(r.opened, 1)}
+	values, err := r.forgetSince(old)
 	if err != nil {
 		return err
 	}
-	r.id = crdt.ReplicaID{}
+	r.tx.Retreat(old)
+	r.id, r.opened = crdt.ReplicaID{}, 0
 	r.tx.SetIncarnation(r.id)
 	for _, path := range slices.Sorted(maps.Keys(values)) {
 		v := values[path]
-		reg, err := r.tx.Register(path)
-		if err != nil {
-			return err
-		}
-		reg.Live = slices.DeleteFunc(slices.Clone(reg.Live), func(w crdt.Value) bool { return w.Dot == v.Dot })
-		if err := r.tx.SetRegister(path, reg); err != nil {
-			return err
-		}
 		op, effects, err := r.commitOp([]crdt.Change{{Path: path, Kind: v.Kind, Type: v.Type, Data: v.Data}})
 		if err != nil {
 			return err
@@ -323,22 +321,19 @@ func (r *Replica) renew() error {
 	return nil
 }
 
-// writtenSinceOpen returns the live values of our incarnation that are younger than the opening of the store, by path.
-func (r *Replica) writtenSinceOpen() (map[string]crdt.Value, error) {
-	var seen crdt.Vector
-	for d := range r.tx.Context().All() {
-		if d.Replica == r.id {
-			d.Counter = r.opened
-		}
-		if d.Counter > 0 {
-			seen.Add(d)
-		}
-	}
-	values := map[string]crdt.Value{}
-	for name, err := range r.tx.LiveAbove(seen) {
+// forgetSince removes what our incarnation wrote after the dot old, and returns the live values among it by path.
+func (r *Replica) forgetSince(old crdt.Dot) (map[string]crdt.Value, error) {
+	seen := r.tx.Context().Clone()
+	seen.Retreat(old)
+	var names []crdt.Name
+	for name, err := range mergeNames(r.tx.LiveAbove(seen), r.tx.DeletesAbove(seen)) {
 		if err != nil {
 			return nil, err
 		}
+		names = append(names, name)
+	}
+	values := map[string]crdt.Value{}
+	for _, name := range names {
 		reg, err := r.tx.Register(name.Path)
 		if err != nil {
 			return nil, err
@@ -347,6 +342,11 @@ func (r *Replica) writtenSinceOpen() (map[string]crdt.Value, error) {
 			if v.Dot == name.Dot {
 				values[name.Path] = v
 			}
+		}
+		reg.Live = slices.DeleteFunc(slices.Clone(reg.Live), func(v crdt.Value) bool { return v.Dot == name.Dot })
+		reg.Deletes = slices.DeleteFunc(slices.Clone(reg.Deletes), func(d crdt.Delete) bool { return d.Dot == name.Dot })
+		if err := r.tx.SetRegister(name.Path, reg); err != nil {
+			return nil, err
 		}
 	}
 	return values, nil

@@ -145,6 +145,14 @@ func (tx *Tx) SetMeta(key string, value []byte) error {
 	return nil
 }
 
+// Retreat takes every later dot of d's replica out of the context and the floor. Nothing live or remembered may name one. The
+// counter of d is at least 1.
+func (tx *Tx) Retreat(d crdt.Dot) {
+	tx.s.context.Retreat(d)
+	tx.s.floor.Retreat(d)
+	tx.seat(d.Replica)
+}
+
 // Context implements [crdt.Base].
 func (tx *Tx) Context() crdt.Vector { return tx.s.context }
 

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"syncline/node/api/client"
+	"syncline/node/api/wire"
+)
+
+func newConflicts(a *app) *cobra.Command {
+	var code bool
+	cmd := &cobra.Command{
+		Use:   "conflicts [PREFIX]",
+		Short: "List the entries whose values compete",
+		Long: `List the entries that were written on two devices at the same time with different
+values. All values are kept until somebody decides; until then every device shows the
+newest. A plain write replaces the shown value only, and the others stay. To decide:
+
+  peer conflicts show PATH          see the values, with device and time
+  peer resolve PATH --keep 1        keep one of them
+  peer resolve PATH --value TEXT    or write another
+
+A decision on one device closes the conflict on all.`,
+		Args: arguments("[PREFIX]"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withClient(cmd, requestTimeout, func(ctx context.Context, c *client.Client) error {
+				return a.listConflicts(ctx, c, first(args), code)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&code, "exit-code", false, "exit with 5 if any conflict is open")
+	cmd.AddCommand(&cobra.Command{
+		Use:   "show PATH",
+		Short: "Show the values that compete for one path",
+		Args:  arguments("PATH"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withClient(cmd, requestTimeout, func(ctx context.Context, c *client.Client) error {
+				doc, err := c.Conflict(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				return a.out.result(doc, func() { a.showConflict(doc) })
+			})
+		},
+	})
+	return cmd
+}
+
+func (a *app) listConflicts(ctx context.Context, c *client.Client, prefix string, code bool) error {
+	doc := wire.Conflicts{Schema: wire.SchemaConflicts, Conflicts: []wire.Conflict{}}
+	for conflict, err := range c.Conflicts(ctx, prefix) {
+		if err != nil {
+			return err
+		}
+		conflict.Schema = ""
+		doc.Conflicts = append(doc.Conflicts, conflict)
+	}
+	err := a.out.result(doc, func() { a.printConflicts(doc.Conflicts, prefix) })
+	if err == nil && code && len(doc.Conflicts) > 0 {
+		return quietExit(exitConflicts)
+	}
+	return err
+}
+
+func (a *app) printConflicts(conflicts []wire.Conflict, prefix string) {
+	if len(conflicts) == 0 {
+		if a.out.tty {
+			a.out.done("No conflicts%s.", under(prefix))
+		}
+		return
+	}
+	t := a.out.table("PATH", "VALUES", "SINCE", "REASON")
+	for _, c := range conflicts {
+		t.add(text(c.Path), both(who(c), strconv.Itoa(c.Conflict)), both(strings.TrimSuffix(ago(c.Since), " ago"), stamp(c.Since)), text(c.Reason))
+	}
+	t.print()
+	if a.out.tty {
+		a.out.say("See the values:  %s conflicts show %s", a.self(), visible(conflicts[0].Path))
+	}
+}
+
+// who names the writers of the values that compete, or the values if they are short.
+func who(c wire.Conflict) string {
+	var parts []string
+	for _, v := range rivals(c.Values) {
+		s := shortName(v.Device)
+		if t, ok := v.Text(); ok && len(t) <= 12 {
+			s += " " + strconv.Quote(t)
+		} else {
+			s += " " + when(v.Time)
+		}
+		parts = append(parts, s)
+	}
+	if c.Reason == "delete/update" {
+		parts = append(parts, "deleted elsewhere")
+	}
+	return strings.Join(parts, " · ")
+}
+
+// rivals returns the values of a Conflict, equal ones once: in the order in which they are numbered for people.
+func rivals(values []wire.Value) []wire.Value {
+	var out []wire.Value
+	seen := map[string]bool{}
+	for _, v := range values {
+		key := v.ContentType + "\x00" + string(v.Value) + "\x00" + string(v.ValueBase64)
+		if !seen[key] {
+			seen[key] = true
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// showLines is how many lines of each value are shown.
+const showLines = 20
+
+func (a *app) showConflict(c wire.Conflict) {
+	values := rivals(c.Values)
+	if !a.out.tty {
+		a.out.printValues(values)
+		return
+	}
+	a.out.print("%s — %s\n", visible(c.Path), explain(c, len(values)))
+	for i, v := range values {
+		shown := ""
+		if v.Shown {
+			shown = "   " + a.out.dim("shown to apps until then")
+		}
+		a.out.print("[%d] %-12s %s%s\n", i+1, shortName(v.Device), when(v.Time), shown)
+		a.out.print("%s", indented(v.Content))
+	}
+	a.out.say("Keep one:  %s resolve %s --keep 1      Write another:  %s resolve %s --value TEXT",
+		a.self(), visible(c.Path), a.self(), visible(c.Path))
+	if c.Reason == "delete/update" {
+		a.out.say("Delete it:  %s del --all %s", a.self(), visible(c.Path))
+	}
+}
+
+func explain(c wire.Conflict, n int) string {
+	if c.Reason == "delete/update" {
+		return "written on one device while it was deleted on another"
+	}
+	return fmt.Sprintf("%d values, written without knowledge of each other", n)
+}
+
+// indented writes the first lines of a value.
+func indented(c wire.Content) string {
+	s, ok := c.Text()
+	if !ok {
+		return "      " + preview(c) + "\n"
+	}
+	var b strings.Builder
+	n := 0
+	for line := range strings.Lines(visibleText(s)) {
+		if n++; n > showLines {
+			b.WriteString("      …\n")
+			break
+		}
+		b.WriteString("      " + strings.TrimSuffix(line, "\n") + "\n")
+	}
+	return b.String()
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+
+	"syncline/node"
+	"syncline/node/api/client"
+	"syncline/node/api/wire"
+)
+
+// Exit codes; docs/reference/exit-codes.md explains them. Codes may be added: an unknown one is a failure.
+const (
+	exitDone         = 0
+	exitFailed       = 1
+	exitUsage        = 2
+	exitNotFound     = 3
+	exitPrecondition = 4
+	exitConflicts    = 5
+	exitNotRunning   = 6
+	exitNotAllowed   = 7
+	exitTimeout      = 8
+	exitInterrupted  = 130
+	exitPipe         = 141
+)
+
+// exitCodes gives the code of the problems that are more than a failure.
+var exitCodes = map[string]int{
+	errUsage.Code:                exitUsage,
+	node.ErrBadPath.Code:         exitUsage,
+	node.ErrBadRequest.Code:      exitUsage,
+	node.ErrTicketBad.Code:       exitUsage,
+	node.ErrNotFound.Code:        exitNotFound,
+	node.ErrNoConflict.Code:      exitNotFound,
+	node.ErrNoSpace.Code:         exitNotFound,
+	node.ErrNoDevice.Code:        exitNotFound,
+	node.ErrTicketUnknown.Code:   exitNotFound,
+	node.ErrVersionMismatch.Code: exitPrecondition,
+	node.ErrExists.Code:          exitPrecondition,
+	node.ErrTypeMismatch.Code:    exitPrecondition,
+	client.ErrNotRunning.Code:    exitNotRunning,
+	node.ErrClosed.Code:          exitNotRunning,
+	node.ErrForbidden.Code:       exitNotAllowed,
+	node.ErrJoinDenied.Code:      exitNotAllowed,
+	node.ErrNotCaughtUp.Code:     exitTimeout,
+	client.ErrTimeout.Code:       exitTimeout,
+}
+
+// errUsage is the problem of a command line that cannot be carried out as it stands.
+var errUsage = &node.Problem{Code: "usage", Status: 400, Title: "Wrong usage", Hint: "peer help lists the commands."}
+
+// errInterrupted is the problem of a command that was ended by Ctrl-C.
+var errInterrupted = &node.Problem{Code: "interrupted", Status: 499, Title: "Interrupted", Detail: "The command was ended before it was done.", Hint: "Run it again.", Retryable: true}
+
+// usage returns a problem of the command line with its own title.
+func usage(title, detail string, args ...any) *node.Problem {
+	p := errUsage.With(detail, args...)
+	p.Title = title
+	return p
+}
+
+// A quietExit ends the command with a code and without a message: everything has been said.
+type quietExit int
+
+func (q quietExit) Error() string { return fmt.Sprintf("exit %d", int(q)) }
+
+// report prints err, if it is one, and returns the exit code.
+func (a *app) report(ctx context.Context, err error) int {
+	var quiet quietExit
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &quiet):
+		return int(quiet)
+	case errors.Is(err, syscall.EPIPE):
+		return exitPipe
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		if a.json {
+			a.out.problem(errInterrupted)
+		}
+		return exitInterrupted
+	case errors.Is(err, context.DeadlineExceeded):
+		err = client.ErrTimeout.With("It was not done in time.")
+	}
+	p := node.ProblemOf(err)
+	a.out.problem(p)
+	return exitCode(p)
+}
+
+func exitCode(p *node.Problem) int {
+	if p.Index > 0 {
+		return exitFailed // a line of an import, not the command line
+	}
+	if code, ok := exitCodes[p.Code]; ok {
+		return code
+	}
+	return exitFailed
+}
+
+// problem prints p on standard error: one document, or what happened, why, and what to do.
+func (o *printer) problem(p *node.Problem) {
+	o.flush()
+	if o.json {
+		b, _ := wire.Encode(wire.ProblemOf(p))
+		fmt.Fprintf(o.err, "%s\n", b)
+		return
+	}
+	detail, hint := p.Detail, p.Hint
+	if detail == "" {
+		detail = strings.TrimSpace("No more is known. " + p.Path)
+	}
+	if hint == "" {
+		hint = "See how things are:  peer status"
+	}
+	fmt.Fprintf(o.err, "%s %s\n  %s\n  %s\n", o.errSign(signFailed), sentence(p.Title), oneLine(detail), oneLine(hint))
+}
+
+// oneLine puts the lines of s side by side, without characters that could play tricks on a terminal.
+func oneLine(s string) string {
+	var parts []string
+	for line := range strings.Lines(s) {
+		if line = strings.TrimSpace(line); line != "" {
+			parts = append(parts, line)
+		}
+	}
+	return visible(strings.Join(parts, "      "))
+}
+
+// sentence ends s with a full stop.
+func sentence(s string) string {
+	if strings.HasSuffix(s, ".") {
+		return s
+	}
+	return s + "."
+}

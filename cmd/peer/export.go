@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"syncline/node/api/client"
+	"syncline/node/api/wire"
+)
+
+// An exportCommand is peer export with its flags.
+type exportCommand struct {
+	*app
+	file string
+}
+
+func newExport(a *app) *cobra.Command {
+	e := &exportCommand{app: a}
+	cmd := &cobra.Command{
+		Use:   "export [PREFIX]",
+		Short: "Print entries as lines of JSON that import takes",
+		Long: `Print every entry under a prefix as one line of JSON, in the order of paths, with every
+value of a conflict and nothing that belongs to one device only: devices that hold the
+same print the same, byte for byte. "peer import" takes it back.`,
+		Example: `  peer export > all.ndjson
+  peer export notes/ -o notes.ndjson`,
+		Args: arguments("[PREFIX]"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withClient(cmd, 0, func(ctx context.Context, c *client.Client) error {
+				return e.run(ctx, c, first(args))
+			})
+		},
+	}
+	cmd.Flags().StringVarP(&e.file, "output", "o", "", "write to this file; it appears when it is whole")
+	return cmd
+}
+
+func (e *exportCommand) run(ctx context.Context, c *client.Client, prefix string) error {
+	lines, err := c.Export(ctx, prefix)
+	if err != nil {
+		return err
+	}
+	defer lines.Close()
+	bar := e.progress(e.total(ctx, c, prefix), "exporting", false)
+	defer bar.Finish()
+	counted := &lineCounter{bar: bar}
+	if e.file == "" {
+		_, err := io.Copy(io.MultiWriter(e.out.w, counted), lines)
+		return err
+	}
+	if err := writeWhole(e.file, io.TeeReader(lines, counted)); err != nil {
+		return err
+	}
+	bar.Finish()
+	doc := wire.Exported{Schema: wire.SchemaExport, Entries: counted.n, File: e.file}
+	return e.out.result(doc, func() { e.out.done("%s written to %s.", entries(doc.Entries), e.file) })
+}
+
+// total is the number of lines to expect, or -1 if only counting would tell.
+func (e *exportCommand) total(ctx context.Context, c *client.Client, prefix string) int64 {
+	if prefix != "" || !e.out.errTTY {
+		return -1
+	}
+	st, err := c.Status(ctx)
+	if err != nil {
+		return -1
+	}
+	return int64(st.Entries)
+}
+
+// A lineCounter moves a bar with every line.
+type lineCounter struct {
+	n   int
+	bar *progressbar.ProgressBar
+}
+
+func (l *lineCounter) Write(b []byte) (int, error) {
+	n := bytes.Count(b, []byte("\n"))
+	l.n += n
+	l.bar.Add(n)
+	return len(b), nil
+}
+
+// writeWhole writes a file that appears under its name only when all of it is there.
+func writeWhole(name string, r io.Reader) error {
+	tmp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	if err != nil {
+		return fileError(err)
+	}
+	defer os.Remove(tmp.Name())
+	_, err = io.Copy(tmp, r)
+	if closeErr := tmp.Close(); err == nil && closeErr != nil {
+		err = fileError(closeErr)
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(tmp.Name(), name); err != nil {
+		return fileError(err)
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"syncline/node"
+	"syncline/node/api/client"
+	"syncline/node/api/wire"
+)
+
+// A getCommand is peer get with its flags.
+type getCommand struct {
+	*app
+	raw, all, strict bool
+	def              string
+	hasDefault       bool
+}
+
+func newGet(a *app) *cobra.Command {
+	g := &getCommand{app: a}
+	cmd := &cobra.Command{
+		Use:   "get PATH",
+		Short: "Print the value of a path",
+		Long: `Print the value of a path: on a terminal with a line feed after it, into a pipe exactly
+the bytes. If there is no such entry here nothing is printed and the exit code is 3.
+
+If the entry is in conflict this is the newest value; --all prints every one.`,
+		Args: arguments("PATH"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			g.hasDefault = cmd.Flags().Changed("default")
+			return a.withClient(cmd, requestTimeout, func(ctx context.Context, c *client.Client) error {
+				return g.run(ctx, c, args[0])
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&g.raw, "raw", false, "exactly the bytes, on a terminal, too")
+	f.BoolVar(&g.all, "all", false, "every value, with device and time")
+	f.StringVar(&g.def, "default", "", "print this if there is no such entry")
+	f.BoolVar(&g.strict, "strict", false, "exit with 5 if the entry is in conflict")
+	return cmd
+}
+
+func (g *getCommand) run(ctx context.Context, c *client.Client, path string) error {
+	if g.json || g.all {
+		return g.entry(ctx, c, path)
+	}
+	v, err := c.Get(ctx, path)
+	if g.hasDefault && errors.Is(err, node.ErrNotFound) {
+		return g.value(node.Text(g.def))
+	}
+	if err != nil {
+		return err
+	}
+	if err := g.value(v.Content); err != nil {
+		return err
+	}
+	return g.conflict(v.Conflict != "", v.Conflict, path)
+}
+
+// value prints one value: bytes into a pipe, a whole line on a terminal.
+func (g *getCommand) value(v node.Content) error {
+	if g.raw || !g.out.tty {
+		g.out.w.Write(v.Data)
+		return g.out.flush()
+	}
+	if !v.IsText() {
+		g.out.look("%s of %s, not text. Save it:  peer get PATH > FILE", size(int64(len(v.Data))), orElse(visible(v.Type), "bytes"))
+		return nil
+	}
+	g.out.print("%s\n", visibleText(string(v.Data)))
+	return nil
+}
+
+// conflict says that other values exist, and ends with the code for that if asked to.
+func (g *getCommand) conflict(open bool, n, path string) error {
+	if !open {
+		return nil
+	}
+	if g.out.errTTY && !g.json {
+		g.out.note("%s %s values compete; this is the newest. See:  %s conflicts show %s", g.out.errSign(signLook), n, g.self(), visible(path))
+	}
+	if g.strict {
+		return quietExit(exitConflicts)
+	}
+	return nil
+}
+
+// entry prints the document of the entry, or a table of its values.
+func (g *getCommand) entry(ctx context.Context, c *client.Client, path string) error {
+	e, err := c.Entry(ctx, path)
+	if g.hasDefault && errors.Is(err, node.ErrNotFound) {
+		e, err = defaultEntry(path, g.def), nil
+	}
+	if err != nil {
+		return err
+	}
+	err = g.out.result(e, func() { g.out.printValues(e.Values) })
+	if err != nil {
+		return err
+	}
+	return g.conflict(e.Conflict > 0, strconv.Itoa(e.Conflict), path)
+}
+
+// defaultEntry stands for an entry that does not exist: it has a value and no version.
+func defaultEntry(path, value string) wire.Entry {
+	return wire.Entry{
+		Schema: wire.SchemaEntry, Path: path, Type: "multi", Content: wire.ContentOf(node.Text(value)),
+		Values: []wire.Value{}, Pending: []string{},
+	}
+}
+
+// printValues prints the values of an entry as a table.
+func (o *printer) printValues(values []wire.Value) {
+	t := o.table("#", "DEVICE", "WRITTEN", "VALUE")
+	for i, v := range values {
+		t.add(both(strconv.Itoa(i+1), v.Version), both(shortName(v.Device), orElse(v.Device.ID, "-")),
+			both(when(v.Time), stamp(v.Time)), both(preview(v.Content), machineValue(v.Content)))
+	}
+	t.print()
+}
+
+// machineValue writes a value in one field of a line: JSON, in which text is a string.
+func machineValue(c wire.Content) string {
+	if len(c.Value) > 0 {
+		return string(c.Value)
+	}
+	b, _ := wire.Encode(map[string][]byte{"value_base64": c.ValueBase64})
+	return string(b)
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"peer": main})
+}
+
+// The scripts run the program as people do. Each has a home of its own.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		Setup:               setupScript,
+		RequireExplicitExec: true,
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"documents": documentsCommand,
+			"until":     untilCommand,
+			"signal":    signalCommand,
+			"pty":       ptyCommand,
+			"exits":     exitsCommand,
+			"value":     valueCommand,
+			"fill":      fillCommand,
+			"port":      portCommand,
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond == "no-network" {
+				return exec.Command("unshare", "-rn", "true").Run() == nil, nil
+			}
+			return false, fmt.Errorf("unknown condition %s", cond)
+		},
+	})
+}
+
+func setupScript(env *testscript.Env) error {
+	for _, dir := range []string{"home", "run", "tmp"} {
+		if err := os.Mkdir(filepath.Join(env.WorkDir, dir), 0o700); err != nil {
+			return err
+		}
+	}
+	env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+	env.Setenv("XDG_RUNTIME_DIR", filepath.Join(env.WorkDir, "run"))
+	env.Setenv("TMPDIR", filepath.Join(env.WorkDir, "tmp"))
+	env.Setenv("PEER_NO_LAN", "1")
+	env.Defer(func() { killDaemons(env.WorkDir) })
+	return nil
+}
+
+// killDaemons ends what a script left running: the holders of locks under its folder.
+func killDaemons(dir string) {
+	filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.Name() == "peer.lock" && lockHeld(filepath.Dir(name)) {
+			if info, err := readLock(filepath.Dir(name)); err == nil {
+				syscall.Kill(info.PID, syscall.SIGKILL)
+			}
+		}
+		return nil
+	})
+}
+
+// documents FILE SCHEMA… checks that FILE (or stdout, stderr) holds one JSON document a line, with these schemas.
+func documentsCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: documents FILE SCHEMA…")
+	}
+	got, err := schemas(ts.ReadFile(args[0]))
+	ts.Check(err)
+	if want := strings.Join(args[1:], " "); strings.Join(got, " ") != want {
+		ts.Fatalf("schemas %q, want %q", strings.Join(got, " "), want)
+	}
+}
+
+// schemas reads lines of JSON and returns the schema of each; that of a problem is "problem".
+func schemas(s string) ([]string, error) {
+	var out []string
+	for line := range strings.Lines(s) {
+		var doc struct{ Schema, Code string }
+		if err := json.Unmarshal([]byte(line), &doc); err != nil {
+			return nil, fmt.Errorf("%v in %q", err, line)
+		}
+		switch {
+		case doc.Schema != "":
+			out = append(out, doc.Schema)
+		case doc.Code != "":
+			out = append(out, "problem")
+		default:
+			return nil, fmt.Errorf("a document without schema: %s", line)
+		}
+	}
+	return out, nil
+}
+
+// value FILE KEY sets the variable KEY to that field of the JSON document in FILE.
+func valueCommand(ts *testscript.TestScript, neg bool, args []string) {
+	var doc map[string]any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &doc))
+	v, ok := doc[args[1]]
+	if !ok {
+		ts.Fatalf("no %s in %v", args[1], doc)
+	}
+	ts.Setenv(args[1], fmt.Sprint(v))
+}
+
+// until CMD… runs a command until it succeeds, for a minute at most.
+func untilCommand(ts *testscript.TestScript, neg bool, args []string) {
+	deadline := time.Now().Add(time.Minute)
+	for {
+		err := ts.Exec(args[0], args[1:]...)
+		if (err == nil) != neg {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s: still %v after a minute", strings.Join(args, " "), err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// signal KILL|TERM DATA sends a signal to the daemon of a data folder and waits until it has ended.
+func signalCommand(ts *testscript.TestScript, neg bool, args []string) {
+	data := ts.MkAbs(args[1])
+	info, err := readLock(data)
+	ts.Check(err)
+	ts.Check(syscall.Kill(info.PID, map[string]syscall.Signal{"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM}[args[0]]))
+	for lockHeld(data) {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// exits CODE CMD… runs a command and checks its exit code; what it prints can be looked at as after exec.
+func exitsCommand(ts *testscript.TestScript, neg bool, args []string) {
+	code := 0
+	err := ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if fmt.Sprint(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
+
+// fill FILE N writes a file of N bytes.
+func fillCommand(ts *testscript.TestScript, neg bool, args []string) {
+	var n int
+	if _, err := fmt.Sscan(args[1], &n); err != nil {
+		ts.Fatalf("%v", err)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Repeat("x", n)), 0o600))
+}
+
+// port NAME sets the variable NAME to a TCP port that is free on loopback, for a device that must be found again.
+func portCommand(ts *testscript.TestScript, neg bool, args []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	defer l.Close()
+	ts.Setenv(args[0], fmt.Sprint(l.Addr().(*net.TCPAddr).Port))
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/term"
+
+	"syncline/node/api/wire"
+)
+
+// A sign opens a line that tells how something went. Colour is never the only sign.
+type sign struct{ text, color string }
+
+var (
+	signDone   = sign{"✓", green}
+	signLook   = sign{"!", yellow}
+	signFailed = sign{"✗", red}
+	signAsk    = sign{"?", blue}
+)
+
+// Colours of the terminal.
+const (
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+	blue   = "34"
+	dim    = "2"
+)
+
+// A printer is the only writer of standard output. With json it prints documents and nothing else there; prose then goes
+// nowhere, and errors are documents on standard error.
+type printer struct {
+	w   *bufio.Writer
+	err io.Writer
+	// tty and errTTY say that a person reads; color and errColor that the terminal shows colours.
+	tty, errTTY, color, errColor bool
+	json, quiet                  bool
+	// width is the number of columns of the terminal.
+	width int
+}
+
+func newPrinter(out, err *os.File) *printer {
+	o := &printer{
+		w: bufio.NewWriterSize(out, 64<<10), err: err,
+		tty: term.IsTerminal(int(out.Fd())), errTTY: term.IsTerminal(int(err.Fd())), width: 80,
+	}
+	o.color, o.errColor = o.tty, o.errTTY
+	if w, _, e := term.GetSize(int(out.Fd())); e == nil && w > 0 {
+		o.width = w
+	}
+	return o
+}
+
+// document prints v as one line of JSON.
+func (o *printer) document(v any) error {
+	b, err := wire.Encode(v)
+	if err != nil {
+		return err
+	}
+	o.w.Write(b)
+	return o.w.WriteByte('\n')
+}
+
+// result prints v with --json, and otherwise what say says.
+func (o *printer) result(v any, say func()) error {
+	if o.json {
+		return o.document(v)
+	}
+	say()
+	return nil
+}
+
+// print prints data for people or pipes.
+func (o *printer) print(format string, args ...any) { fmt.Fprintf(o.w, format, args...) }
+
+// done says that something is done.
+func (o *printer) done(format string, args ...any) { o.signed(signDone, format, args...) }
+
+// look says what a person should look at.
+func (o *printer) look(format string, args ...any) { o.signed(signLook, format, args...) }
+
+func (o *printer) signed(s sign, format string, args ...any) {
+	if !o.quiet && !o.json {
+		fmt.Fprintf(o.w, "%s %s\n", paint(o.color, s.color, s.text), fmt.Sprintf(format, args...))
+	}
+}
+
+// say prints a line of prose.
+func (o *printer) say(format string, args ...any) {
+	if !o.quiet && !o.json {
+		fmt.Fprintf(o.w, format+"\n", args...)
+	}
+}
+
+// note prints a line of prose on standard error, for commands whose standard output is data.
+func (o *printer) note(format string, args ...any) {
+	if !o.quiet {
+		o.flush()
+		fmt.Fprintf(o.err, format+"\n", args...)
+	}
+}
+
+// flush hands everything to the operating system.
+func (o *printer) flush() error { return o.w.Flush() }
+
+func (o *printer) errSign(s sign) string { return paint(o.errColor, s.color, s.text) }
+
+// dim returns s in a quieter colour.
+func (o *printer) dim(s string) string { return paint(o.color, dim, s) }
+
+func paint(on bool, color, s string) string {
+	if !on || s == "" {
+		return s
+	}
+	return "\x1b[" + color + "m" + s + "\x1b[0m"
+}

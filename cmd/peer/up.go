@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"syncline/node/api/wire"
+)
+
+// An upCommand is peer up with its flags.
+type upCommand struct {
+	*app
+	detach      bool
+	name        string
+	listen      []string
+	announce    []string
+	noLAN       bool
+	store       string
+	relaxed     bool
+	newIdentity bool
+}
+
+func newUp(a *app) *cobra.Command {
+	u := &upCommand{app: a}
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Start this device",
+		Long: `Start this device: serve its entries to the other commands and share them with
+the other devices. It runs until Ctrl-C, or with -d in the background until
+"peer down". Nothing has to be set up before.`,
+		Args: arguments(),
+		RunE: func(cmd *cobra.Command, args []string) error { return u.run(cmd.Context()) },
+	}
+	f := cmd.Flags()
+	f.BoolVarP(&u.detach, "detach", "d", false, "run in the background; return when the API answers")
+	f.StringVar(&u.name, "name", "", "what people call this device (default: the host's name)")
+	f.StringSliceVar(&u.listen, "listen", nil, "multiaddr to listen on, as /ip4/0.0.0.0/udp/4001/quic-v1; may be repeated")
+	f.StringSliceVar(&u.announce, "announce", nil, "multiaddr to tell others instead of the one that is seen; may be repeated")
+	f.BoolVar(&u.noLAN, "no-lan", false, "do not look for devices on the local network")
+	f.StringVar(&u.store, "store", "", "where entries are kept: pebble: (on disk, default) or mem: (lost at the end)")
+	f.BoolVar(&u.relaxed, "relaxed", false, "answer a write before it is on disk; a power cut may lose the last ones")
+	f.BoolVar(&u.newIdentity, "new-identity", false, "take a new device key first: for a copied data folder; invite it anew")
+	return cmd
+}
+
+func (u *upCommand) run(ctx context.Context) error {
+	inst, err := u.instance()
+	if err != nil {
+		return err
+	}
+	if err := inst.makeFolders(); err != nil {
+		return err
+	}
+	switch {
+	case os.Getenv(childVariable) != "":
+		return u.runChild(inst)
+	case u.detach:
+		ctx, cancel := u.within(ctx, time.Minute)
+		defer cancel()
+		up, err := startChild(ctx, inst)
+		if err != nil {
+			return err
+		}
+		return u.tell(up)
+	}
+	return u.runForeground(inst)
+}
+
+// runForeground runs the daemon in this process until a signal comes.
+func (u *upCommand) runForeground(inst instance) error {
+	log := terminalLogger(u.out.errTTY, u.out.errColor, u.logLevel())
+	return u.serve(inst, log, func(up wire.Up) error {
+		if err := u.tell(up); err != nil {
+			return err
+		}
+		return u.out.flush()
+	})
+}
+
+// tell says that the device is up, and what to do next.
+func (u *upCommand) tell(up wire.Up) error {
+	return u.out.result(up, func() {
+		u.out.done("This is %s. Data: %s", deviceName(up.Device), home(up.Dir))
+		if u.noLAN {
+			u.out.done("Not looking for devices on this network (--no-lan).")
+		} else {
+			u.out.done("Looking for devices on this network.")
+		}
+		u.out.say("Next:  %s invite       connect another device", u.self())
+		u.out.say("       %s put hello world", u.self())
+	})
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"syncline/node"
+)
+
+// valueFlags say how a value given on the command line is to be read.
+type valueFlags struct {
+	json        bool
+	contentType string
+}
+
+func (v *valueFlags) add(f *pflag.FlagSet) {
+	f.BoolVar(&v.json, "json-value", false, "the value is JSON; refuse it if it is not")
+	f.StringVar(&v.contentType, "content-type", "", "media type to store with the value (default: text, or bytes if it is none)")
+}
+
+// read returns the value that arg stands for: itself, "-" for standard input, "@FILE" for a file; "@@" begins a text with "@".
+func (v valueFlags) read(arg string) (node.Content, error) {
+	c, err := readContent(arg)
+	if err != nil {
+		return c, err
+	}
+	if len(c.Data) > node.ValueBytesMax {
+		p := node.ErrTooLarge.With("The value has more than 1,048,576 bytes (1 MiB).").
+			Next("Split it into several entries, or keep it in a file and store its place.")
+		p.Limit = node.ValueBytesMax
+		return c, p
+	}
+	if v.json {
+		if !json.Valid(c.Data) {
+			return c, usage("Not JSON", "The value is not valid JSON%s.", jsonFault(c.Data)).
+				Next("Correct it, or leave out --json-value to store it as text.")
+		}
+		c.Type = node.MediaTypeJSON
+	}
+	if v.contentType != "" {
+		c.Type = v.contentType
+	}
+	return c, nil
+}
+
+// jsonFault says where JSON breaks off.
+func jsonFault(b []byte) string {
+	var any json.RawMessage
+	if err := json.Unmarshal(b, &any); err != nil {
+		return ": " + strings.TrimPrefix(err.Error(), "json: ")
+	}
+	return ""
+}
+
+func readContent(arg string) (node.Content, error) {
+	switch {
+	case arg == "-":
+		return readAll(os.Stdin)
+	case strings.HasPrefix(arg, "@@"):
+		return node.Text(arg[1:]), nil
+	case strings.HasPrefix(arg, "@"):
+		f, err := os.Open(arg[1:])
+		if err != nil {
+			return node.Content{}, fileError(err)
+		}
+		defer f.Close()
+		return readAll(f)
+	}
+	return node.Text(arg), nil
+}
+
+// readAll reads a value and no more than shows that it is too large.
+func readAll(r io.Reader) (node.Content, error) {
+	b, err := io.ReadAll(io.LimitReader(r, node.ValueBytesMax+1))
+	if err != nil {
+		return node.Content{}, fileError(err)
+	}
+	if c := node.Text(string(b)); c.IsText() {
+		return c, nil
+	}
+	return node.Bytes(b), nil
+}
+
+// fileError is the problem of a file that was named on the command line.
+func fileError(err error) error {
+	p := usage("The file cannot be used", "%v", err).Next("Look at its name and who may use it. A text that begins with @ is written @@…")
+	p.Cause = err
+	return p
+}
