@@ -50,15 +50,13 @@ func conflictOf(e Effect) (Conflict, bool) {
 	return c, true
 }
 
-// winner returns the newest value that was found to have won over a concurrent delete. It need not be the one that is shown.
+// winner returns the newest value that was found to have won over a concurrent delete, which need not be the one that is shown; if
+// all that won here had won over another delete before, the newest of them.
 func (e Effect) winner() Value {
-	for _, v := range e.After.Newest() {
-		if old, _ := e.Before.value(v.Dot); v.Won && !old.Won {
-			return v
-		}
-	}
 	shown, _ := e.After.Shown()
-	return shown
+	winners := deleteFunc(e.After.Newest(), func(v Value) bool { return !v.Won })
+	fresh := deleteFunc(winners, func(v Value) bool { old, _ := e.Before.value(v.Dot); return old.Won })
+	return append(append(fresh, winners...), shown)[0]
 }
 
 // meeting returns the newest value that arrived, and the newest value of another content that stood before, or else arrived with

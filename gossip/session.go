@@ -49,12 +49,10 @@ type Session struct {
 	// theirHash and theirDigest are of the peer's state as it answered.
 	theirHash, theirDigest [16]byte
 	doneSent, doneHere     bool
-	// endHash and endDigest are of the peer's state as it answered.
-	endHash, endDigest [16]byte
-	result             Result
-	finished           bool
-	queue              []func() (msg []byte, more bool)
-	sent               int
+	result                 Result
+	finished               bool
+	queue                  []func() (msg []byte, more bool)
+	sent                   int
 }
 
 // Result is what a session found out and did.
@@ -199,7 +197,7 @@ func (s *Session) onHello(v View, msg []byte) error {
 	}
 	known := len(h.Vector) > 0 || h.Hash == (crdt.Vector{}).Hash()
 	if known {
-		if err := s.learn(v, h.Vector, h.Floor, h.Hash); err != nil {
+		if err := s.learn(v, h.Vector, h.Floor, h.Hash); err != nil || s.finished {
 			return err
 		}
 	}
@@ -537,9 +535,6 @@ func (s *Session) onEnd(v View, msg []byte) (*crdt.Delta, error) {
 // is on disk.
 func (s *Session) Committed(v View) {
 	s.doneHere = true
-	if v.Context().Hash() == s.endHash && v.Digest().Short() != s.endDigest {
-		s.result.Diverged = true
-	}
 	s.result.Diverged = v.Context().Hash() == s.theirHash && v.Digest().Short() != s.theirDigest
 	s.finishExchange(v)
 }

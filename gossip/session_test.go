@@ -366,9 +366,11 @@ func livePreds(d *device, path string) (dots []crdt.Dot) {
 
 // exchange returns the messages of a session of two replicas that both lack something, one below the floor of the other.
 func exchange(t testing.TB) (*world, *meeting) {
-	w := newWorld(t, "A", "B")
+	w := newWorld(t, "A", "B", "C")
 	a, b := w.devices[0], w.devices[1]
-	w.spread(3, a, b)
+	w.write(w.devices[2], put("shared/0", "0"), put("shared/1", "1"))
+	w.sync(w.devices[2], a)
+	w.sync(a, b)
 	w.write(a, put("p", "1"))
 	w.write(b, put("p", "2"))
 	w.write(b, del("shared/0"))

@@ -23,7 +23,7 @@ type childReport struct {
 
 // startChild starts this command line again in the background and returns when the daemon's API answers.
 func startChild(ctx context.Context, inst instance) (wire.Up, error) {
-	if lockHeld(inst.data) {
+	if lockStays(inst.data, lockPatiently) {
 		return wire.Up{}, dirInUse(inst.data)
 	}
 	self, err := os.Executable()

@@ -25,6 +25,10 @@ type lockInfo struct {
 // errLocked is what lockFile returns if another process holds the lock.
 var errLocked = errors.New("locked")
 
+// lockPatience is how long a daemon that starts waits for one that is just ending. After kill -9 the lock goes with the last
+// thread of the process, which is a moment after the signal.
+const lockPatience = time.Second
+
 func lockName(data string) string { return filepath.Join(data, "peer.lock") }
 
 // takeLock locks the data folder, or says who holds it.
@@ -33,7 +37,7 @@ func takeLock(data, socket string) (*lock, error) {
 	if err != nil {
 		return nil, node.ErrStore.Because(err).Next("See who may write to " + home(data))
 	}
-	if err := lockFile(f); err != nil {
+	if err := lockPatiently(f); err != nil {
 		f.Close()
 		if errors.Is(err, errLocked) {
 			return nil, dirInUse(data)
@@ -50,6 +54,15 @@ func takeLock(data, socket string) (*lock, error) {
 		return nil, node.ErrStore.Because(err)
 	}
 	return l, nil
+}
+
+// lockPatiently locks a file, waiting for a holder that is just ending.
+func lockPatiently(f *os.File) error {
+	for deadline := time.Now().Add(lockPatience); ; time.Sleep(lockPoll) {
+		if err := lockFile(f); !errors.Is(err, errLocked) || time.Now().After(deadline) {
+			return err
+		}
+	}
 }
 
 func (l *lock) write(b []byte) error {
@@ -77,13 +90,16 @@ func readLock(data string) (lockInfo, error) {
 }
 
 // lockHeld reports whether a live process holds the lock of a data folder.
-func lockHeld(data string) bool {
+func lockHeld(data string) bool { return lockStays(data, lockFile) }
+
+// lockStays reports whether a lock is held that try could not get.
+func lockStays(data string, try func(*os.File) error) bool {
 	f, err := os.OpenFile(lockName(data), os.O_RDWR, 0)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	return errors.Is(lockFile(f), errLocked)
+	return errors.Is(try(f), errLocked)
 }
 
 // dirInUse says who uses a data folder.

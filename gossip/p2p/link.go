@@ -144,6 +144,9 @@ func (t *talk) run() {
 	cfg := t.l.n.cfg
 	tick := time.NewTicker(min(cfg.PingEvery, cfg.PingTimeout))
 	defer tick.Stop()
+	// A timer of its own: ticks would notice silence up to a whole period late.
+	silence := time.NewTimer(cfg.PingEvery + cfg.PingTimeout)
+	defer silence.Stop()
 	if t.l.dialed && t.greet() != nil {
 		return
 	}
@@ -154,6 +157,7 @@ func (t *talk) run() {
 			if !ok {
 				return
 			}
+			silence.Reset(cfg.PingEvery + cfg.PingTimeout)
 			t.heard = time.Now()
 			err = t.handle(c)
 		case <-t.l.kicks:
@@ -163,6 +167,8 @@ func (t *talk) run() {
 				t.waiting = append(t.waiting, a.alive)
 			}
 			err = t.send(a.send)
+		case <-silence.C:
+			err = context.DeadlineExceeded
 		case <-tick.C:
 			err = t.beat()
 		case <-t.l.gone:
@@ -295,12 +301,9 @@ func (t *talk) accept(tags []tag, from instance) {
 	t.l.n.prove(t.l, proven, from)
 }
 
-// beat gives up a connection that is silent or useless, and pings.
+// beat gives up a connection that is useless, and pings.
 func (t *talk) beat() error {
 	cfg := t.l.n.cfg
-	if time.Since(t.heard) >= cfg.PingEvery+cfg.PingTimeout {
-		return context.DeadlineExceeded
-	}
 	if time.Since(t.l.opened) >= cfg.HelloTimeout && !t.l.n.useful(t.l) {
 		return ErrNotConnected
 	}
