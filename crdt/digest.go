@@ -49,11 +49,11 @@ func DigestOf(b [32]byte) (g Digest) {
 	return g
 }
 
-// Short returns the first 16 bytes of the SHA-256 of the sum, the form that travels.
-func (g Digest) Short() [16]byte {
+// Short returns the first 8 bytes of the SHA-256 of the sum, the form that travels.
+func (g Digest) Short() [8]byte {
 	b := g.Bytes()
 	sum := sha256.Sum256(b[:])
-	return [16]byte(sum[:16])
+	return [8]byte(sum[:8])
 }
 
 // valueHash hashes everything that all replicas must agree on: replica, counter, time, kind, then type, path and data, each of

@@ -2,7 +2,6 @@ package gossip
 
 import (
 	"bytes"
-	"maps"
 	"slices"
 
 	"syncline/crdt"
@@ -27,7 +26,8 @@ type Held struct {
 // they name. Operations that were applied at once never enter it. The zero Delivery is empty and ready to use.
 type Delivery struct {
 	held  map[crdt.ReplicaID]map[uint64]*Held
-	order []crdt.Dot // as they came; may name operations that are gone
+	ids   []crdt.ReplicaID // the keys of held, in order
+	order []crdt.Dot       // as they came; may name operations that are gone
 	count int
 	bytes int
 	// Dropped counts the operations that did not fit.
@@ -49,6 +49,8 @@ func (d *Delivery) Hold(h Held) (same, dropped bool) {
 	}
 	if d.held[dot.Replica] == nil {
 		d.held[dot.Replica] = map[uint64]*Held{}
+		i, _ := slices.BinarySearchFunc(d.ids, dot.Replica, crdt.ReplicaID.Compare)
+		d.ids = slices.Insert(d.ids, i, dot.Replica)
 	}
 	d.held[dot.Replica][dot.Counter] = &h
 	if len(d.order) > 2*HeldOpsMax {
@@ -73,7 +75,7 @@ func (d *Delivery) Next(c crdt.Vector) *Held {
 	if d.count == 0 {
 		return nil
 	}
-	for _, r := range slices.SortedFunc(maps.Keys(d.held), crdt.ReplicaID.Compare) {
+	for _, r := range d.ids {
 		if h := d.held[r][c.Get(r)+1]; h != nil && h.Op.Check(c) == crdt.Ready {
 			return d.remove(h.Op.Dot)
 		}
@@ -102,6 +104,8 @@ func (d *Delivery) remove(dot crdt.Dot) *Held {
 	delete(d.held[dot.Replica], dot.Counter)
 	if len(d.held[dot.Replica]) == 0 {
 		delete(d.held, dot.Replica)
+		i, _ := slices.BinarySearchFunc(d.ids, dot.Replica, crdt.ReplicaID.Compare)
+		d.ids = slices.Delete(d.ids, i, i+1)
 	}
 	d.count--
 	d.bytes -= len(h.Encoded)

@@ -36,13 +36,10 @@ type hello struct {
 	_       struct{} `cbor:",toarray"`
 	Type    uint8
 	Version uint8
-	// Replica is the sender's present incarnation, zero while it has written nothing; Counter is its last dot.
-	Replica crdt.ReplicaID
-	Counter uint64
 	// Hash is that of the sender's vector, Digest that of what is live there, in short form.
 	Hash   [16]byte
-	Digest [16]byte
-	// Wall is the sender's clock, in milliseconds since 1970. It is only shown to people.
+	Digest [8]byte
+	// Wall is the sender's clock, in seconds since 1970. It is only shown to people.
 	Wall int64
 	// Vector and Floor are empty in a first message to a peer that is believed equal.
 	Vector []byte
@@ -89,7 +86,7 @@ type end struct {
 	Opens uint64
 	// Hash and Digest are of the sender's state as it answered.
 	Hash   [16]byte
-	Digest [16]byte
+	Digest [8]byte
 }
 
 // opensMax is the number of bindings at which a message of them is closed.

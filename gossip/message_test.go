@@ -17,7 +17,7 @@ func goldenMessages() map[string][]byte {
 	vec, none := crdt.AppendVector([]byte{}, a), []byte{}
 	hash, digest := a.Hash(), w.devices[0].Digest().Short()
 	return map[string][]byte{
-		"hello":  crdt.Marshal(&hello{Type: msgHello, Version: ProtocolVersion, Replica: replicaID(1), Counter: 300, Hash: hash, Digest: digest, Wall: wallMillis, Vector: vec, Floor: none}),
+		"hello":  crdt.Marshal(&hello{Type: msgHello, Version: ProtocolVersion, Hash: hash, Digest: digest, Wall: wallMillis, Vector: vec, Floor: none}),
 		"ok":     crdt.Marshal(&plain{Type: msgOK, Wall: wallMillis}),
 		"vector": crdt.Marshal(&vector{Type: msgVector, Vector: vec, Floor: vec}),
 		"rows":   encodeRows(msgRows, sampleRows()),

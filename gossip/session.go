@@ -14,8 +14,11 @@ type View interface {
 	Digest() crdt.Digest
 }
 
-// AnswerRowsMax bounds the rows of one answer, and so what a receiver must hold in memory until it commits.
-const AnswerRowsMax = 50_000_000
+// AnswerRowsMax and AnswerBytesMax bound one answer, which a receiver holds in memory until it commits.
+const (
+	AnswerRowsMax  = 8 << 20
+	AnswerBytesMax = 2 << 30
+)
 
 // A Session is one anti-entropy exchange with one peer: a state machine that is fed the peer's messages with Receive and asked
 // for its own with Next, over any transport that keeps order. It does no I/O and never commits: Receive hands out the delta,
@@ -26,7 +29,7 @@ const AnswerRowsMax = 50_000_000
 type Session struct {
 	initiator bool
 	optimist  bool
-	wall      int64
+	wall      int64 // seconds since 1970
 	replica   crdt.Dot
 
 	// theirs and theirFloor are what the peer last said of itself, within this session.
@@ -47,12 +50,15 @@ type Session struct {
 	given              crdt.Vector
 	answered, received bool
 	// theirHash and theirDigest are of the peer's state as it answered.
-	theirHash, theirDigest [16]byte
-	doneSent, doneHere     bool
-	result                 Result
-	finished               bool
-	queue                  []func() (msg []byte, more bool)
-	sent                   int
+	theirHash          [16]byte
+	theirDigest        [8]byte
+	doneSent, doneHere bool
+	result             Result
+	finished           bool
+	queue              []func() (msg []byte, more bool)
+	sent               int
+	// bytes counts those of the rows that were received.
+	bytes int
 }
 
 // Result is what a session found out and did.
@@ -61,7 +67,7 @@ type Result struct {
 	Equal bool
 	// Held is what the peer is known to have on disk.
 	Held crdt.Vector
-	// PeerWall is the peer's clock, in milliseconds since 1970, as it last told; 0 if it did not.
+	// PeerWall is the peer's clock, in milliseconds since 1970 and exact to a second, as it last told; 0 if it did not.
 	PeerWall int64
 	// SameHash says that both vectors were equal at the end.
 	SameHash bool
@@ -93,7 +99,7 @@ type SessionConfig struct {
 
 // NewSession returns a session that has said nothing yet.
 func NewSession(c SessionConfig) *Session {
-	return &Session{initiator: c.Initiator, optimist: c.BelievedEqual, replica: c.Replica, wall: c.WallMillis}
+	return &Session{initiator: c.Initiator, optimist: c.BelievedEqual, replica: c.Replica, wall: c.WallMillis / 1000}
 }
 
 // Start makes the initiator's first message.
@@ -131,7 +137,7 @@ func (s *Session) say(m any) {
 }
 
 func (s *Session) sayHello(v View, full bool) {
-	h := hello{Type: msgHello, Version: ProtocolVersion, Replica: s.replica.Replica, Counter: s.replica.Counter,
+	h := hello{Type: msgHello, Version: ProtocolVersion,
 		Hash: v.Context().Hash(), Digest: v.Digest().Short(), Wall: s.wall, Vector: []byte{}, Floor: []byte{}}
 	if full {
 		h.Vector, h.Floor = s.ownVectors(v)
@@ -191,7 +197,7 @@ func (s *Session) onHello(v View, msg []byte) error {
 	if err != nil {
 		return err
 	}
-	s.result.PeerWall = h.Wall
+	s.result.PeerWall = h.Wall * 1000
 	if !s.initiator && h.Hash == v.Context().Hash() {
 		return s.sameVector(v, h)
 	}
@@ -236,7 +242,7 @@ func (s *Session) onPlain(kind uint8, msg []byte) error {
 	if err := crdt.Unmarshal(msg, &p); err != nil {
 		return err
 	}
-	s.result.PeerWall = p.Wall
+	s.result.PeerWall = p.Wall * 1000
 	s.result.Busy = kind == msgBusy
 	s.result.Equal = kind == msgOK
 	if s.result.Equal {
@@ -442,6 +448,7 @@ func (s *Session) onRows(kind uint8, msg []byte) error {
 	if !ok || !s.knowTheirs {
 		return s.unexpected(kind)
 	}
+	s.bytes += len(msg)
 	rows, err := decodeRows(msg)
 	if err != nil {
 		return err
@@ -450,7 +457,7 @@ func (s *Session) onRows(kind uint8, msg []byte) error {
 		return fmt.Errorf("%w: names with more than dots", crdt.ErrDecode)
 	}
 	list := map[uint8]*[]crdt.Row{msgRows: &s.rows, msgLive: &s.theirLive, msgKill: &s.kills}[kind]
-	if len(rows) == 0 || len(*list)+len(rows) > AnswerRowsMax {
+	if len(rows) == 0 || len(*list)+len(rows) > AnswerRowsMax || s.bytes > AnswerBytesMax {
 		return fmt.Errorf("%w: a message of %d rows after %d", crdt.ErrDecode, len(rows), len(*list))
 	}
 	if n := len(*list); n > 0 && rows[0].Path <= (*list)[n-1].Path {

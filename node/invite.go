@@ -44,6 +44,8 @@ type invite struct {
 	tries   int
 	request *joinRequest
 	joined  *DeviceRef
+	// claimed is the device whose admission is under way, so that two that come at once cannot both be let in.
+	claimed gossip.DeviceID
 }
 
 // joinRequest is a device that has proved that it holds the ticket, and waits for a person's answer.

@@ -137,7 +137,11 @@ func (n *Node) serveJoin(joiner gossip.DeviceID, conn gossip.Stream) error {
 		conn.Send(crdt.Marshal(&joinAnswer{Status: uint8(status), MAC: []byte{}, Key: []byte{}, Genesis: []byte{}, Members: [][]byte{}}))
 		return fmt.Errorf("status %d", status)
 	}
-	if err := n.decide(i, joiner, proof.Name, conn); err != nil {
+	err := n.decide(i, joiner, proof.Name, conn)
+	n.mu.Lock()
+	i.claimed = gossip.DeviceID{}
+	n.mu.Unlock()
+	if err != nil {
 		return err
 	}
 	return conn.Send(crdt.Marshal(n.welcome(i, transcript)))
@@ -172,9 +176,10 @@ func (n *Node) checkProof(joiner gossip.DeviceID, hello *joinHello, proof *joinP
 			return nil, joinSpent
 		case n.cfg.Clock().After(i.expires()):
 			return nil, joinExpired
-		case i.request != nil && i.request.device != joiner:
+		case !i.claimed.IsZero():
 			return nil, joinSpent
 		}
+		i.claimed = joiner
 		return i, joinAdmitted
 	}
 	return nil, joinUnknown
@@ -184,18 +189,16 @@ func (n *Node) checkProof(joiner gossip.DeviceID, hello *joinHello, proof *joinP
 // a member: the record of the member and the spent ticket are one batch, so neither exists without the other.
 func (n *Node) decide(i *invite, joiner gossip.DeviceID, name string, conn gossip.Stream) error {
 	n.mu.Lock()
-	done := i.rec.Spent
-	auto := i.rec.Auto
+	rec := i.rec
 	n.mu.Unlock()
-	if done {
+	if rec.Spent {
 		return nil
 	}
-	if !auto {
+	if !rec.Auto {
 		if err := n.ask(i, joiner, name, conn); err != nil {
 			return err
 		}
 	}
-	rec := i.rec
 	rec.Spent, rec.By = true, joiner
 	m := newMember(joiner, name, n.id, n.cfg.Clock())
 	w := Write{Ops: []WriteOp{m.op()}, Meta: map[string][]byte{invitePrefix + i.id: crdt.Marshal(&rec)}}
@@ -290,11 +293,11 @@ func (n *Node) Join(ctx context.Context, text string) (JoinResult, error) {
 	}
 	conn, err := n.cfg.Network.OpenJoin(ctx, t.inviter, t.addrs)
 	if errors.Is(err, gossip.ErrJoinRefused) {
-		return JoinResult{}, ErrTicketUnknown.With("it has no open invite now")
+		return JoinResult{}, n.perhapsLate(t, ErrTicketUnknown.With("it has no open invite now"))
 	}
 	if err != nil {
-		return JoinResult{}, ErrUnreachable.With("the device %s that made the ticket does not answer: %v", t.inviter.Short(), err).
-			Next("See that peer runs there (peer status), and that both devices are on one network.")
+		return JoinResult{}, n.perhapsLate(t, ErrUnreachable.With("the device %s that made the ticket does not answer: %v", t.inviter.Short(), err).
+			Next("See that peer runs there (peer status), and that both devices are on one network."))
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Reset() })()
@@ -303,17 +306,23 @@ func (n *Node) Join(ctx context.Context, text string) (JoinResult, error) {
 		if ctx.Err() != nil {
 			return JoinResult{}, ctx.Err()
 		}
-		return JoinResult{}, err
+		return JoinResult{}, n.perhapsLate(t, err)
 	}
 	return n.enter(ctx, a, t)
+}
+
+// perhapsLate explains a failed attempt by the expiry of the ticket if that fits. It is the inviter whose clock decides, for
+// ours may be wrong; but it forgets expired invites, and then cannot tell the reason.
+func (n *Node) perhapsLate(t ticket, err error) error {
+	if n.cfg.Clock().After(t.expires) && (errors.Is(err, ErrTicketUnknown) || errors.Is(err, ErrUnreachable)) {
+		return ErrTicketExpired.With("it was valid until %s", t.expires.Local().Format("2006-01-02 15:04:05"))
+	}
+	return err
 }
 
 func (n *Node) checkTicket(t ticket) error {
 	if t.inviter == n.id {
 		return ErrTicketBad.With("this device made it").Next("Use it on the other device:  peer join TICKET")
-	}
-	if n.cfg.Clock().After(t.expires) {
-		return ErrTicketExpired.With("it was valid until %s", t.expires.Local().Format("2006-01-02 15:04:05"))
 	}
 	for _, s := range n.spaceList() {
 		if _, member := s.roster.Load().members[n.id]; member && string(s.id[:8]) == string(t.space[:]) {
@@ -351,7 +360,7 @@ func (n *Node) askToJoin(conn gossip.Stream, t ticket) (*joinAnswer, error) {
 			return nil, lost(err)
 		}
 		if a.Status == joinWaiting {
-			conn.SetDeadline(t.expires.Add(joinStepMax))
+			conn.SetDeadline(time.Now().Add(InviteExpiresMax)) // the inviter ends it, by its clock
 			continue
 		}
 		if a.Status == joinAdmitted && !hmac.Equal(a.MAC, joinMAC(t.secret, "I", transcript)) {

@@ -131,6 +131,10 @@ func inputSize(in Input) int {
 		for i := range in.Ops {
 			n += len(in.Ops[i].Data) + len(in.Ops[i].Path)
 		}
+	case Ops:
+		for _, op := range in.Ops {
+			n += len(op)
+		}
 	case SessionMsg:
 		n = len(in.Msg)
 	}

@@ -13,7 +13,7 @@ func (r *Replica) receive(in Ops) error {
 		op, err := crdt.DecodeOp(encoded)
 		if err != nil {
 			r.alarm(AlarmBadFrame, in.Author, "an operation was refused: %v", err)
-			r.schedule.Hasten(in.From, r.now.Mono, gossip.RetryDelay)
+			r.hasten(in.From, gossip.RetryDelay)
 			continue
 		}
 		switch op.Check(r.tx.Context()) {
@@ -44,7 +44,7 @@ func (r *Replica) holdBack(h gossip.Held, from gossip.DeviceID) {
 		delay = gossip.RetryDelay
 	}
 	r.distrust(from)
-	r.schedule.Hasten(from, r.now.Mono, delay)
+	r.hasten(from, delay)
 }
 
 // deliver applies a ready operation, if its replica is bound to the device that signed it.

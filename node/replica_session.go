@@ -9,6 +9,7 @@ import (
 
 	"syncline/crdt"
 	"syncline/gossip"
+	"syncline/store"
 )
 
 // Bounds of sessions.
@@ -18,7 +19,7 @@ const (
 	// SessionIdleMax is how long a session may go without a message.
 	SessionIdleMax = 30 * time.Second
 	// sendBytesMax bounds the messages that are handed to a stream at once.
-	sendBytesMax = 1 << 20
+	sendBytesMax = 256 << 10
 )
 
 // A peer is a connected member.
@@ -26,11 +27,14 @@ type peer struct {
 	// equal says that the last session ended with equal vectors and that nothing is known to be lost since.
 	equal   bool
 	session SessionID // the outbound or inbound session under way, 0 if none
+	// again says that there was a new reason for a session while one was under way.
+	again bool
 }
 
 // A session is a gossip.Session with the peer it is with.
 type session struct {
 	*gossip.Session
+	replica crdt.ReplicaID // our incarnation when it began
 	peer    gossip.DeviceID
 	out     bool
 	sending bool // a Send is under way; SessionReady is due
@@ -63,7 +67,7 @@ func (r *Replica) heldBy(p gossip.DeviceID) (crdt.Vector, error) {
 // learnHeld takes note of what a device has on disk.
 func (r *Replica) learnHeld(p gossip.DeviceID, v crdt.Vector) error {
 	old, err := r.heldBy(p)
-	if err != nil || v.Within(old) {
+	if err != nil || v.Len() == 0 || v.Equal(old) {
 		return err
 	}
 	r.held[p] = v.Clone()
@@ -71,6 +75,9 @@ func (r *Replica) learnHeld(p gossip.DeviceID, v crdt.Vector) error {
 }
 
 func (r *Replica) peerUp(p gossip.DeviceID) error {
+	if r.peers[p] != nil {
+		r.peerDown(p) // it came back before it was missed
+	}
 	held, err := r.heldBy(p)
 	if err != nil {
 		return err
@@ -111,9 +118,11 @@ func (r *Replica) lost(p gossip.DeviceID) {
 
 func (r *Replica) syncNow(p gossip.DeviceID) { r.hasten(p, 0) }
 
+// hasten makes a peer, or all if p is zero, due after delay, or again after the session that is under way.
 func (r *Replica) hasten(p gossip.DeviceID, delay time.Duration) {
 	for _, id := range r.peerIDs() {
 		if p.IsZero() || id == p {
+			r.peers[id].again = r.peers[id].session != 0
 			r.schedule.Hasten(id, r.now.Mono, delay)
 		}
 	}
@@ -143,7 +152,7 @@ func (r *Replica) startDue() error {
 }
 
 func (r *Replica) addSession(id SessionID, p gossip.DeviceID, out bool) *session {
-	s := &session{peer: p, out: out, last: r.now.Mono}
+	s := &session{replica: r.id, peer: p, out: out, last: r.now.Mono}
 	s.Session = gossip.NewSession(gossip.SessionConfig{Initiator: out, BelievedEqual: r.peers[p].equal, WallMillis: r.now.Wall,
 		Replica: crdt.Dot{Replica: r.id, Counter: r.tx.Context().Get(r.id)}})
 	r.sessions[id] = s
@@ -193,8 +202,11 @@ func (r *Replica) sessionMsg(in SessionMsg) error {
 		return r.badMessage(in.ID, s, err)
 	}
 	if delta != nil {
-		if err := r.join(s, delta); err != nil {
+		// What the store itself cannot read is no fault of the peer: only an answer that was refused before it touched anything is.
+		if err := r.join(s, delta); errors.Is(err, errUnbound) {
 			return r.badMessage(in.ID, s, err)
+		} else if err != nil {
+			return err
 		}
 	}
 	if s.Finished() {
@@ -209,7 +221,10 @@ func (r *Replica) sessionMsg(in SessionMsg) error {
 // badMessage ends a session whose peer broke the rules. Errors of our own store are passed on.
 func (r *Replica) badMessage(id SessionID, s *session, err error) error {
 	var version *gossip.VersionError
+	var corrupt *store.CorruptError
 	switch {
+	case errors.As(err, &corrupt):
+		return err
 	case errors.As(err, &version):
 		r.alarm(AlarmVersion, s.peer, "%v", err)
 	case errors.Is(err, crdt.ErrDecode), errors.Is(err, errUnbound):
@@ -270,13 +285,16 @@ func (r *Replica) finish(s *session) error {
 	res := s.Result()
 	delay := time.Duration(0)
 	if p := r.peers[s.peer]; p != nil {
-		p.equal = res.SameHash
+		p.equal = res.SameHash || res.Busy && p.equal
 		switch {
 		case res.Busy:
 			delay = gossip.BusyDelay
+		case p.again && !res.SameHash:
+			delay = gossip.GapDelay
 		case res.Refused != "":
 			delay = gossip.RetryDelay
 		}
+		p.again = false
 		r.schedule.Put(s.peer, r.now.Mono, delay)
 	}
 	if err := r.learnHeld(s.peer, res.Held); err != nil {
@@ -285,7 +303,7 @@ func (r *Replica) finish(s *session) error {
 	if res.Diverged {
 		r.alarm(AlarmDiverged, s.peer, "this device and %s have seen the same and hold different values", s.peer.Short())
 	}
-	if res.RolledBack {
+	if res.RolledBack && s.replica == r.id {
 		r.alarm(AlarmRolledBack, s.peer, "device %s has seen writes of this one that are not here; going on under a new replica id", s.peer.Short())
 		if err := r.renew(); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"syncline/gossip"
 )
@@ -24,8 +25,13 @@ type streams struct {
 type stream struct {
 	id   SessionID
 	send chan [][]byte // holds one; the replica hands out no more before it is told that all is sent
-	end  chan bool     // true: reset
-	once sync.Once
+	end  chan struct{} // closed when the replica has no more to say
+
+	mu   sync.Mutex // guards conn, over, broken
+	conn gossip.Stream
+	over bool
+	// broken says that the stream is to be reset, also if there is no conn yet.
+	broken bool
 }
 
 // inboundBit marks the ids of sessions that peers opened; the replica draws the others.
@@ -37,7 +43,7 @@ func (s *streams) add(id SessionID) *stream {
 	if s.closed {
 		return nil
 	}
-	st := &stream{id: id, send: make(chan [][]byte, 1), end: make(chan bool, 1)}
+	st := &stream{id: id, send: make(chan [][]byte, 1), end: make(chan struct{})}
 	s.byID[id] = st
 	s.wg.Add(1)
 	return st
@@ -96,6 +102,9 @@ func (s *streams) accept(peer gossip.DeviceID, conn gossip.Stream) {
 
 // serve writes what the replica hands out and feeds it what arrives, until either side ends the stream.
 func (s *streams) serve(st *stream, conn gossip.Stream) {
+	if !st.attach(conn) {
+		return
+	}
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
@@ -111,12 +120,10 @@ func (s *streams) serve(st *stream, conn gossip.Stream) {
 				}
 			}
 			s.loop.put(context.Background(), SessionReady{ID: st.id})
-		case reset := <-st.end:
-			if reset {
-				conn.Reset()
-			} else {
-				conn.Close()
-			}
+		case <-st.end:
+			// The peer has nothing to say any more that this side waits for.
+			conn.Close()
+			conn.SetDeadline(time.Now().Add(closeTimeMax))
 			<-read
 			return
 		case <-read:
@@ -124,6 +131,20 @@ func (s *streams) serve(st *stream, conn gossip.Stream) {
 			return
 		}
 	}
+}
+
+// closeTimeMax bounds the wait for the peer's end of a stream that this side has ended.
+const closeTimeMax = 5 * time.Second
+
+// attach gives the stream its connection. It reports false, and resets the connection, if it was broken off before.
+func (st *stream) attach(conn gossip.Stream) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.conn = conn
+	if st.broken {
+		conn.Reset()
+	}
+	return !st.broken
 }
 
 func (s *streams) read(st *stream, conn gossip.Stream) {
@@ -161,8 +182,20 @@ func (s *streams) close(o CloseSession) {
 	}
 }
 
+// finish ends the stream in an orderly way, or breaks it at once, which also unblocks a writer whose peer has stopped reading.
 func (st *stream) finish(reset bool) {
-	st.once.Do(func() { st.end <- reset })
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if reset {
+		st.broken = true
+		if st.conn != nil {
+			st.conn.Reset()
+		}
+	}
+	if !st.over {
+		st.over = true
+		close(st.end)
+	}
 }
 
 // resetAll breaks all streams and lets no new one begin.
