@@ -31,7 +31,8 @@ var (
 
 // Config holds the knobs of a Network. The zero value is usable: every field has the default its comment names.
 type Config struct {
-	// Listen are the multiaddrs to listen on. Default: TCP and QUIC on a free port of all IPv4 and IPv6 addresses.
+	// Listen are the multiaddrs to listen on. Default: TCP and QUIC on all IPv4 and IPv6 addresses, at a port that follows from
+	// the device's key, so that addresses that others keep stay good, or at a free one if that is taken.
 	Listen []string
 	// Announce are addresses to advertise before the local ones, such as a forwarded port.
 	Announce []string
@@ -113,9 +114,6 @@ const (
 
 // withDefaults returns c with every unset field set.
 func (c Config) withDefaults() Config {
-	if len(c.Listen) == 0 {
-		c.Listen = []string{"/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1", "/ip6/::/tcp/0", "/ip6/::/udp/0/quic-v1"}
-	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -1,6 +1,8 @@
 package p2p
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,6 +20,8 @@ import (
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"syncline/gossip"
 )
 
 // Connections that libp2p keeps before it trims those that are not protected; members are.
@@ -73,6 +77,35 @@ func newHost(n *Network) (host.Host, metrics.Reporter, error) {
 	}
 	close(created)
 	return h, bandwidth, nil
+}
+
+// usualPort returns the port that a device listens on unless told otherwise. It lies below the range from which systems draw
+// ports by themselves.
+func usualPort(d gossip.DeviceID) uint16 {
+	const first, count = 20_000, 12_000
+	sum := sha256.Sum256(append([]byte("syncline/port/1"), d[:]...))
+	return first + binary.BigEndian.Uint16(sum[:])%count
+}
+
+// listenUsual listens for TCP and QUIC on all addresses, at port or, where that is taken, at a free one.
+func listenUsual(h host.Host, port uint16, log *slog.Logger) error {
+	opened := 0
+	var last error
+	for _, pattern := range []string{"/ip4/0.0.0.0/tcp/%d", "/ip4/0.0.0.0/udp/%d/quic-v1", "/ip6/::/tcp/%d", "/ip6/::/udp/%d/quic-v1"} {
+		err := listen(h, []string{fmt.Sprintf(pattern, port)}, log)
+		if errors.Is(err, ErrPortInUse) {
+			err = listen(h, []string{fmt.Sprintf(pattern, 0)}, log)
+		}
+		if err == nil {
+			opened++
+		} else {
+			last = err
+		}
+	}
+	if opened == 0 {
+		return last
+	}
+	return nil
 }
 
 // listen opens the sockets. A port in use is fatal; IPv6 that cannot be bound otherwise is not, as long as something can.

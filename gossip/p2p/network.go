@@ -126,6 +126,9 @@ func (n *Network) open() (err error) {
 		DisconnectedF: func(_ network.Network, c network.Conn) { n.drop(c) },
 	})
 	n.setRunning(true)
+	if len(n.cfg.Listen) == 0 {
+		return listenUsual(n.host, usualPort(n.self), n.log)
+	}
 	return listen(n.host, n.cfg.Listen, n.log)
 }
 
