@@ -161,11 +161,11 @@ func TestUpdateWinsOverAConcurrentDelete(t *testing.T) {
 			t.Errorf("%s: got conflicts %v, want one with local %q, remote %q", name, got, local, remote)
 		}
 	}
-	a, b, update, remove := story()
+	a, b, _, _ := story()
 	toA, toB := Diff(a.State, b.State), Diff(b.State, a.State)
 	check("delta to the writer", a, a.merge(toA), "2", "")
 	check("delta to the deleter", b, b.merge(toB), "", "2")
-	a, b, update, remove = story()
+	a, b, update, remove := story()
 	check("gossip to the writer", a, a.receive(t, remove), "2", "")
 	check("gossip to the deleter", b, b.receive(t, update), "", "2")
 	// Now the writer has merged before the deleter asks: the mark travels with the value, and the deleter is told.
@@ -173,7 +173,7 @@ func TestUpdateWinsOverAConcurrentDelete(t *testing.T) {
 	a.pull(b)
 	check("delta to the deleter, found by the writer first", b, b.pull(a), "", "2")
 	// A third replica saw the delete and learns of the return of the value from one that has joined both.
-	a, b, _, remove = story()
+	a, b, _, _ = story()
 	c := newReplica(3)
 	c.pull(a)
 	c.State = NewState()

@@ -94,6 +94,15 @@ func (r Register) Contending() int {
 	return 0
 }
 
+// Overruled returns the number of different contents that lie below the shown one in a register of kind LWW: what the newest
+// value won over without anybody being asked. It is 0 for other registers.
+func (r Register) Overruled() int {
+	if len(r.Live) < 2 || r.Kind() != LWW {
+		return 0
+	}
+	return len(distinct(r.Live)) - 1
+}
+
 // distinct returns the values without those whose content equals that of a newer one, newest first.
 func distinct(live []Value) []Value {
 	var out []Value

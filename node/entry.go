@@ -84,6 +84,8 @@ type Entry struct {
 	// Conflict is the number of values that compete while a Conflict is open (1 if a value won over a concurrent delete),
 	// and 0 otherwise. Equal values do not compete.
 	Conflict int
+	// Overruled is the number of different values that the shown one won over, in an entry of kind LWW, where nobody is asked.
+	Overruled int
 	// Pending names the member devices that are not known to hold this version yet.
 	Pending []DeviceRef
 }

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"crypto/ed25519"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"log/slog"
@@ -180,7 +179,7 @@ func (s *Space) refOf(r crdt.ReplicaID) DeviceRef { return s.roster.Load().ref(s
 
 // entry turns a register with live values into what people and programs read.
 func (s *Space) entry(path string, reg crdt.Register) Entry {
-	e := Entry{Path: path, Version: versionOf(reg), Kind: reg.Kind(), Conflict: reg.Contending()}
+	e := Entry{Path: path, Version: versionOf(reg), Kind: reg.Kind(), Conflict: reg.Contending(), Overruled: reg.Overruled()}
 	for i, v := range reg.Newest() {
 		e.Values = append(e.Values, Value{ID: valueID(v.Dot), Content: Content{Data: v.Data, Type: v.Type},
 			Device: s.refOf(v.Dot.Replica), Time: v.Time.Time(), Shown: i == 0, WonOverDelete: v.Won})
@@ -362,11 +361,4 @@ func (s *Space) DeletePrefix(ctx context.Context, prefix string) (int, error) {
 		}
 	}
 	return deleted, flush()
-}
-
-// seedOf draws a number for ids of sessions and the like.
-func seedOf(random io.Reader) (uint64, error) {
-	var b [8]byte
-	_, err := io.ReadFull(random, b[:])
-	return binary.BigEndian.Uint64(b[:]), err
 }

@@ -32,10 +32,10 @@ func OpenBackend(spec, dir string) (datastore.Batching, error) {
 	open, ok := backends[scheme]
 	if !ok {
 		known := slices.Sorted(maps.Keys(backends))
-		return nil, fmt.Errorf("unknown backend %q: want %s:", spec, strings.Join(known, ": or "))
+		return nil, fmt.Errorf("unknown backend %q: want one of %s", spec, strings.Join(known, ", "))
 	}
 	if rest != "" {
-		return nil, fmt.Errorf("backend %q: %s: takes no options", spec, scheme)
+		return nil, fmt.Errorf("backend %q takes no options after %q", spec, scheme+":")
 	}
 	return open(dir)
 }

@@ -33,7 +33,7 @@ func (a *app) logLevel() slog.Level {
 // terminalLogger logs to standard error: in colour for people, as JSON for a service manager.
 func terminalLogger(tty, color bool, level slog.Level) *slog.Logger {
 	if tty {
-		return slog.New(tint.NewHandler(os.Stderr, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !color}))
+		return slog.New(tint.NewTextHandler(os.Stderr, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !color}))
 	}
 	return slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 }

@@ -30,7 +30,9 @@ type Change struct {
 	Time     time.Time `json:"time"`
 	Origin   string    `json:"origin"`
 	Conflict int       `json:"conflict"`
-	Cursor   string    `json:"cursor"`
+	// Overruled counts the values that the newest won over in an entry of type lww: a concurrency that was settled at once.
+	Overruled int    `json:"overruled,omitempty"`
+	Cursor    string `json:"cursor"`
 	*Content
 }
 
@@ -44,7 +46,7 @@ func ChangeOf(c node.Change, values bool) Change {
 		w.Origin = "remote"
 	}
 	if c.Entry != nil {
-		w.Version, w.Conflict = string(c.Entry.Version), c.Entry.Conflict
+		w.Version, w.Conflict, w.Overruled = string(c.Entry.Version), c.Entry.Conflict, c.Entry.Overruled
 		if values {
 			content := ContentOf(c.Entry.Shown().Content)
 			w.Content = &content

@@ -108,8 +108,10 @@ type Entry struct {
 	Device   Device    `json:"device"`
 	Time     time.Time `json:"time"`
 	Conflict int       `json:"conflict"`
-	Values   []Value   `json:"values,omitempty"`
-	Pending  []string  `json:"pending"`
+	// Overruled counts the values that the newest won over in an entry of type lww.
+	Overruled int      `json:"overruled,omitempty"`
+	Values    []Value  `json:"values,omitempty"`
+	Pending   []string `json:"pending"`
 }
 
 // EntryOf returns the whole document for e.
@@ -126,7 +128,7 @@ func SummaryOf(e node.Entry) Entry {
 	w := Entry{
 		Path: e.Path, Version: string(e.Version), Type: e.Kind.String(),
 		Content: Content{ContentType: v.Type, Size: len(v.Data)},
-		Device:  DeviceOf(v.Device), Time: v.Time.UTC(), Conflict: e.Conflict, Pending: []string{},
+		Device:  DeviceOf(v.Device), Time: v.Time.UTC(), Conflict: e.Conflict, Overruled: e.Overruled, Pending: []string{},
 	}
 	for _, d := range e.Pending {
 		w.Pending = append(w.Pending, d.Name)

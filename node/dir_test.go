@@ -1,0 +1,226 @@
+package node_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"syncline/crdt"
+	"syncline/node"
+	"syncline/node/nodetest"
+)
+
+func TestAKeyThatOthersCanReadIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	if err := open(t, node.Config{Dir: dir}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	key := filepath.Join(dir, "device.key")
+	if err := os.Chmod(key, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err := node.Open(within(t), node.Config{Dir: dir})
+	if !errors.Is(err, node.ErrKeyExposed) || !strings.Contains(node.ProblemOf(err).Hint, "chmod 600") {
+		t.Errorf("open: %v, want ErrKeyExposed with the way out", err)
+	}
+	if err := os.Chmod(key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open(t, node.Config{Dir: dir})
+}
+
+func TestADamagedKeyIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "device.key"), []byte("not a key\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := node.Open(within(t), node.Config{Dir: dir})
+	if !errors.Is(err, node.ErrStore) || !strings.Contains(err.Error(), "device.key") {
+		t.Errorf("open: %v, want an error that names the file", err)
+	}
+}
+
+func TestADirectoryIsUsedByOneNodeAtATime(t *testing.T) {
+	dir := t.TempDir()
+	open(t, node.Config{Dir: dir})
+	if _, err := node.Open(within(t), node.Config{Dir: dir}); !errors.Is(err, node.ErrDirInUse) {
+		t.Errorf("second open: %v, want ErrDirInUse", err)
+	}
+}
+
+// copyDir copies a directory as a backup program does.
+func copyDir(t testing.TB, from string) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	if err := filepath.Walk(to, func(path string, info os.FileInfo, err error) error {
+		if err == nil && !info.IsDir() {
+			err = os.Chmod(path, 0o600)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// A device whose data directory is replaced by an older copy writes on; what it had written after the copy comes back from the
+// other device, and nothing that either acknowledged is lost.
+func TestARestoredBackupLosesNothingThatAnotherDeviceHolds(t *testing.T) {
+	hub := new(nodetest.Hub)
+	ctx := within(t)
+	dir := filepath.Join(t.TempDir(), "data")
+	a := open(t, node.Config{Name: "laptop", Dir: dir, Network: hub.New()})
+	b := open(t, node.Config{Name: "desktop", Network: hub.New()})
+	join(t, a, b)
+	if _, err := space(t, a).Put(ctx, "before", node.Text("backup")); err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+	backup := copyDir(t, dir)
+	a = open(t, node.Config{Dir: dir, Network: hub.New()})
+	for _, path := range []string{"after/1", "after/2", "after/3"} {
+		if _, err := space(t, a).Put(ctx, path, node.Text("after the backup")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := space(t, a).WaitSync(ctx, node.SyncOptions{Device: "desktop"}); err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(backup, dir); err != nil {
+		t.Fatal(err)
+	}
+
+	hub.Cut(b.ID())
+	a = open(t, node.Config{Dir: dir, Network: hub.New()})
+	for _, path := range []string{"new/1", "new/2", "new/3", "new/4"} {
+		if _, err := space(t, a).Put(ctx, path, node.Text("after the restore")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hub.Heal()
+	if _, err := space(t, a).WaitSync(ctx, node.SyncOptions{Device: "desktop"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := space(t, b).WaitSync(ctx, node.SyncOptions{Device: "laptop"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []*node.Node{a, b} {
+		for _, path := range []string{"before", "after/1", "after/2", "after/3", "new/1", "new/2", "new/3", "new/4"} {
+			if _, err := space(t, n).Get(ctx, path); err != nil {
+				t.Errorf("%s: %v", n.Name(), err)
+			}
+		}
+		st, err := space(t, n).Status(ctx)
+		if err != nil || len(st.Warnings) > 0 {
+			t.Errorf("%s: warnings %v, %v", n.Name(), st.Warnings, err)
+		}
+	}
+}
+
+// A copy that is given a new identity keeps what it holds, is no member until it is invited, and then takes part.
+func TestACopyWithANewIdentityMustBeInvited(t *testing.T) {
+	hub := new(nodetest.Hub)
+	ctx := within(t)
+	dir := filepath.Join(t.TempDir(), "data")
+	a := open(t, node.Config{Name: "laptop", Dir: dir, Network: hub.New()})
+	if _, err := space(t, a).Put(ctx, "shared", node.Text("1")); err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+	twin := copyDir(t, dir)
+	a = open(t, node.Config{Dir: dir, Network: hub.New()})
+	b := open(t, node.Config{Name: "copy", Dir: twin, Network: hub.New(), NewIdentity: true})
+	if a.ID() == b.ID() {
+		t.Fatal("the copy has the identity of the original")
+	}
+	if _, err := b.Invite(ctx, nil, node.InviteOptions{}); !errors.Is(err, node.ErrForbidden) {
+		t.Errorf("the copy invites: %v, want ErrForbidden", err)
+	}
+	if _, err := space(t, b).Put(ctx, "from/copy", node.Text("2")); err != nil {
+		t.Fatal(err)
+	}
+	join(t, a, b)
+	await(t, space(t, a), "from/copy", "2")
+	if e, err := space(t, a).Get(ctx, "from/copy"); err != nil || e.Shown().Device.Name != "copy" {
+		t.Errorf("the value is by %+v, %v", e.Values, err)
+	}
+	if _, err := space(t, a).Put(ctx, "from/laptop", node.Text("3")); err != nil {
+		t.Fatal(err)
+	}
+	await(t, space(t, b), "from/laptop", "3")
+}
+
+func TestConcurrentWritesOfKindLWWAreSettledAtOnceAndReported(t *testing.T) {
+	hub := new(nodetest.Hub)
+	a, b := pair(t, hub)
+	ctx := within(t)
+	hub.Cut(a.ID())
+	for n, v := range map[*node.Node]string{a: "1", b: "2"} {
+		if _, err := space(t, n).Put(ctx, "mode", node.Text(v), node.As(crdt.LWW)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hub.Heal()
+	var shown []string
+	for _, n := range []*node.Node{a, b} {
+		if _, err := space(t, n).WaitSync(ctx, node.SyncOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		e, err := space(t, n).Get(ctx, "mode")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Conflict != 0 || e.Overruled != 1 || len(e.Values) != 2 {
+			t.Errorf("%s: conflict %d, overruled %d, %d values; want 0, 1, 2", n.Name(), e.Conflict, e.Overruled, len(e.Values))
+		}
+		shown = append(shown, string(e.Shown().Data))
+	}
+	if shown[0] != shown[1] {
+		t.Errorf("the devices show %q and %q", shown[0], shown[1])
+	}
+	if _, err := space(t, a).Put(ctx, "mode", node.Text("3")); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := space(t, a).Get(ctx, "mode"); err != nil || len(e.Values) != 1 || e.Kind != crdt.LWW {
+		t.Errorf("after another write: %d values of kind %v, %v; want one of lww", len(e.Values), e.Kind, err)
+	}
+}
+
+func TestPathsAndValuesThatCannotBeStoredAreRefused(t *testing.T) {
+	sp := space(t, open(t, node.Config{}))
+	ctx := within(t)
+	for _, path := range []string{"", "/", "/a", "a/", "a//b", ".", "a/../b", "a/.", "tab\there", "\x00", "a\u0301", "\xff", strings.Repeat("x", 1025)} {
+		if _, err := sp.Put(ctx, path, node.Text("x")); !errors.Is(err, node.ErrBadPath) {
+			t.Errorf("put %q: %v, want ErrBadPath", path, err)
+		}
+		if _, err := sp.Get(ctx, path); !errors.Is(err, node.ErrBadPath) {
+			t.Errorf("get %q: %v, want ErrBadPath", path, err)
+		}
+	}
+	if _, err := sp.Put(ctx, strings.Repeat("x", 1024), node.Bytes(make([]byte, node.ValueBytesMax))); err != nil {
+		t.Errorf("a path and a value of the greatest size: %v", err)
+	}
+	_, err := sp.Put(ctx, "big", node.Bytes(make([]byte, node.ValueBytesMax+1)))
+	if p := node.ProblemOf(err); !errors.Is(err, node.ErrTooLarge) || p.Limit != node.ValueBytesMax || p.Status != 413 {
+		t.Errorf("a value above the limit: %+v, want 413 with the limit", p)
+	}
+	if _, err := sp.Tx(ctx, func(tx *node.Tx) error {
+		tx.Put("fine", node.Text("1"))
+		tx.Put("bad//path", node.Text("2"))
+		return nil
+	}); node.ProblemOf(err).Index != 2 {
+		t.Errorf("a transaction with a bad second path: %v, want index 2", err)
+	}
+	if _, err := sp.Get(ctx, "fine"); !errors.Is(err, node.ErrNotFound) {
+		t.Errorf("half a transaction was written: %v", err)
+	}
+}
