@@ -2,6 +2,7 @@ package crdt
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -144,39 +145,80 @@ func CheckType(t string) error {
 	return nil
 }
 
-// Encode returns the operation as it is gossiped.
+// Encode returns the operation as it is gossiped: a [wireOp] in CBOR, written by hand because every put pays for it.
 func (op *Op) Encode() []byte {
-	w := wireOp{Version: OpVersion, Replica: op.Dot.Replica, Counter: op.Dot.Counter, Time: uint64(op.Time), Open: op.Open,
-		Entries: make([]wireEntry, len(op.Entries)), Deps: []wireDot{}}
-	if w.Open == nil {
-		w.Open = []byte{}
+	size := 64 + len(op.Open)
+	for i := range op.Entries {
+		e := &op.Entries[i]
+		size += 32 + len(e.Path) + len(e.Data) + 24*(len(e.Preds)+len(e.PredDeletes)+len(e.Also))
 	}
-	for d := range op.Deps.All() {
-		w.Deps = append(w.Deps, wireDot{Replica: d.Replica, Counter: d.Counter})
+	b := appendHead(make([]byte, 0, size), cborArray, 7)
+	b = appendHead(b, cborUint, OpVersion)
+	b = appendDot(b, op.Dot)
+	b = appendHead(b, cborUint, uint64(op.Time))
+	b = appendHead(b, cborArray, uint64(len(op.Entries)))
+	for i := range op.Entries {
+		b = op.Entries[i].append(b)
 	}
-	for i, e := range op.Entries {
-		w.Entries[i] = wireEntry{Path: e.Path, Type: PackType(e.Type), Data: e.Data,
-			Preds: packDots(e.Preds), PredDeletes: packDots(e.PredDeletes), Also: packDots(e.Also)}
-		if e.Data == nil {
-			w.Entries[i].Data = []byte{}
-		}
-		w.Entries[i].Flags = uint8(e.Kind) << kindShift
-		if e.Delete {
-			w.Entries[i].Flags |= flagDelete
-		}
-		if e.Clear {
-			w.Entries[i].Flags |= flagClear
+	b = appendHead(b, cborArray, uint64(op.Deps.Len()))
+	if op.Deps.Len() > 0 {
+		for d := range op.Deps.All() {
+			b = appendDot(appendHead(b, cborArray, 2), d)
 		}
 	}
-	return Marshal(&w)
+	return append(appendHead(b, cborBytes, uint64(len(op.Open))), op.Open...)
 }
 
-func packDots(dots []Dot) []wireDot {
-	out := make([]wireDot, len(dots))
-	for i, d := range dots {
-		out[i] = wireDot{Replica: d.Replica, Counter: d.Counter}
+func (e *OpEntry) append(b []byte) []byte {
+	flags := uint64(e.Kind) << kindShift
+	if e.Delete {
+		flags |= flagDelete
 	}
-	return out
+	if e.Clear {
+		flags |= flagClear
+	}
+	packed := PackType(e.Type)
+	b = appendHead(b, cborArray, 7)
+	b = append(appendHead(b, cborText, uint64(len(e.Path))), e.Path...)
+	b = appendHead(b, cborUint, flags)
+	b = append(appendHead(b, cborText, uint64(len(packed))), packed...)
+	b = append(appendHead(b, cborBytes, uint64(len(e.Data))), e.Data...)
+	for _, dots := range [][]Dot{e.Preds, e.PredDeletes, e.Also} {
+		b = appendHead(b, cborArray, uint64(len(dots)))
+		for _, d := range dots {
+			b = appendDot(appendHead(b, cborArray, 2), d)
+		}
+	}
+	return b
+}
+
+// appendDot appends the two items of a dot.
+func appendDot(b []byte, d Dot) []byte {
+	b = append(appendHead(b, cborBytes, uint64(len(d.Replica))), d.Replica[:]...)
+	return appendHead(b, cborUint, d.Counter)
+}
+
+// The major types of CBOR that operations use (RFC 8949, section 3.1).
+const (
+	cborUint  = 0
+	cborBytes = 2
+	cborText  = 3
+	cborArray = 4
+)
+
+// appendHead appends the head of an item in its shortest form.
+func appendHead(b []byte, major byte, n uint64) []byte {
+	switch {
+	case n < 24:
+		return append(b, major<<5|byte(n))
+	case n < 1<<8:
+		return append(b, major<<5|24, byte(n))
+	case n < 1<<16:
+		return binary.BigEndian.AppendUint16(append(b, major<<5|25), uint16(n))
+	case n < 1<<32:
+		return binary.BigEndian.AppendUint32(append(b, major<<5|26), uint32(n))
+	}
+	return binary.BigEndian.AppendUint64(append(b, major<<5|27), n)
 }
 
 // DecodeOp is the inverse of [Op.Encode]. It refuses operations that no correct writer makes; it shares no memory with b.
@@ -189,9 +231,17 @@ func DecodeOp(b []byte) (*Op, error) {
 		return nil, fmt.Errorf("%w: operation of version %d, this program reads %d", ErrDecode, b[1], OpVersion)
 	}
 	var w wireOp
-	if err := Unmarshal(b, &w); err != nil {
-		return nil, err
+	if err := decMode.Unmarshal(b, &w); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDecode, err)
 	}
+	op, err := w.unpack()
+	if err == nil && !bytes.Equal(op.Encode(), b) {
+		return nil, fmt.Errorf("%w: not in canonical form", ErrDecode)
+	}
+	return op, err
+}
+
+func (w *wireOp) unpack() (*Op, error) {
 	op := &Op{Dot: Dot{w.Replica, w.Counter}, Time: Timestamp(w.Time), Open: w.Open}
 	if err := checkDot(op.Dot); err != nil {
 		return nil, err
