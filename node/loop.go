@@ -240,12 +240,22 @@ func (l *loop) learned(o Synced) {
 	s.touch(func() {
 		s.held[o.Peer] = l.space.replica.held[o.Peer].Clone()
 		if o.Result.PeerWall != 0 {
-			s.skew[o.Peer] = time.Duration(o.Result.PeerWall-wall) * time.Millisecond
+			s.skew[o.Peer] = clockSkew(o.Result.PeerWall, wall)
 		}
 	})
 	if o.Result.RowsIn+o.Result.RowsOut > 0 {
 		s.log.Debug("session", "device", o.Peer.Short(), "rows_in", o.Result.RowsIn, "rows_out", o.Result.RowsOut)
 	}
+}
+
+// clockSkew returns how far a peer's clock is ahead of ours, both in milliseconds. The peer tells whole seconds and the message
+// took its time, so that less than two seconds say nothing.
+func clockSkew(theirs, ours int64) time.Duration {
+	skew := time.Duration(theirs+500-ours) * time.Millisecond
+	if skew.Abs() < 2*time.Second {
+		return 0
+	}
+	return skew.Round(time.Second)
 }
 
 // write hands a Write to the loop and waits for its reply. If ctx ends first the write may still happen.

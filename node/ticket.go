@@ -42,7 +42,7 @@ func (t ticket) String() string {
 	b := append([]byte{ticketVersion}, t.space[:]...)
 	b = append(append(b, t.inviter[:]...), t.secret[:]...)
 	b = binary.BigEndian.AppendUint32(b, uint32(t.expires.Unix()))
-	for _, a := range t.addrs[:min(len(t.addrs), ticketAddrsMax)] {
+	for _, a := range bestAddrs(t.addrs) {
 		b = appendAddr(b, a)
 	}
 	sum := sha256.Sum256(b)
@@ -93,6 +93,23 @@ const (
 
 // shortAddrs are the multiaddrs that nearly all devices have, as patterns of fmt.
 var shortAddrs = map[byte]string{addrTCP: "/ip4/%s/tcp/%d", addrQUIC: "/ip4/%s/udp/%d/quic-v1"}
+
+// bestAddrs chooses the addresses for a ticket: those with a short form, as many as two, so that the ticket stays short enough to
+// be sent and scanned; others only where there is none.
+func bestAddrs(addrs []string) []string {
+	var short, long []string
+	for _, a := range addrs {
+		if b := appendAddr(nil, a); len(b) > 0 && b[0] != addrText {
+			short = append(short, a)
+		} else if len(b) > 0 {
+			long = append(long, a)
+		}
+	}
+	if len(short) > 0 {
+		return short[:min(len(short), 2)]
+	}
+	return long[:min(len(long), ticketAddrsMax)]
+}
 
 // appendAddr appends an address; one that is longer than a ticket can hold is left out.
 func appendAddr(b []byte, addr string) []byte {
