@@ -32,15 +32,20 @@ func bind(key ed25519.PrivateKey, space gossip.SpaceID, r crdt.ReplicaID) []byte
 
 // boundDevice returns the device that a binding ties the replica to, if its signature holds.
 func boundDevice(space gossip.SpaceID, r crdt.ReplicaID, open []byte) (gossip.DeviceID, error) {
-	var b binding
+	b, err := readBinding(r, open)
+	if err == nil && !ed25519.Verify(b.Device[:], bindingText(space, r, b.Device), b.Sig) {
+		err = fmt.Errorf("binding of replica %v to device %s: the signature does not hold", r, b.Device.Short())
+	}
+	return b.Device, err
+}
+
+// readBinding reads a binding without looking at its signature, which was verified before it was stored.
+func readBinding(r crdt.ReplicaID, open []byte) (b binding, err error) {
 	if err := crdt.Unmarshal(open, &b); err != nil {
-		return gossip.DeviceID{}, fmt.Errorf("binding of replica %v: %w", r, err)
+		return b, fmt.Errorf("binding of replica %v: %w", r, err)
 	}
 	if b.Version != 1 {
-		return gossip.DeviceID{}, fmt.Errorf("binding of replica %v has version %d", r, b.Version)
+		return b, fmt.Errorf("binding of replica %v has version %d", r, b.Version)
 	}
-	if !ed25519.Verify(b.Device[:], bindingText(space, r, b.Device), b.Sig) {
-		return gossip.DeviceID{}, fmt.Errorf("binding of replica %v to device %s: the signature does not hold", r, b.Device.Short())
-	}
-	return b.Device, nil
+	return b, nil
 }

@@ -204,10 +204,10 @@ func (r *Replica) deviceOf(id crdt.ReplicaID) (gossip.DeviceID, bool, error) {
 	if err != nil || open == nil {
 		return gossip.DeviceID{}, false, err
 	}
-	d, err := boundDevice(r.cfg.Space, id, open)
+	b, err := readBinding(id, open)
 	if err != nil {
 		return gossip.DeviceID{}, false, nil
 	}
-	r.devices[id] = d
-	return d, true, nil
+	r.devices[id] = b.Device
+	return b.Device, true, nil
 }

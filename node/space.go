@@ -164,8 +164,9 @@ func (s *Space) deviceOf(r crdt.ReplicaID) gossip.DeviceID {
 	s.loop.read(context.Background(), func(tx *store.Tx) (err error) {
 		open, err := tx.Open(r)
 		if err == nil && open != nil {
-			device, err = boundDevice(s.id, r, open)
-			known = err == nil
+			var b binding
+			b, err = readBinding(r, open)
+			device, known = b.Device, err == nil
 		}
 		return err
 	})
