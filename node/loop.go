@@ -187,7 +187,7 @@ func (l *loop) perform(out []Output) {
 	for _, o := range out {
 		switch o := o.(type) {
 		case Publish:
-			if net := s.node.cfg.Network; net != nil {
+			if net := s.node.cfg.Network; net != nil && s.node.online.Load() {
 				if err := net.Publish(s.id, o.Op); err != nil {
 					s.log.Warn("publish", "err", err)
 				}

@@ -49,6 +49,7 @@ type Node struct {
 	ctx     context.Context // ends at Close
 	wg      sync.WaitGroup
 	refresh chan struct{}
+	online  atomic.Bool // the network has started
 
 	defaultID atomic.Pointer[gossip.SpaceID]
 
@@ -78,6 +79,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 			n.closeSpaces()
 			return nil, networkProblem(err)
 		}
+		n.online.Store(true)
 		n.wg.Add(1)
 		go n.keepAccess()
 		n.accessChanged()

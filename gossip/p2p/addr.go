@@ -64,13 +64,18 @@ func onLink(ip net.IP) bool {
 	})
 }
 
+func isQUIC(addr ma.Multiaddr) bool {
+	_, err := addr.ValueForProtocol(ma.P_QUIC_V1)
+	return err == nil
+}
+
 // path says for people how a connection runs: "lan tcp", "lan quic", "direct tcp" or "direct quic".
 func path(addr ma.Multiaddr) string {
 	where, how := "direct", "tcp"
 	if isLAN(addr) {
 		where = "lan"
 	}
-	if _, err := addr.ValueForProtocol(ma.P_QUIC_V1); err == nil {
+	if isQUIC(addr) {
 		how = "quic"
 	}
 	return where + " " + how

@@ -75,8 +75,11 @@ func (n *Network) dialJoin(ctx context.Context, p peer.ID, given []ma.Multiaddr)
 		changed := n.found.changes()
 		addrs := slices.Concat(given, parseAddrs(n.found.addrs(p)), parseAddrs(n.book.addrs(deviceOrZero(p))))
 		s, err := n.tryJoin(ctx, p, addrs)
-		if err == nil || errors.Is(err, ErrJoinRefused) {
-			return s, err
+		if errors.Is(err, ErrJoinRefused) {
+			return n.tryJoinTCP(ctx, p, addrs, err)
+		}
+		if err == nil {
+			return s, nil
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -89,6 +92,22 @@ func (n *Network) dialJoin(ctx context.Context, p peer.ID, given []ma.Multiaddr)
 		}
 		timer.Stop()
 	}
+}
+
+// tryJoinTCP makes sure that a refusal is one. With QUIC a device whose clock is wrong is turned away for the dates in its
+// certificate, which it learns only after it was connected; the keys of TCP's Noise carry no dates.
+func (n *Network) tryJoinTCP(ctx context.Context, p peer.ID, addrs []ma.Multiaddr, refused error) (*joinStream, error) {
+	addrs = slices.DeleteFunc(addrs, isQUIC)
+	if n.isMember(p) || len(addrs) == 0 {
+		return nil, refused
+	}
+	_ = n.host.Network().ClosePeer(p)
+	n.host.Peerstore().ClearAddrs(p) // a dial tries every address there
+	s, err := n.tryJoin(ctx, p, addrs)
+	if err != nil {
+		return nil, refused
+	}
+	return s, nil
 }
 
 func deviceOrZero(p peer.ID) gossip.DeviceID {

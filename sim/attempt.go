@@ -1,0 +1,188 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+
+	"syncline/crdt"
+	"syncline/node"
+)
+
+// contentType is that of every value.
+const contentType = node.MediaTypeText
+
+// An Attempt is a write that a device was asked for, with what the person saw just before.
+type Attempt struct {
+	// Ops is what the device is to be asked for.
+	Ops     []node.WriteOp
+	device  int
+	entries []*entry
+	ctx     set
+	expect  expectation
+	wall    int64
+	written *write
+}
+
+// An expectation says what the harness knows of the outcome beforehand.
+type expectation int
+
+const (
+	either  expectation = iota
+	success             // unless the disk is full
+	refusal
+)
+
+// Attempt prepares a write: it reads what the device shows and derives what the write will supersede. wall is the device's clock.
+func (o *Oracle) Attempt(device int, parts []Part, wall int64) *Attempt {
+	d := o.devices[device]
+	a := &Attempt{device: device, ctx: d.app.clone(), expect: success, wall: wall}
+	for i, p := range parts {
+		if p.Verb == PutIf && d.versions[p.Path].name == "" {
+			p.Verb = Put
+		}
+		reg, err := d.view.Get(p.Path)
+		if err != nil {
+			o.Fail(Available, device, "read %s: %v", p.Path, err)
+			return nil
+		}
+		a.plan(o, p, i, reg)
+	}
+	return a
+}
+
+// plan derives one part.
+func (a *Attempt) plan(o *Oracle, p Part, i int, reg crdt.Register) {
+	e := &entry{path: p.Path, put: p.Verb != Delete && p.Verb != DeleteAll, resolve: p.Verb == Resolve || p.Verb == Keep,
+		preds: newSet(o.limit), below: newSet(o.limit), kept: newSet(o.limit)}
+	op := node.WriteOp{Path: p.Path, Delete: !e.put, Sibling: p.Verb == Sibling, All: p.Verb == PutAll || p.Verb == DeleteAll, Resolve: e.resolve}
+	if e.put {
+		e.data = fmt.Sprintf("v%d.%d", len(o.writes), i)
+	}
+	if p.Verb == Keep && len(reg.Live) > 0 {
+		e.data = string(reg.Live[len(o.writes)%len(reg.Live)].Data)
+	}
+	op.Content = node.Content{Data: []byte(e.data)}
+	if e.put {
+		op.Content.Type = contentType
+	}
+	if p.LWW && e.put {
+		e.kind = crdt.LWW
+	} else if e.put {
+		e.kind = crdt.Multi
+	}
+	if e.put {
+		op.Kind = &e.kind
+	}
+	gone := superseded(p.Verb, reg.Live)
+	for _, v := range reg.Live {
+		f := o.identify(p.Path, v)
+		if f == nil {
+			continue // reported elsewhere
+		}
+		if slices.ContainsFunc(gone, func(w crdt.Value) bool { return w.Dot == v.Dot }) {
+			e.preds.add(f.index)
+		} else {
+			e.kept.add(f.index)
+		}
+	}
+	for _, f := range o.byPath[p.Path] {
+		if !f.put && a.ctx.has(f.index) {
+			e.preds.add(f.index)
+		}
+	}
+	for q := range e.preds.all {
+		e.below.add(q)
+		e.below.join(o.at(p.Path, q).below)
+	}
+	a.condition(o, &op, p, reg)
+	a.entries, a.Ops = append(a.entries, e), append(a.Ops, op)
+}
+
+// condition derives whether a part must be refused.
+func (a *Attempt) condition(o *Oracle, op *node.WriteOp, p Part, reg crdt.Register) {
+	want := success
+	switch {
+	case p.Verb == PutIf:
+		v := o.devices[a.device].versions[p.Path]
+		op.IfVersion = v.name
+		if v.live != liveKey(reg.Live) {
+			want = refusal
+		}
+	case op.Delete && len(reg.Live) == 0, op.Resolve && len(reg.Live) == 0:
+		want = refusal
+	case op.Resolve:
+		want = either // there may be nothing to resolve
+	}
+	if want == refusal || a.expect == success {
+		a.expect = want
+	}
+}
+
+// superseded returns what a verb replaces: without an explicit wish, what a person is shown and no value they never saw.
+func superseded(verb Verb, live []crdt.Value) []crdt.Value {
+	switch verb {
+	case Sibling:
+		return nil
+	case PutAll, DeleteAll, Resolve, Keep, PutIf:
+		return live
+	}
+	if len(live) == 0 {
+		return nil
+	}
+	shown := newest(live)
+	var same []crdt.Value
+	open := false
+	for _, v := range live {
+		if string(v.Data) == string(shown.Data) {
+			same = append(same, v)
+		}
+		open = open || v.Kind != crdt.LWW
+	}
+	if !open {
+		return live
+	}
+	return same
+}
+
+// newest returns the value that a plain read must show.
+func newest(live []crdt.Value) crdt.Value {
+	return slices.MaxFunc(live, func(v, w crdt.Value) int {
+		if v.Time != w.Time {
+			if v.Time < w.Time {
+				return -1
+			}
+			return 1
+		}
+		return v.Dot.Compare(w.Dot)
+	})
+}
+
+func liveKey(live []crdt.Value) string {
+	key := ""
+	for _, v := range live {
+		key += v.Dot.String() + " "
+	}
+	return key
+}
+
+// enter makes an attempt that succeeded part of the truth, under the dot by which the device's context grew.
+func (o *Oracle) enter(a *Attempt, d crdt.Dot, t crdt.Timestamp) *write {
+	w := &write{index: len(o.writes), device: a.device, dot: d, time: t, entries: a.entries, ctx: a.ctx}
+	if w.index >= o.limit {
+		panic("sim: more writes than the scenario holds")
+	}
+	if old := o.byDot[d]; old != nil {
+		o.Fail(DotReuse, a.device, "%v names %s and %s", d, old, w)
+	}
+	o.writes = append(o.writes, w)
+	o.byDot[d] = w
+	for _, e := range a.entries {
+		e.write = w
+		o.byPath[e.path] = append(o.byPath[e.path], e)
+		if e.put {
+			o.byData[e.path+"\x00"+e.data] = append(o.byData[e.path+"\x00"+e.data], e)
+		}
+	}
+	a.written = w
+	return w
+}

@@ -1,0 +1,303 @@
+package sim
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"syncline/crdt"
+	"syncline/node"
+)
+
+// Stepped compares a device with the truth after one step. a is the write that the step was asked for, nil if none; via says
+// whether the step took operations from gossip.
+func (o *Oracle) Stepped(device int, out []node.Output, a *Attempt, via bool) {
+	d := o.devices[device]
+	context := d.view.Context()
+	before := d.app
+	paths := map[string]bool{}
+	if a != nil {
+		o.settle(device, a, out, context)
+	}
+	o.adopt(device, out)
+	if !context.Equal(d.context) {
+		o.advance(device, context)
+	}
+	var added []*write
+	for i := range d.app.minus(before).all {
+		added = append(added, o.writes[i])
+		for _, e := range o.writes[i].entries {
+			paths[e.path] = true
+		}
+	}
+	changes := reports(out)
+	for _, c := range changes {
+		for _, p := range c.Paths {
+			paths[p] = true
+		}
+	}
+	o.checkConflicts(device, before, changes)
+	for _, path := range slices.Sorted(maps.Keys(paths)) {
+		o.checkArrivals(device, path, before, changes)
+		o.checkPath(device, path, false)
+	}
+	if via && len(added) == 1 {
+		o.checkDeleteUpdate(device, added[0], before, changes)
+	}
+	if len(added) > 0 || len(changes) > 0 {
+		o.checkDigest(device)
+	}
+}
+
+func reports(out []node.Output) []node.Changed {
+	var cs []node.Changed
+	for _, x := range out {
+		if c, ok := x.(node.Changed); ok {
+			cs = append(cs, c)
+		}
+	}
+	return cs
+}
+
+// settle looks at the outcome of an attempt, and enters it if it succeeded.
+func (o *Oracle) settle(device int, a *Attempt, out []node.Output, context crdt.Vector) {
+	d := o.devices[device]
+	i := slices.IndexFunc(out, func(x node.Output) bool { _, ok := x.(node.Reply); return ok })
+	if i < 0 {
+		o.Fail(Available, device, "a write has no reply")
+		return
+	}
+	reply := out[i].(node.Reply)
+	var fresh []crdt.Dot
+	for top := range context.Above(d.context).All() {
+		fresh = append(fresh, top)
+	}
+	switch {
+	case reply.Err != nil && len(fresh) > 0:
+		o.Fail(Available, device, "a write failed (%v) and yet happened", reply.Err)
+	case reply.Err != nil:
+		if a.expect == success && !d.full {
+			o.Fail(Available, device, "%s: %v", describe(a), reply.Err)
+		}
+	case a.expect == refusal:
+		o.Fail(Conditional, device, "%s succeeded", describe(a))
+		fallthrough
+	case len(fresh) != 1 || fresh[0].Counter != d.context.Get(fresh[0].Replica)+1:
+		if len(fresh) != 1 {
+			o.Fail(Available, device, "%s: a write that succeeded left the dots %v", describe(a), fresh)
+			return
+		}
+		fallthrough
+	default:
+		o.enter(a, fresh[0], timeOf(out))
+		o.Sometimes("write")
+		if len(a.entries) > 1 {
+			o.Sometimes("transaction")
+		}
+		o.remember(device, a, reply)
+	}
+}
+
+func describe(a *Attempt) string {
+	var parts []string
+	for _, e := range a.entries {
+		verb := "delete"
+		if e.put {
+			verb = "put"
+		}
+		parts = append(parts, verb+" "+e.path)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// timeOf returns the timestamp of the operation that was published.
+func timeOf(out []node.Output) crdt.Timestamp {
+	for _, x := range out {
+		if p, ok := x.(node.Publish); ok {
+			if op, err := crdt.DecodeOp(p.Op); err == nil {
+				return op.Time
+			}
+		}
+	}
+	return 0
+}
+
+// remember keeps the versions that a writer was told, and checks that the times under one replica id go
+// forward and near the device's own clock.
+func (o *Oracle) remember(device int, a *Attempt, reply node.Reply) {
+	d := o.devices[device]
+	if r, t := a.written.dot.Replica, a.written.time; t <= o.clocks[r] {
+		o.Fail(ClockOrder, device, "%s has time %v, and one before it under the same replica id had %v", a.written, t, o.clocks[r])
+	} else {
+		o.clocks[r] = t
+	}
+	if t := a.written.time.WallMillis(); t > max(a.wall, 0)+crdt.ClockAheadMax {
+		o.Fail(ClockOrder, device, "%s has time %v: the device follows a clock that is far ahead of its own", a.written, a.written.time)
+	}
+	for i, e := range a.entries {
+		reg, err := d.view.Get(e.path)
+		if err == nil && i < len(reply.Results) {
+			d.versions[e.path] = version{reply.Results[i].Version, liveKey(reg.Live)}
+		}
+	}
+}
+
+// adopt enters the writes that a device made by itself: after it was set back it writes what it had written since once more.
+func (o *Oracle) adopt(device int, out []node.Output) {
+	if !slices.ContainsFunc(out, func(x node.Output) bool { a, ok := x.(node.Alarm); return ok && a.Code == node.AlarmRolledBack }) {
+		return
+	}
+	d := o.devices[device]
+	for _, x := range out {
+		p, ok := x.(node.Publish)
+		if !ok {
+			continue
+		}
+		op, err := crdt.DecodeOp(p.Op)
+		if err != nil || o.byDot[op.Dot] != nil {
+			continue
+		}
+		a := &Attempt{device: device, ctx: d.app.clone()}
+		for i := range op.Entries {
+			a.entries = append(a.entries, o.reissued(&op.Entries[i]))
+		}
+		o.enter(a, op.Dot, op.Time)
+		d.app = d.app.clone()
+		d.app.add(a.written.index)
+		o.Sometimes("write under a new id")
+	}
+}
+
+func (o *Oracle) reissued(e *crdt.OpEntry) *entry {
+	out := &entry{path: e.Path, put: !e.Delete, data: string(e.Data), kind: e.Kind, preds: newSet(o.limit), below: newSet(o.limit), kept: newSet(o.limit)}
+	for _, d := range slices.Concat(e.Preds, e.PredDeletes) {
+		if w := o.byDot[d]; w != nil {
+			out.preds.add(w.index)
+			out.below.add(w.index)
+			out.below.join(o.at(e.Path, w.index).below)
+		}
+	}
+	for _, d := range e.Also {
+		if w := o.byDot[d]; w != nil {
+			out.kept.add(w.index)
+		}
+	}
+	return out
+}
+
+// advance follows a device's context.
+func (o *Oracle) advance(device int, context crdt.Vector) {
+	d := o.devices[device]
+	if !d.context.Within(context) {
+		o.Fail(Monotonic, device, "the device has forgotten that it has seen something")
+		d.app, d.context = o.seen(device, context), context
+		return
+	}
+	app := d.app.clone()
+	for top := range context.Above(d.context).All() {
+		o.addDots(device, app, top.Replica, d.context.Get(top.Replica), top.Counter)
+	}
+	for i := range app.minus(d.app).all {
+		for _, e := range o.writes[i].entries {
+			for _, named := range []set{e.preds, e.kept} {
+				if q := named.less(app); q >= 0 {
+					o.Fail(Causal, device, "%s is here without %s, which its writer knew", o.writes[i], o.writes[q])
+				}
+			}
+		}
+	}
+	d.app, d.context = app, context
+}
+
+// checkPath compares what a device holds at a path with the truth. fresh says that the device has just started: nothing has been
+// reported yet, and nothing needs to be.
+func (o *Oracle) checkPath(device int, path string, fresh bool) {
+	d := o.devices[device]
+	reg, err := d.view.Get(path)
+	if err != nil {
+		o.Fail(Metadata, device, "read %s: %v", path, err)
+		return
+	}
+	if !reg.IsEmpty() {
+		if err := crdt.CheckRegister(path, reg, d.context, d.view.Floor()); err != nil {
+			o.Fail(Metadata, device, "%v", err)
+		}
+	}
+	es := o.identifyAll(device, path, reg.Live)
+	live := newSet(o.limit)
+	for _, e := range es {
+		live.add(e.index)
+	}
+	o.checkTransactions(device, path, live)
+	if want := o.spec(path, d.app); live.key() != want.key() {
+		o.checkResurrection(device, path, live.minus(want))
+		o.Fail(Exact, device, "%s holds %s, want %s", path, o.names(path, live), o.names(path, want))
+	}
+	o.checkPairs(device, path, es)
+	for i, e := range es {
+		if reg.Live[i].Won && !o.mayBeMarked(e) {
+			o.Fail(DeleteUpdate, device, "%s is marked as having won over a delete; there was none", e.write)
+		}
+	}
+	o.checkOpen(device, path, es, fresh)
+}
+
+// checkTransactions says whether all of each transaction of which a part stands here has been seen.
+func (o *Oracle) checkTransactions(device int, path string, live set) {
+	d := o.devices[device]
+	for i := range live.all {
+		w := o.writes[i]
+		if len(w.entries) < 2 {
+			continue
+		}
+		for _, e := range w.entries {
+			if e.path == path || !e.put {
+				continue
+			}
+			reg, err := d.view.Get(e.path)
+			if err != nil || slices.ContainsFunc(reg.Live, func(v crdt.Value) bool { return v.Dot == w.dot }) {
+				continue
+			}
+			if !o.isOver(e, d.app) {
+				o.Fail(Atomic, device, "of %s, %s is here and %s is not", w, path, e.path)
+			}
+		}
+	}
+}
+
+// isOver reports whether one of the writes seen supersedes e.
+func (o *Oracle) isOver(e *entry, seen set) bool {
+	return slices.ContainsFunc(o.byPath[e.path], func(f *entry) bool { return seen.has(f.index) && f.over(e) })
+}
+
+// checkResurrection gives values that stand though they were resolved a name of their own.
+func (o *Oracle) checkResurrection(device int, path string, extra set) {
+	for i := range extra.all {
+		e := o.at(path, i)
+		for _, f := range o.byPath[path] {
+			if f.resolve && o.devices[device].app.has(f.index) && f.over(e) {
+				o.Fail(Finality, device, "%s stands at %s though %s resolved it", e.write, path, f.write)
+			}
+		}
+	}
+}
+
+func (o *Oracle) checkPairs(device int, path string, es []*entry) {
+	for _, e := range es {
+		for _, f := range es {
+			if e != f && e.settled(f) {
+				o.Fail(Settled, device, "at %s stand %s and %s, whose writer had seen the first one go", path, f.write, e.write)
+			}
+		}
+	}
+}
+
+// checkDigest says whether devices that have seen the same have equal digests.
+func (o *Oracle) checkDigest(device int) {
+	d := o.devices[device]
+	key, digest := d.app.key(), d.view.Head().Digest
+	if old, ok := o.digests[key]; ok && old != digest {
+		o.Fail(SEC, device, "the digest differs from that of another device that has seen the same")
+	}
+	o.digests[key] = digest
+}

@@ -1,0 +1,365 @@
+package des
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/binary"
+	"math/rand/v2"
+	"time"
+
+	"github.com/ipfs/go-datastore"
+
+	"syncline/crdt"
+	"syncline/gossip"
+	"syncline/node"
+	"syncline/sim"
+	"syncline/store"
+	"syncline/store/mem"
+)
+
+// A device is one simulated machine.
+type device struct {
+	w      *world
+	index  int
+	key    ed25519.PrivateKey
+	id     gossip.DeviceID
+	skew   int64
+	disk   *disk
+	token  *store.MemoryToken
+	backup *mem.Datastore
+
+	// What follows lives from one start to the next stop. life tells one such time from another.
+	up      bool
+	life    int
+	store   *store.Store
+	replica *node.Replica
+	wakeAt  time.Duration
+	streams map[node.SessionID]*end
+	lastIn  node.SessionID
+	seen    map[uint64]bool // the gossip that came by, which is not handed on twice
+	waiting []node.Output   // outputs that wait for a sync which has not begun
+	syncing bool
+	attempt map[uint64]*sim.Attempt // by tag
+	tag     uint64
+}
+
+// A disk is a datastore that knows how much of it is durable while a sync is under way.
+type disk struct {
+	*mem.Datastore
+	// durable is the number of unsynced batches, from the first, that finished syncs cover; epoch changes when the numbering does.
+	durable, epoch int
+}
+
+// Sync makes everything durable at once: the few syncs that a store does by itself take no time here.
+func (d *disk) Sync(ctx context.Context, key datastore.Key) error {
+	if err := d.Datastore.Sync(ctx, key); err != nil {
+		return err
+	}
+	d.durable = 0
+	d.epoch++
+	return nil
+}
+
+func (w *world) addDevice(i int) {
+	var seed [ed25519.SeedSize]byte
+	binary.BigEndian.PutUint64(seed[:], uint64(i)+1)
+	d := &device{w: w, index: i, key: ed25519.NewKeyFromSeed(seed[:]), skew: w.s.Devices[i].Skew, disk: &disk{Datastore: mem.New()}, token: &store.MemoryToken{}}
+	d.id = gossip.DeviceID(d.key.Public().(ed25519.PublicKey))
+	w.devices = append(w.devices, d)
+	w.byID[d.id] = d
+}
+
+// join starts a device for the first time.
+func (w *world) join(d *device) {
+	how := sim.FirstStart
+	if of := w.s.Devices[d.index].CloneOf; of > 0 {
+		d.disk = &disk{Datastore: w.devices[of-1].disk.Clone()}
+		how = sim.AsClone
+		w.oracle.Sometimes("clone")
+	}
+	d.start(how)
+}
+
+func (d *device) datastore() datastore.Batching {
+	if tap := d.w.taps.Datastore; tap != nil {
+		return tap(d.index, d.disk)
+	}
+	return d.disk
+}
+
+func (d *device) bootToken() store.BootToken {
+	if tap := d.w.taps.Token; tap != nil {
+		return tap(d.index, d.disk.Datastore, d.token)
+	}
+	return d.token
+}
+
+// start opens the store and runs a replica on it.
+func (d *device) start(how sim.Start) {
+	w := d.w
+	if d.up {
+		return
+	}
+	d.life++
+	source := rand.NewPCG(w.s.Seed, uint64(d.index)<<32|uint64(d.life))
+	st, err := store.Open(context.Background(), d.datastore(), store.Options{Token: d.bootToken(), Random: reader{rand.New(source)}})
+	if err != nil {
+		w.oracle.Fail(sim.Available, d.index, "open: %v", err)
+		w.done = true
+		return
+	}
+	d.up, d.store, d.wakeAt = true, st, -1
+	d.streams, d.seen, d.attempt = map[node.SessionID]*end{}, map[uint64]bool{}, map[uint64]*sim.Attempt{}
+	d.lastIn, d.waiting, d.syncing = 1<<63, nil, false
+	if _, ok := st.Incarnation(); ok {
+		w.oracle.Sometimes("replica id continued")
+	}
+	d.replica = node.NewReplica(node.ReplicaConfig{Store: st, Space: w.space, Key: d.key, Rand: source, AntiEntropy: w.s.AntiEntropy, DeleteLog: w.s.DeleteLog})
+	w.tell("device %d starts, having seen %v", d.index, st.Context().Len())
+	w.fold(uint64(d.index)<<8 | uint64(how))
+	w.oracle.Started(d.index, how, st)
+	d.step(PhaseStart, node.Tick{})
+	w.dialAll(d)
+}
+
+// reader makes bytes of random numbers.
+type reader struct{ *rand.Rand }
+
+func (r reader) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = byte(r.Uint32())
+	}
+	return len(p), nil
+}
+
+// stop ends everything that lives in memory.
+func (d *device) stop() {
+	d.up = false
+	d.life++
+	d.w.oracle.Stopped(d.index)
+	d.w.dropAll(d)
+	d.store, d.replica, d.streams, d.waiting = nil, nil, nil, nil
+}
+
+// crash takes the power away: what was not durable is lost but for a share of it.
+func (d *device) crash(share int64) {
+	unsynced := d.disk.Unsynced()
+	keep := d.disk.durable + int(int64(unsynced-d.disk.durable)*share/1000)
+	if unsynced > d.disk.durable {
+		d.w.oracle.Sometimes("crash before the sync")
+	}
+	if keep < unsynced {
+		d.w.oracle.Sometimes("crash that loses something")
+	}
+	d.w.tell("device %d loses power; %d of %d batches were durable, %d survive", d.index, d.disk.durable, unsynced, keep)
+	d.stop()
+	if tap := d.w.taps.Crash; tap != nil {
+		tap(d.index, d.disk.Datastore, keep)
+	} else {
+		d.disk.Crash(keep)
+	}
+	d.disk.durable = 0
+	d.disk.epoch++
+	d.token.Remove()
+}
+
+// close ends the program in order.
+func (d *device) close() (clean bool) {
+	err := d.store.Close(context.Background(), true)
+	d.stop()
+	return err == nil
+}
+
+// step feeds inputs to the replica and arranges what it wants done.
+func (d *device) step(how Phase, in ...node.Input) { d.stepFor(how, nil, in...) }
+
+func (d *device) stepFor(how Phase, a *sim.Attempt, in ...node.Input) {
+	w := d.w
+	if tap := w.taps.Input; tap != nil {
+		if in[0] = tap(d.index, in[0]); in[0] == nil {
+			return
+		}
+	}
+	out, err := d.replica.Step(node.Time{Wall: d.wall(), Mono: w.now}, in...)
+	if tap := w.taps.Output; tap != nil {
+		out = tap(d.index, how, out)
+	}
+	if err != nil {
+		w.oracle.Sometimes("step that failed")
+		w.tell("device %d: %T failed: %v", d.index, in[0], err)
+	}
+	w.fold(uint64(d.index)<<16 | uint64(len(out)))
+	if how != PhaseOther || len(out) > 0 {
+		w.oracle.Stepped(d.index, out, a, how == PhaseGossip)
+	}
+	if w.trace != nil {
+		d.tellStep(in, out)
+	}
+	for _, o := range out {
+		d.perform(o)
+	}
+	d.flush()
+	d.arrangeWake()
+}
+
+// wall is what the device's clock shows, in milliseconds since 1970.
+func (d *device) wall() int64 { return wallStart + d.w.now.Milliseconds() + d.skew }
+
+// arrangeWake makes sure that the replica is asked again when it wants to be.
+func (d *device) arrangeWake() {
+	at, ok := d.replica.Wake()
+	if !ok || d.wakeAt >= 0 && d.wakeAt <= at {
+		return
+	}
+	d.wakeAt = max(at, d.w.now+100*time.Microsecond)
+	life, due := d.life, d.wakeAt
+	d.w.queue.push(due, func() {
+		if d.life == life && d.wakeAt == due {
+			d.wakeAt = -1
+			d.step(PhaseOther, node.Tick{})
+		}
+	})
+}
+
+// perform carries an output out, or puts it with those that wait for the sync.
+func (d *device) perform(out node.Output) {
+	w := d.w
+	switch o := out.(type) {
+	case node.Publish:
+		w.publish(d, o.Op)
+	case node.OpenSession:
+		w.open(d, o)
+	case node.Alarm:
+		w.oracle.Alarm(d.index, o)
+	case node.Synced:
+		d.synced(o)
+	case node.Changed:
+	case node.Reply:
+		if o.Err != nil {
+			d.reply(o)
+		} else {
+			d.wait(o)
+		}
+	case node.CloseSession:
+		if o.Reset {
+			d.reset(o.ID)
+		} else {
+			d.wait(o)
+		}
+	default:
+		d.wait(out)
+	}
+}
+
+func (d *device) wait(out node.Output) {
+	if tap := d.w.taps.Early; tap != nil && tap(d.index, out) {
+		d.release(out)
+		return
+	}
+	d.waiting = append(d.waiting, out)
+}
+
+// flush begins a sync for the outputs that wait, or lets them go if there is nothing to sync.
+func (d *device) flush() {
+	if d.syncing || len(d.waiting) == 0 {
+		return
+	}
+	batch := d.waiting
+	d.waiting = nil
+	mark, epoch := d.disk.Unsynced(), d.disk.epoch
+	if mark == d.disk.durable {
+		d.releaseAll(batch)
+		return
+	}
+	d.syncing = true
+	life, durable := d.life, d.w.oracle.Durable(d.index)
+	f := d.w.fate(fateSync, d.index, 0, uint64(mark))
+	d.w.after(f.between(d.w.s.Network.SyncMin, d.w.s.Network.SyncMax), func() {
+		if d.life != life {
+			return
+		}
+		d.syncing = false
+		if tap := d.w.taps.Durable; d.disk.epoch == epoch && (tap == nil || tap(d.index)) {
+			d.disk.durable = max(d.disk.durable, mark)
+		}
+		durable()
+		d.releaseAll(batch)
+		if d.life == life {
+			d.flush()
+		}
+	})
+}
+
+func (d *device) releaseAll(batch []node.Output) {
+	life := d.life
+	for _, out := range batch {
+		if d.life == life {
+			d.release(out)
+		}
+	}
+}
+
+// release carries out what waited.
+func (d *device) release(out node.Output) {
+	switch o := out.(type) {
+	case node.Reply:
+		d.reply(o)
+	case node.Send:
+		d.send(o)
+	case node.CloseSession:
+		d.finish(o.ID)
+	}
+}
+
+func (d *device) reply(r node.Reply) {
+	a := d.attempt[r.Tag]
+	delete(d.attempt, r.Tag)
+	d.w.oracle.Replied(d.index, a, r.Err)
+}
+
+// synced hands the oracle what a session found out.
+func (d *device) synced(o node.Synced) {
+	peer := d.w.byID[o.Peer]
+	d.w.oracle.Held(d.index, peer.index, o.Result.Held)
+	switch {
+	case o.Result.Busy:
+		d.w.oracle.Sometimes("session refused for another")
+	case o.Result.Equal:
+		d.w.oracle.Sometimes("session between equals")
+	default:
+		d.w.oracle.Sometimes("session")
+	}
+}
+
+// write asks the replica for a transaction.
+func (d *device) write(parts []sim.Part) {
+	a := d.w.oracle.Attempt(d.index, parts, d.wall())
+	if a == nil {
+		return
+	}
+	d.tag++
+	d.attempt[d.tag] = a
+	if d.sessions() > 0 {
+		d.w.oracle.Sometimes("write during a session")
+	}
+	d.stepFor(PhaseWrite, a, node.Write{Tag: d.tag, Ops: a.Ops})
+}
+
+func (d *device) sessions() int { return len(d.streams) }
+
+// read shows a path to a person.
+func (d *device) read(path string) {
+	reg, err := d.store.Get(path)
+	if err != nil {
+		d.w.oracle.Fail(sim.Available, d.index, "read %s: %v", path, err)
+		return
+	}
+	live := reg.Live
+	if tap := d.w.taps.Read; tap != nil {
+		live = tap(d.index, path, live)
+	}
+	d.w.oracle.Read(d.index, path, live)
+	if shown, ok := (crdt.Register{Live: live}).Shown(); ok {
+		d.w.oracle.Shown(d.index, path, live, shown)
+	}
+}

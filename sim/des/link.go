@@ -1,0 +1,390 @@
+package des
+
+import (
+	"slices"
+	"time"
+
+	"syncline/crdt"
+	"syncline/node"
+	"syncline/sim"
+)
+
+// A pair is two devices that can connect.
+type pair struct {
+	a, b *device
+	conn *conn
+	// dialing says that an attempt is under way.
+	dialing bool
+}
+
+// A conn is one connection. When it dies, each end notices after a while of its own.
+type conn struct {
+	pair *pair
+	dead bool
+	// told says that the end was told of the connection and not yet of its end; gone that it never will be.
+	told, gone [2]bool
+}
+
+// A cut separates groups of devices: for good, so that connections die, or for a while, so that everything comes late.
+type cut struct {
+	stall bool
+	group map[int]int
+	until time.Duration
+}
+
+func (c *cut) separates(a, b int) bool {
+	x, inX := c.group[a]
+	y, inY := c.group[b]
+	return inX && inY && x != y
+}
+
+func (w *world) addPairs() {
+	add := func(a, b int) {
+		w.pairs[[2]int{a, b}] = &pair{a: w.devices[a], b: w.devices[b]}
+	}
+	for _, l := range w.s.Network.Links {
+		add(min(l[0], l[1]), max(l[0], l[1]))
+	}
+	if w.s.Network.Links != nil {
+		return
+	}
+	for a := range w.devices {
+		for b := a + 1; b < len(w.devices); b++ {
+			add(a, b)
+		}
+	}
+}
+
+func (w *world) pair(a, b int) *pair { return w.pairs[[2]int{min(a, b), max(a, b)}] }
+
+// conn returns the connection over which d reaches a peer, nil if it knows of none.
+func (w *world) conn(d, peer *device) *conn {
+	p := w.pair(d.index, peer.index)
+	if p == nil || p.conn == nil || !p.conn.told[p.side(d)] {
+		return nil
+	}
+	return p.conn
+}
+
+func (p *pair) side(d *device) int {
+	if p.a == d {
+		return 0
+	}
+	return 1
+}
+
+func (p *pair) end(side int) *device {
+	if side == 0 {
+		return p.a
+	}
+	return p.b
+}
+
+// dialAll tries to connect a device with all others.
+func (w *world) dialAll(d *device) {
+	for i := range w.devices {
+		if p := w.pair(d.index, i); p != nil && i != d.index {
+			w.dial(p, 0)
+		}
+	}
+}
+
+// dial connects a pair, if it can be done, after wait and the time that it takes.
+func (w *world) dial(p *pair, wait time.Duration) {
+	if p.dialing || p.conn != nil {
+		return
+	}
+	p.dialing = true
+	f := w.fate(fateDial, p.a.index, p.b.index, 0)
+	w.after(wait+f.between(5*time.Millisecond, 400*time.Millisecond), func() {
+		p.dialing = false
+		if p.conn != nil || !p.a.up || !p.b.up || w.isCut(p.a.index, p.b.index) {
+			return // whatever is in the way dials again when it is gone
+		}
+		c := &conn{pair: p}
+		p.conn = c
+		for side := range 2 {
+			f = f.next()
+			life := p.end(side).life
+			w.after(f.between(0, 20*time.Millisecond), func() { w.tellUp(c, side, life) })
+		}
+	})
+}
+
+func (w *world) tellUp(c *conn, side, life int) {
+	d := c.pair.end(side)
+	if c.dead || d.life != life {
+		return
+	}
+	c.told[side] = true
+	w.tell("device %d is connected to device %d", d.index, c.pair.end(1-side).index)
+	d.step(PhaseOther, node.PeerUp{Peer: c.pair.end(1 - side).id})
+}
+
+// kill lets a connection die. What is under way is lost.
+func (w *world) kill(c *conn, patience time.Duration) {
+	if c.dead {
+		return
+	}
+	c.dead = true
+	f := w.fate(fateDetect, c.pair.a.index, c.pair.b.index, 0)
+	for side := range 2 {
+		f = f.next()
+		d := c.pair.end(side)
+		if !c.told[side] || !d.up {
+			c.gone[side] = true
+			continue
+		}
+		life := d.life
+		w.after(f.between(time.Millisecond, patience), func() { w.tellDown(c, side, life) })
+	}
+	w.forget(c)
+}
+
+func (w *world) tellDown(c *conn, side, life int) {
+	d := c.pair.end(side)
+	c.gone[side] = true
+	if d.life == life {
+		c.told[side] = false
+		w.tell("device %d has lost device %d", d.index, c.pair.end(1-side).index)
+		d.step(PhaseOther, node.PeerDown{Peer: c.pair.end(1 - side).id})
+	}
+	w.forget(c)
+}
+
+// forget makes room for a new connection once both ends know that the old one is gone.
+func (w *world) forget(c *conn) {
+	if c.gone[0] && c.gone[1] && c.pair.conn == c {
+		c.pair.conn = nil
+		w.dial(c.pair, 100*time.Millisecond)
+	}
+}
+
+// dropAll ends all connections of a device that stopped.
+func (w *world) dropAll(d *device) {
+	for i := range w.devices {
+		p := w.pair(d.index, i)
+		if p == nil || i == d.index || p.conn == nil {
+			continue
+		}
+		c := p.conn
+		if c.dead {
+			c.gone[p.side(d)] = true
+			w.forget(c)
+			continue
+		}
+		w.kill(c, 8*time.Second)
+	}
+}
+
+// addCut separates groups for a while.
+func (w *world) addCut(groups [][]int, stall bool, length time.Duration) {
+	c := &cut{stall: stall, group: map[int]int{}, until: w.now + length}
+	for k, g := range groups {
+		for _, i := range g {
+			c.group[i] = k
+		}
+	}
+	w.cuts = append(w.cuts, c)
+	if !stall {
+		for a := range w.devices {
+			for b := a + 1; b < len(w.devices); b++ {
+				if p := w.pair(a, b); p != nil && p.conn != nil && c.separates(a, b) {
+					w.kill(p.conn, 4*time.Second)
+				}
+			}
+		}
+	}
+	w.after(length, func() { w.uncut(c) })
+}
+
+// uncut ends one cut, or all if c is nil.
+func (w *world) uncut(c *cut) {
+	w.cuts = slices.DeleteFunc(w.cuts, func(d *cut) bool { return c == nil || c == d })
+	for _, d := range w.devices {
+		if d.up {
+			w.dialAll(d)
+		}
+	}
+}
+
+func (w *world) isCut(a, b int) bool {
+	return slices.ContainsFunc(w.cuts, func(c *cut) bool { return !c.stall && c.separates(a, b) })
+}
+
+// stalledUntil returns when something that arrives now gets through.
+func (w *world) stalledUntil(a, b int) time.Duration {
+	until := w.now
+	for _, c := range w.cuts {
+		if c.stall && c.separates(a, b) {
+			until = max(until, c.until)
+		}
+	}
+	return until
+}
+
+// latency returns how long a message takes.
+func (w *world) latency(f fate) time.Duration {
+	return f.between(w.s.Network.LatencyMin, w.s.Network.LatencyMax)
+}
+
+// publish hands an operation to all connected devices, each of which hands it on once.
+func (w *world) publish(author *device, op []byte) {
+	author.seen[sum(op)] = true
+	if decoded, err := crdt.DecodeOp(op); err == nil {
+		w.dots[sum(op)] = decoded.Dot
+	}
+	w.spread(author, author, nil, op)
+}
+
+// spread sends an operation over all connections but the one that it came by.
+func (w *world) spread(author, at, from *device, op []byte) {
+	for _, to := range w.devices {
+		if to == at || to == from || to == author {
+			continue
+		}
+		if c := w.conn(at, to); c != nil {
+			w.gossip(author, c, at, to, op)
+		}
+	}
+}
+
+func (w *world) gossip(author *device, c *conn, from, to *device, op []byte) {
+	if tap := w.taps.Gossip; tap != nil {
+		if op = tap(from.index, to.index, op); op == nil {
+			return
+		}
+	}
+	loss := w.s.Network.Loss + w.loss
+	if w.healed {
+		loss = 0
+	}
+	content := sum(op)
+	if f := w.fate(fateLoss, from.index, to.index, content); f.share() < loss {
+		w.oracle.Sometimes("gossip lost")
+		if f.next().share() < 0.2 { // a queue was full, and it was noticed
+			life := from.life
+			w.after(0, func() {
+				if from.life == life {
+					from.step(PhaseOther, node.Lost{Peer: to.id})
+				}
+			})
+		}
+		return
+	}
+	f := w.fate(fateLatency, from.index, to.index, content)
+	w.after(w.latency(f), func() { w.arrive(author, c, from, to, op, false) })
+	if g := w.fate(fateDuplicate, from.index, to.index, content); g.share() < w.s.Network.Duplicate {
+		w.oracle.Sometimes("gossip twice")
+		w.after(w.latency(f)+w.latency(g.next()), func() { w.arrive(author, c, from, to, op, true) })
+	}
+}
+
+// arrive brings gossip to a device. again says that even a transport that forgets nothing would not have stopped it.
+func (w *world) arrive(author *device, c *conn, from, to *device, op []byte, again bool) {
+	if c.dead || !to.up {
+		return
+	}
+	if until := w.stalledUntil(from.index, to.index); until > w.now {
+		w.queue.push(until, func() { w.arrive(author, c, from, to, op, again) })
+		return
+	}
+	key := sum(op)
+	if to.seen[key] && !again {
+		return
+	}
+	to.seen[key] = true
+	to.receive(author, from, op)
+	if !again && to.up {
+		w.spread(author, to, from, op)
+	}
+}
+
+func (d *device) receive(author, from *device, op []byte) {
+	d.w.fold(sum(op))
+	dot := d.w.dots[sum(op)]
+	known := d.w.oracle.Has(d.index, dot)
+	d.step(PhaseGossip, node.Ops{Author: author.id, From: from.id, Ops: [][]byte{op}})
+	d.noteGossip(known, dot)
+}
+
+// do carries out an operation of the scenario.
+func (w *world) do(op *sim.Op) {
+	w.fold(sum([]byte(op.Do)))
+	if w.trace != nil {
+		w.trace(op.String())
+	}
+	if d := w.devices[op.Device]; op.Do.OnDevice() {
+		w.doOn(d, op)
+		return
+	}
+	switch op.Do {
+	case sim.DoPartition, sim.DoStall:
+		w.oracle.Sometimes(string(op.Do))
+		w.addCut(op.Groups, op.Do == sim.DoStall, op.For)
+	case sim.DoHeal:
+		w.uncut(nil)
+	case sim.DoLoss:
+		w.loss += float64(op.Amount) / 1000
+		w.after(op.For, func() { w.loss = max(0, w.loss-float64(op.Amount)/1000) })
+	}
+}
+
+// doOn carries out an operation on a device, if it runs.
+func (w *world) doOn(d *device, op *sim.Op) {
+	if op.Do == sim.DoClock {
+		d.skew += op.Amount
+		w.oracle.Sometimes("clock jump")
+		return
+	}
+	if !d.up {
+		w.tell("device %d does not run", d.index)
+		return
+	}
+	again := func(how sim.Start) { w.after(op.For, func() { d.start(how) }) }
+	switch op.Do {
+	case sim.DoWrite:
+		if len(w.cuts) > 0 && op.Parts[0].Verb == sim.Resolve {
+			w.oracle.Sometimes("resolve in a partition")
+		}
+		d.write(op.Parts)
+	case sim.DoRead:
+		d.read(op.Path)
+	case sim.DoReset:
+		d.resetAll()
+	case sim.DoSync:
+		d.step(PhaseOther, node.SyncNow{})
+	case sim.DoCrash:
+		d.crash(op.Amount)
+		again(sim.AfterCrash)
+	case sim.DoRestart:
+		if d.close() {
+			w.oracle.Sometimes("orderly restart")
+		}
+		again(sim.AfterClose) // nothing is lost even if the mark of an orderly end could not be written
+	case sim.DoBackup:
+		d.backup = d.disk.Clone()
+		w.oracle.BackedUp(d.index)
+	case sim.DoRestore:
+		w.restore(d, again)
+	case sim.DoDiskFull:
+		w.fillDisk(d, op.For)
+	}
+}
+
+// restore replaces the data of a device by its backup.
+func (w *world) restore(d *device, again func(sim.Start)) {
+	if d.backup == nil {
+		return
+	}
+	w.oracle.Sometimes("restore")
+	d.stop()
+	d.disk = &disk{Datastore: d.backup.Clone()}
+	again(sim.AfterRestore)
+}
+
+func (w *world) fillDisk(d *device, length time.Duration) {
+	w.oracle.Sometimes("disk full")
+	d.full(true)
+	w.after(length, func() { d.full(false) })
+}

@@ -1,0 +1,254 @@
+package des
+
+import (
+	"errors"
+	"time"
+
+	"syncline/crdt"
+	"syncline/node"
+	"syncline/store/mem"
+)
+
+// An end is one device's end of a stream. The other end gets what is sent here, in order, or an error.
+type end struct {
+	d      *device
+	life   int
+	id     node.SessionID
+	conn   *conn
+	stream uint64
+	other  *end
+	// way holds what was sent here and has not arrived; last is when the last of it will.
+	way  []parcel
+	last time.Duration
+	// closed says that the device has closed its end, broken that the stream carries nothing more.
+	closed, broken bool
+}
+
+// A parcel is one thing on its way: the opening of the stream, a message, or its orderly end.
+type parcel struct {
+	open, close bool
+	msg         []byte
+}
+
+var errReset = errors.New("the stream was reset")
+
+// open opens a stream to a peer.
+func (w *world) open(d *device, o node.OpenSession) {
+	peer := w.byID[o.Peer]
+	c := w.conn(d, peer)
+	w.streams++
+	e := &end{d: d, life: d.life, id: o.ID, conn: c, stream: w.streams}
+	d.streams[o.ID] = e
+	if len(d.streams) > 1 {
+		w.oracle.Sometimes("overlapping sessions")
+	}
+	if c == nil || c.dead {
+		e.broken = true // nobody answers
+		return
+	}
+	e.other = &end{d: peer, life: peer.life, conn: c, stream: w.streams, other: e}
+	e.put(parcel{open: true})
+}
+
+// put puts a parcel on its way.
+func (e *end) put(p parcel) {
+	w := e.d.w
+	if e.broken || e.conn.dead {
+		return
+	}
+	content := mix(sum(p.msg), uint64(e.id))
+	if f := w.fate(fateBreak, e.d.index, e.other.d.index, content); f.share() < w.s.Network.Break && !w.healed {
+		w.oracle.Sometimes("stream broken")
+		e.breakBoth(f)
+		return
+	}
+	f := w.fate(fateLatency, e.d.index, e.other.d.index, content)
+	e.last = max(e.last, w.now+w.latency(f))
+	e.way = append(e.way, p)
+	w.queue.push(e.last, e.arrive)
+}
+
+// breakBoth ends the stream for both ends, each of which hears of it after a while.
+func (e *end) breakBoth(f fate) {
+	w := e.d.w
+	for _, x := range []*end{e, e.other} {
+		x.broken, x.way = true, nil
+		f = f.next()
+		w.after(w.latency(f), func() { x.ended(errReset) })
+	}
+}
+
+// alive reports whether the end still belongs to a session of a running program.
+func (e *end) alive() bool {
+	return e.d.life == e.life && !e.closed && (e.id == 0 || e.d.streams[e.id] == e)
+}
+
+func (e *end) ended(err error) {
+	if e.alive() && e.id != 0 {
+		delete(e.d.streams, e.id)
+		e.closed = true
+		e.d.step(PhaseOther, node.SessionEnd{ID: e.id, Err: err})
+	}
+}
+
+// arrive takes the first parcel that is on the way from e to the other end.
+func (e *end) arrive() {
+	w, to := e.d.w, e.other
+	if e.broken || e.conn.dead || len(e.way) == 0 {
+		return
+	}
+	if until := w.stalledUntil(e.d.index, to.d.index); until > w.now {
+		e.last = max(e.last, until)
+		w.queue.push(until, e.arrive)
+		return
+	}
+	p := e.way[0]
+	e.way = e.way[1:]
+	switch {
+	case !to.alive():
+	case p.open:
+		to.admit(e.d)
+	case to.id == 0:
+	case p.close:
+		to.ended(nil)
+	default:
+		w.fold(sum(p.msg))
+		w.noteSession(p.msg)
+		to.d.step(PhaseSession, node.SessionMsg{ID: to.id, Msg: p.msg})
+	}
+}
+
+// admit tells the other device of a stream that was opened to it.
+func (e *end) admit(from *device) {
+	d := e.d
+	d.lastIn++
+	e.id = d.lastIn
+	d.streams[e.id] = e
+	if len(d.streams) > 1 {
+		d.w.oracle.Sometimes("overlapping sessions")
+	}
+	d.step(PhaseOther, node.SessionIn{ID: e.id, Peer: from.id})
+}
+
+// send sends messages of a session and says when they are sent.
+func (d *device) send(o node.Send) {
+	w := d.w
+	e := d.streams[o.ID]
+	if e == nil || e.closed {
+		return
+	}
+	for _, m := range o.Msgs {
+		for _, m := range w.tapSession(e, m) {
+			if w.quietFrom > 0 {
+				w.said++
+			}
+			e.put(parcel{msg: m})
+		}
+	}
+	f := w.fate(fateSent, d.index, 0, uint64(o.ID))
+	life := d.life
+	w.after(f.between(0, 3*time.Millisecond), func() {
+		if d.life == life && d.streams[o.ID] == e {
+			d.step(PhaseOther, node.SessionReady{ID: o.ID})
+		}
+	})
+}
+
+func (w *world) tapSession(e *end, msg []byte) [][]byte {
+	if tap := w.taps.Session; tap != nil && e.other != nil {
+		side := uint64(0)
+		if e.d.index > e.other.d.index {
+			side = 1
+		}
+		return tap(e.d.index, e.other.d.index, 2*e.stream+side, msg)
+	}
+	return [][]byte{msg}
+}
+
+// finish closes a stream in order, after what was sent before.
+func (d *device) finish(id node.SessionID) {
+	if e := d.streams[id]; e != nil {
+		if e.other != nil {
+			e.put(parcel{close: true})
+		}
+		e.closed = true
+		delete(d.streams, id)
+	}
+}
+
+// reset breaks a stream at once.
+func (d *device) reset(id node.SessionID) {
+	e := d.streams[id]
+	if e == nil {
+		return
+	}
+	delete(d.streams, id)
+	e.closed = true
+	if e.other == nil || e.broken {
+		return
+	}
+	e.broken, e.other.broken, e.way = true, true, nil
+	if other := e.other; !e.conn.dead {
+		f := d.w.fate(fateLatency, d.index, other.d.index, uint64(id))
+		d.w.after(d.w.latency(f), func() { other.ended(errReset) })
+	}
+}
+
+// resetAll breaks all streams of a device.
+func (d *device) resetAll() {
+	for id := node.SessionID(1); id <= d.lastOut(); id++ {
+		d.breakOne(id)
+	}
+	for id := node.SessionID(1<<63 + 1); id <= d.lastIn; id++ {
+		d.breakOne(id)
+	}
+}
+
+func (d *device) breakOne(id node.SessionID) {
+	if e := d.streams[id]; e != nil && e.other != nil && !e.broken {
+		d.w.oracle.Sometimes("stream broken")
+		e.breakBoth(d.w.fate(fateBreak, d.index, e.other.d.index, uint64(id)))
+	}
+}
+
+func (d *device) lastOut() (last node.SessionID) {
+	for id := range d.streams {
+		if id < 1<<63 {
+			last = max(last, id)
+		}
+	}
+	return last
+}
+
+// full fills the disk, or makes space.
+func (d *device) full(on bool) {
+	d.w.oracle.DiskFull(d.index, on)
+	if on {
+		d.disk.Inject(mem.DiskFull)
+	} else {
+		d.disk.Inject(nil)
+	}
+}
+
+// noteGossip counts what became of an operation that came by gossip.
+func (d *device) noteGossip(known bool, dot crdt.Dot) {
+	switch o := d.w.oracle; {
+	case known:
+		o.Sometimes("gossip of the known")
+	case !o.Has(d.index, dot):
+		o.Sometimes("gossip held back")
+	default:
+		o.Sometimes("gossip applied")
+	}
+}
+
+// noteSession counts the messages of a session by their type, the second byte of each.
+func (w *world) noteSession(msg []byte) {
+	w.oracle.Sometimes("session messages")
+	if len(msg) > 1 && msg[1] == 6 {
+		w.oracle.Sometimes("session below the floor")
+	}
+	if len(msg) > 1 && msg[1] == 8 {
+		w.oracle.Sometimes("kills")
+	}
+}

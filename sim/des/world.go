@@ -1,0 +1,178 @@
+// Package des carries scenarios out by discrete events: real replicas, each with a real store on a datastore in memory that can
+// lose what was not synced, exchange real bytes over links that lose, delay, repeat and reorder them. Time is virtual, nothing runs
+// beside anything else, and a scenario has the same outcome, byte for byte, whenever it is run.
+package des
+
+import (
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"syncline/crdt"
+	"syncline/gossip"
+	"syncline/sim"
+)
+
+// Options say how a scenario is run.
+type Options struct {
+	Taps Taps
+	// Trace gets one line for everything that happens, if it is not nil.
+	Trace func(line string)
+	// First ends the run at the first violation.
+	First bool
+}
+
+// eventsMax bounds a run; more is a storm.
+const eventsMax = 2_000_000
+
+// quietShare is how many seeds there are to each one that goes on for a while once the devices agree, to see that they have little
+// to say.
+const quietShare = 8
+
+// wallStart is when every run begins by a clock that is right, in milliseconds since 1970.
+const wallStart = 1_700_000_000_000
+
+// Run carries a scenario out and judges what happened.
+func Run(s *sim.Scenario, o Options) *sim.Report {
+	w := newWorld(s, o)
+	w.schedule()
+	w.loop()
+	return &sim.Report{Seed: s.Seed, Violations: w.oracle.Violations, Coverage: w.oracle.Coverage, Converged: w.converged,
+		Elapsed: w.now, Events: w.events, Final: w.final, Trace: w.hash}
+}
+
+// A world is one run.
+type world struct {
+	s       *sim.Scenario
+	taps    Taps
+	trace   func(string)
+	first   bool
+	now     time.Duration
+	queue   queue
+	events  int
+	hash    uint64
+	oracle  *sim.Oracle
+	space   gossip.SpaceID
+	devices []*device
+	byID    map[gossip.DeviceID]*device
+	pairs   map[[2]int]*pair
+	// cuts are the partitions and stalls that hold now; lossy adds to the loss of gossip until its end.
+	cuts    []*cut
+	loss    float64
+	streams uint64
+	// dots tells which operation a hash over its bytes stands for.
+	dots map[uint64]crdt.Dot
+	// healed says that all faults are over, done that the run is.
+	healed, done bool
+	final        map[string][]string
+	converged    time.Duration
+	// quietFrom is when the devices agreed and began to be watched for what they still say; said counts it.
+	quietFrom time.Duration
+	said      int
+}
+
+func newWorld(s *sim.Scenario, o Options) *world {
+	w := &world{s: s, taps: o.Taps, trace: o.Trace, first: o.First, byID: map[gossip.DeviceID]*device{}, pairs: map[[2]int]*pair{}, dots: map[uint64]crdt.Dot{}}
+	w.oracle = sim.NewOracle(s, func() time.Duration { return w.now })
+	copy(w.space[:], "a simulated space")
+	for i := range s.Devices {
+		w.addDevice(i)
+	}
+	w.addPairs()
+	return w
+}
+
+// after arranges something.
+func (w *world) after(d time.Duration, run func()) { w.queue.push(w.now+d, run) }
+
+// schedule arranges everything that the scenario holds.
+func (w *world) schedule() {
+	for i, d := range w.s.Devices {
+		w.queue.push(d.Joins, func() { w.join(w.devices[i]) })
+	}
+	for i := range w.s.Ops {
+		op := &w.s.Ops[i]
+		w.queue.push(op.At, func() { w.do(op) })
+	}
+	w.queue.push(w.s.End+10*time.Millisecond, w.heal)
+}
+
+// loop lets things happen until the run is done. A panic is a violation and ends it.
+func (w *world) loop() {
+	defer func() {
+		if r := recover(); r != nil {
+			w.oracle.Fail(sim.NoPanic, 0, "%v\n%s", r, debug.Stack())
+		}
+	}()
+	for len(w.queue.heap) > 0 && !w.done {
+		e := w.queue.pop()
+		w.now = e.at
+		if w.events++; w.events > eventsMax {
+			w.oracle.Fail(sim.Quiescence, 0, "more than %d events", eventsMax)
+			return
+		}
+		e.run()
+		if w.first && len(w.oracle.Violations) > 0 {
+			return
+		}
+	}
+}
+
+// fold makes x part of the hash over everything that happened.
+func (w *world) fold(x uint64) { w.hash = mix(w.hash, x^uint64(w.now)<<20) }
+
+func (w *world) tell(format string, args ...any) {
+	if w.trace != nil {
+		w.trace(fmt.Sprintf("%10.6f  ", w.now.Seconds()) + fmt.Sprintf(format, args...))
+	}
+}
+
+// heal ends all faults and begins to wait for the devices to agree.
+func (w *world) heal() {
+	w.tell("all faults are over")
+	w.healed, w.loss = true, 0
+	w.uncut(nil)
+	w.oracle.Healed()
+	w.probe()
+}
+
+// probe looks from time to time whether the devices agree.
+func (w *world) probe() {
+	if w.oracle.Agree() {
+		w.converged = w.now - w.s.End
+		w.tell("the devices agree")
+		if w.s.Seed%quietShare != 0 {
+			w.finish()
+			return
+		}
+		// What was said before they agreed may have to be said again; then only the regular sessions are left.
+		w.after(w.s.AntiEntropy*3/2+5*time.Second, func() {
+			w.quietFrom = w.now
+			w.after(w.s.AntiEntropy, w.finish)
+		})
+		return
+	}
+	if w.now > w.s.End+w.s.ConvergeMax {
+		w.oracle.NotConverged()
+		w.done = true
+		return
+	}
+	w.after(50*time.Millisecond, w.probe)
+}
+
+// finish makes the last checks. A session between devices that agree takes two messages; each device starts one with each peer
+// in a period, which may be shorter by a fifth.
+func (w *world) finish() {
+	connected := 0
+	for _, p := range w.pairs {
+		if p.conn != nil {
+			connected += 2
+		}
+	}
+	if limit := 2*connected*3/2 + 8; w.said > limit {
+		w.oracle.Fail(sim.Quiescence, 0, "%d messages in one period between devices that agree, want at most %d", w.said, limit)
+	}
+	w.oracle.Finish()
+	w.final = w.oracle.Final(0)
+	w.done = true
+}

@@ -1,0 +1,121 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+
+	"syncline/crdt"
+)
+
+// Healed takes note that the last fault is over: what living stores hold now must be everywhere in the end.
+func (o *Oracle) Healed() {
+	o.survived = newSet(o.limit)
+	for _, d := range o.devices {
+		o.survived.join(d.app)
+	}
+}
+
+// Agree reports whether all devices have seen the same.
+func (o *Oracle) Agree() bool {
+	for _, d := range o.devices {
+		if !d.up || !d.context.Equal(o.devices[0].context) {
+			return false
+		}
+	}
+	return true
+}
+
+// NotConverged notes that the devices did not agree in time, and who lacks what.
+func (o *Oracle) NotConverged() {
+	for i, d := range o.devices {
+		if lacks := o.survived.minus(d.app); lacks.len() > 0 {
+			o.Fail(Convergence, i, "still without %d writes, the first %s", lacks.len(), o.writes[o.survived.less(d.app)])
+		}
+	}
+	if !slices.ContainsFunc(o.Violations, func(v Violation) bool { return v.Check == Convergence }) {
+		o.Fail(Convergence, 0, "the devices do not agree")
+	}
+}
+
+// Finish compares the devices with the truth and with each other, once nothing happens any more.
+func (o *Oracle) Finish() {
+	for i, d := range o.devices {
+		for _, path := range o.s.Paths {
+			o.checkPath(i, path, true)
+		}
+		o.checkDigest(i)
+		if j := o.survived.less(d.app); j >= 0 {
+			o.Fail(LostUpdate, i, "%s was on a living device when the last fault was over and is not here", o.writes[j])
+		}
+		for _, w := range o.writes {
+			o.checkKept(i, d, w)
+		}
+		o.checkCounts(i, d)
+	}
+}
+
+// Final returns the contents at each path of a device, sorted.
+func (o *Oracle) Final(device int) map[string][]string {
+	out := map[string][]string{}
+	for _, path := range o.s.Paths {
+		reg, err := o.devices[device].view.Get(path)
+		if err != nil {
+			continue
+		}
+		for _, v := range reg.Live {
+			out[path] = append(out[path], string(v.Data))
+		}
+		slices.Sort(out[path])
+	}
+	return out
+}
+
+// checkKept says whether a write that a device has, or that was acknowledged by a device that was never set back, is live or
+// superseded there.
+func (o *Oracle) checkKept(device int, d *truth, w *write) {
+	if !o.survived.has(w.index) {
+		return
+	}
+	for _, e := range w.entries {
+		if !e.put || o.isOver(e, d.app) {
+			continue
+		}
+		reg, err := d.view.Get(e.path)
+		if err != nil || !slices.ContainsFunc(reg.Live, func(v crdt.Value) bool { return o.identify(e.path, v) == e }) {
+			o.Fail(LostUpdate, device, "%s is gone from %s and nothing supersedes it", w, e.path)
+		}
+	}
+}
+
+// checkCounts compares the head of a store with its registers, and its records with each other.
+func (o *Oracle) checkCounts(device int, d *truth) {
+	if err := d.view.Check(); err != nil {
+		o.Fail(Metadata, device, "%v", err)
+	}
+	var digest crdt.Digest
+	entries, deletes, conflicts := 0, 0, 0
+	for _, path := range o.s.Paths {
+		reg, err := d.view.Get(path)
+		if err != nil {
+			continue
+		}
+		for _, v := range reg.Live {
+			digest.Add(path, v)
+		}
+		if len(reg.Live) > 0 {
+			entries++
+		}
+		if reg.Contending() > 0 {
+			conflicts++
+		}
+		deletes += len(reg.Deletes)
+	}
+	h := d.view.Head()
+	got := fmt.Sprint(h.Entries, h.Deletes, h.Conflicts)
+	if want := fmt.Sprint(entries, deletes, conflicts); got != want || deletes > o.s.DeleteLog {
+		o.Fail(Metadata, device, "the store counts entries, deletes, conflicts as %s; they are %s", got, want)
+	}
+	if h.Digest != digest {
+		o.Fail(Metadata, device, "the store's digest is not that of its values")
+	}
+}

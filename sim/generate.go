@@ -1,0 +1,236 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// Size says how large a generated scenario is.
+type Size struct {
+	Devices, Writes, Reads int
+	// Chaos is how long things happen before the devices are left in peace.
+	Chaos time.Duration
+}
+
+// DefaultSize is what a seed stands for unless something else is said.
+var DefaultSize = Size{Devices: 8, Writes: 40, Reads: 40, Chaos: 20 * time.Second}
+
+// century is in milliseconds.
+const century = 100 * 365 * 24 * 3600 * 1000
+
+// Generate draws a scenario from a seed.
+func Generate(seed uint64, size Size) *Scenario {
+	g := &generator{size: size, rand: rand.New(rand.NewPCG(seed, 0x5ce9a210))}
+	g.s = &Scenario{Seed: seed, End: size.Chaos, ConvergeMax: 2 * time.Minute}
+	g.environment()
+	g.devices()
+	g.work()
+	g.faults()
+	g.s.sortOps()
+	return g.s
+}
+
+type generator struct {
+	s    *Scenario
+	size Size
+	rand *rand.Rand
+}
+
+func pick[T any](g *generator, choices ...T) T { return choices[g.rand.IntN(len(choices))] }
+
+func (g *generator) chance(p float64) bool { return g.rand.Float64() < p }
+
+// between draws a duration from [lo, hi).
+func (g *generator) between(lo, hi time.Duration) time.Duration {
+	return lo + time.Duration(g.rand.Int64N(int64(hi-lo)))
+}
+
+// moment draws a time at which things happen.
+func (g *generator) moment() time.Duration { return g.between(300*time.Millisecond, g.size.Chaos*9/10) }
+
+func (g *generator) device() int { return g.rand.IntN(len(g.s.Devices)) }
+
+func (g *generator) add(o Op) {
+	if o.For > 0 && o.At+o.For > g.s.End {
+		o.For = g.s.End - o.At
+	}
+	g.s.Ops = append(g.s.Ops, o)
+}
+
+func (g *generator) environment() {
+	g.s.AntiEntropy = pick(g, 5*time.Second, 10*time.Second, 20*time.Second)
+	g.s.DeleteLog = pick(g, 0, 1, 2, 5, 1<<16)
+	n := &g.s.Network
+	n.LatencyMin = pick(g, time.Millisecond, 10*time.Millisecond)
+	n.LatencyMax = n.LatencyMin + pick(g, 2*time.Millisecond, 40*time.Millisecond, 300*time.Millisecond)
+	n.Loss = pick(g, 0, 0.02, 0.1, 0.4, 1)
+	n.Duplicate = pick(g, 0, 0.02, 0.1)
+	n.Break = pick(g, 0, 0.005, 0.05)
+	n.SyncMin, n.SyncMax = 500*time.Microsecond, pick(g, 4*time.Millisecond, 10*time.Millisecond, 60*time.Millisecond)
+	for i := range pick(g, 2, 4, 6) {
+		g.s.Paths = append(g.s.Paths, fmt.Sprintf("p%d", i))
+	}
+	g.s.Paths = append(g.s.Paths, "lww")
+}
+
+func (g *generator) devices() {
+	n := g.size.Devices
+	skewed := g.chance(0.5)
+	for range n {
+		d := Device{}
+		if skewed {
+			d.Skew = pick[int64](g, 0, 0, 700, -300_000, 300_000, -century, century)
+		}
+		g.s.Devices = append(g.s.Devices, d)
+	}
+	if n > 2 && g.chance(0.5) {
+		last := &g.s.Devices[n-1]
+		last.Joins = g.moment()
+		if g.chance(0.5) {
+			last.CloneOf = 1 + g.rand.IntN(n-1)
+		}
+	}
+	if n > 2 && g.chance(0.3) {
+		g.sparse(n)
+	}
+}
+
+// sparse draws a connected graph with few links.
+func (g *generator) sparse(n int) {
+	have := map[[2]int]bool{}
+	link := func(a, b int) {
+		l := [2]int{min(a, b), max(a, b)}
+		if a != b && !have[l] {
+			have[l] = true
+			g.s.Network.Links = append(g.s.Network.Links, l)
+		}
+	}
+	for i := 1; i < n; i++ {
+		link(i, g.rand.IntN(i))
+	}
+	for range n / 2 {
+		link(g.rand.IntN(n), g.rand.IntN(n))
+	}
+}
+
+// work draws what people do.
+func (g *generator) work() {
+	burst, writer := g.moment(), g.device()
+	for range g.size.Writes {
+		switch g.rand.IntN(4) {
+		case 0:
+			burst, writer = g.moment(), g.device()
+		case 1:
+			burst += g.between(0, 30*time.Millisecond)
+			writer = g.device()
+		case 2:
+			burst += g.between(0, 500*time.Millisecond)
+			writer = g.device()
+		default:
+			burst += g.between(0, 5*time.Millisecond)
+		}
+		if burst >= g.size.Chaos {
+			burst = g.moment()
+		}
+		g.add(Op{At: burst, Do: DoWrite, Device: writer, Parts: g.parts()})
+	}
+	for range g.size.Reads {
+		g.add(Op{At: g.moment(), Do: DoRead, Device: g.device(), Path: g.path()})
+	}
+	for range g.rand.IntN(4) {
+		g.add(Op{At: g.moment(), Do: DoSync, Device: g.device()})
+	}
+}
+
+func (g *generator) path() string { return pick(g, g.s.Paths...) }
+
+func (g *generator) parts() []Part {
+	n := 1
+	if g.chance(0.15) {
+		n = 2 + g.rand.IntN(2)
+	}
+	var parts []Part
+	for _, i := range g.rand.Perm(len(g.s.Paths))[:min(n, len(g.s.Paths))] {
+		p := Part{Path: g.s.Paths[i], Verb: g.verb()}
+		p.LWW = p.Path == "lww"
+		if n > 1 && p.Verb != Delete && p.Verb != Sibling {
+			p.Verb = Put
+		}
+		parts = append(parts, p)
+	}
+	return parts
+}
+
+func (g *generator) verb() Verb {
+	switch k := g.rand.IntN(100); {
+	case k < 57:
+		return Put
+	case k < 72:
+		return Delete
+	case k < 79:
+		return Resolve
+	case k < 84:
+		return Keep
+	case k < 88:
+		return PutAll
+	case k < 91:
+		return Sibling
+	case k < 94:
+		return DeleteAll
+	}
+	return PutIf
+}
+
+func (g *generator) faults() {
+	for range g.rand.IntN(4) {
+		g.add(Op{At: g.moment(), Do: pick(g, DoPartition, DoPartition, DoStall), Groups: g.groups(), For: g.between(500*time.Millisecond, 15*time.Second)})
+	}
+	for range g.rand.IntN(3) {
+		g.add(Op{At: g.moment(), Do: DoLoss, Amount: pick[int64](g, 300, 1000), For: g.between(time.Second, 5*time.Second)})
+	}
+	for range g.rand.IntN(3) {
+		g.add(Op{At: g.moment(), Do: DoReset, Device: g.device()})
+	}
+	for range g.rand.IntN(5) {
+		g.crash()
+	}
+	for range g.rand.IntN(3) {
+		g.add(Op{At: g.moment(), Do: DoRestart, Device: g.device(), For: g.between(time.Millisecond, 3*time.Second)})
+	}
+	if g.chance(0.35) {
+		d, at := g.device(), g.between(300*time.Millisecond, g.size.Chaos/2)
+		g.add(Op{At: at, Do: DoBackup, Device: d})
+		g.add(Op{At: g.between(at, g.size.Chaos), Do: DoRestore, Device: d, For: g.between(time.Millisecond, 2*time.Second)})
+	}
+	if g.chance(0.2) {
+		g.add(Op{At: g.moment(), Do: DoDiskFull, Device: g.device(), For: g.between(100*time.Millisecond, 6*time.Second)})
+	}
+	for range g.rand.IntN(3) {
+		g.add(Op{At: g.moment(), Do: DoClock, Device: g.device(), Amount: pick[int64](g, 5_000, -5_000, 90_000, -3_600_000, century, -century)})
+	}
+}
+
+// crash lets a device lose power: two times of three just after it wrote, when something is not durable yet.
+func (g *generator) crash() {
+	o := Op{At: g.moment(), Do: DoCrash, Device: g.device(), For: g.between(10*time.Millisecond, 4*time.Second), Amount: pick[int64](g, 0, 0, 500, 1000)}
+	if g.chance(0.67) {
+		for range 20 {
+			if w := g.s.Ops[g.rand.IntN(len(g.s.Ops))]; w.Do == DoWrite {
+				o.Device, o.At = w.Device, w.At+g.between(0, 8*time.Millisecond)
+				break
+			}
+		}
+	}
+	g.add(o)
+}
+
+// groups divides the devices into two groups, or three.
+func (g *generator) groups() [][]int {
+	groups := make([][]int, 2+g.rand.IntN(2))
+	for i := range g.s.Devices {
+		k := g.rand.IntN(len(groups))
+		groups[k] = append(groups[k], i)
+	}
+	return groups
+}

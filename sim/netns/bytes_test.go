@@ -1,0 +1,135 @@
+//go:build linux
+
+package netns
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"syncline/node"
+	"syncline/node/api/client"
+)
+
+const (
+	overwrittenKeys    = 10
+	overwrites         = 10_000 // of all keys together
+	overwriteBytesMax  = 60_000
+	settleAfterArrival = 5 * time.Second
+	idleFor            = 30 * time.Second
+)
+
+// TestOverwritesWhileAwayCostOneValue: a device that missed ten thousand overwrites of ten keys gets ten values. Everything on
+// its wire counts, from the heal to five seconds after the values are there: discovery, handshakes, pings.
+func TestOverwritesWhileAwayCostOneValue(t *testing.T) {
+	slow(t, "70 s", false)
+	t.Parallel()
+	l, a, b := pair(t)
+	a.caughtUp()
+	must(t, l.Split([]*Host{b.Host}))
+	a.await(cutLong, "the connection is noticed to be dead", func() bool { return !a.sees(b) && !b.sees(a) })
+	rate := overwrite(t, a)
+	last := fmt.Sprint(overwrites/overwrittenKeys - 1)
+
+	before := counters(t, b)
+	must(t, l.Heal())
+	took := b.await(meetMax, "the values arrive", func() bool {
+		for k := range overwrittenKeys {
+			if b.value(fmt.Sprintf("key/%d", k)) != last {
+				return false
+			}
+		}
+		return true
+	})
+	arrived := counters(t, b).Sub(before)
+	time.Sleep(settleAfterArrival)
+	bytes := counters(t, b).Sub(before)
+	t.Logf("%d overwrites of %d keys while away (%.0f/s): arrived %v after the heal, %d bytes until then, %d bytes (%d received, %d sent) until %v later; bound %d",
+		overwrites, overwrittenKeys, rate, took.Round(time.Millisecond), arrived.Total(), bytes.Total(), bytes.Received, bytes.Sent, settleAfterArrival, overwriteBytesMax)
+	if bytes.Total() > overwriteBytesMax {
+		t.Errorf("%d bytes on the wire, at most %d are allowed", bytes.Total(), overwriteBytesMax)
+	}
+	same(t, a, b)
+	a.calm()
+	b.calm()
+}
+
+// overwrite writes each key again and again, waiting for each acknowledgement, and returns the writes a second.
+func overwrite(t *testing.T, d *device) float64 {
+	t.Helper()
+	start := time.Now()
+	var all sync.WaitGroup
+	for k := range overwrittenKeys {
+		all.Go(func() {
+			c := client.New(d.Socket(), "")
+			defer c.Close()
+			for i := range overwrites / overwrittenKeys {
+				if _, err := c.Put(context.Background(), fmt.Sprintf("key/%d", k), node.Text(fmt.Sprint(i)), client.PutOptions{}); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	return overwrites / time.Since(start).Seconds()
+}
+
+// counters reads what a device's interface carried until now.
+func counters(t *testing.T, d *device) Traffic {
+	t.Helper()
+	c, err := d.Host.Traffic()
+	must(t, err)
+	return c
+}
+
+// TestBytesOfAnIdlePair measures what two connected devices say when there is nothing to say, and what a put and a session
+// add. It asserts little: the figures are for docs/PERFORMANCE.md.
+func TestBytesOfAnIdlePair(t *testing.T) {
+	slow(t, "80 s", false)
+	for _, flags := range [][]string{nil, {"--no-lan"}} {
+		t.Run(fmt.Sprint("flags ", flags), func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t)
+			a, b := newDevice(t, l, "laptop"), newDevice(t, l, "desktop")
+			a.up(flags...)
+			b.up(flags...)
+			a.admit(b)
+			a.put("steady", "0")
+			a.caughtUp()
+			measureIdle(t, a, b)
+		})
+	}
+}
+
+func measureIdle(t *testing.T, a, b *device) {
+	rest := func(d time.Duration) float64 {
+		before := counters(t, b)
+		time.Sleep(d)
+		return float64(counters(t, b).Sub(before).Total())
+	}
+	rest(5 * time.Second) // what follows the join
+	idle := rest(idleFor) / idleFor.Seconds()
+	t.Logf("idle pair, path %q: %.0f bytes/s over %v", b.path(a), idle, idleFor)
+
+	const puts, gap = 10, 400 * time.Millisecond
+	before, start := counters(t, b), time.Now()
+	for i := range puts {
+		a.put("small", fmt.Sprint("value ", i))
+		time.Sleep(gap)
+	}
+	added := float64(counters(t, b).Sub(before).Total()) - idle*time.Since(start).Seconds()
+	t.Logf("one small put: %.0f bytes over idle (mean of %d)", added/puts, puts)
+
+	before, start = counters(t, b), time.Now()
+	for range puts {
+		a.caughtUp()
+	}
+	added = float64(counters(t, b).Sub(before).Total()) - idle*time.Since(start).Seconds()
+	t.Logf("session of two equal replicas: %.0f bytes over idle (mean of %d)", added/puts, puts)
+	if idle > 2000 {
+		t.Errorf("an idle pair says %.0f bytes/s", idle)
+	}
+}

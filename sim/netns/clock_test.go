@@ -1,0 +1,111 @@
+//go:build linux
+
+package netns
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"syncline/gossip/p2p"
+	"syncline/node"
+	"syncline/node/api"
+)
+
+// clockVariable makes this test program a device whose clock is off by the duration that it holds. The binary cannot be told
+// the time, so this is the same node and network, put together as cmd/peer does.
+const clockVariable = "SYNCLINE_TEST_CLOCK"
+
+// runWrongClock is that device. It runs until it is killed.
+func runWrongClock() int {
+	off, err := time.ParseDuration(os.Getenv(clockVariable))
+	if err != nil {
+		return complain(err)
+	}
+	p := &Peer{Home: os.Getenv("HOME")}
+	clock := func() time.Time { return time.Now().Add(off) }
+	if err := os.MkdirAll(p.Data(), 0o700); err != nil {
+		return complain(err)
+	}
+	n, err := node.Open(context.Background(), node.Config{
+		Dir: p.Data(), Name: os.Getenv("PEER_NAME"), Clock: clock,
+		Network: p2p.New(p2p.Config{BookFile: filepath.Join(p.Data(), "addresses.json"), Clock: clock}),
+	})
+	if err != nil {
+		return complain(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(p.Socket()), 0o700); err != nil {
+		return complain(err)
+	}
+	listener, err := api.Listen(p.Socket())
+	if err != nil {
+		return complain(err)
+	}
+	return complain(api.New(api.Config{Node: n, Address: p.Socket(), Shutdown: func() {}}).Serve(listener))
+}
+
+// upWrong starts a device whose clock is off.
+func (d *device) upWrong(off time.Duration) {
+	d.t.Helper()
+	self, err := os.Executable()
+	must(d.t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := d.Host.Command(ctx, self)
+	cmd.Env, cmd.Stderr = append(d.Environment(), clockVariable+"="+off.String()), os.Stderr
+	must(d.t, cmd.Start())
+	d.t.Cleanup(func() {
+		cancel()
+		cmd.Wait()
+	})
+	d.await(commandMax, "the API answers", func() bool { _, err := d.api.Version(d.within(time.Second)); return err == nil })
+}
+
+// TestAWrongClockDoesNotKeepDevicesApart: nothing that is acknowledged is lost and both devices end equal, whatever the clock
+// of one says; the person is told.
+func TestAWrongClockDoesNotKeepDevicesApart(t *testing.T) {
+	slow(t, "25 s", false)
+	const century = 100 * 365 * 24 * time.Hour
+	for _, off := range []time.Duration{24 * time.Hour, -24 * time.Hour, century, -century / 2} {
+		t.Run(fmt.Sprint(off), func(t *testing.T) {
+			t.Parallel()
+			testWrongClock(t, off)
+		})
+	}
+}
+
+func testWrongClock(t *testing.T, off time.Duration) {
+	l := newLab(t)
+	right, wrong := newDevice(t, l, "right"), newDevice(t, l, "wrong")
+	right.up()
+	wrong.upWrong(off)
+	right.admit(wrong)
+
+	wrong.put("by/wrong", "1")
+	right.put("by/right", "1")
+	right.await(meetMax, "the writes arrive", func() bool { return right.value("by/wrong") == "1" && wrong.value("by/right") == "1" })
+
+	// Whoever was shown a value replaces it, whatever the clocks say.
+	right.put("by/wrong", "2")
+	right.await(meetMax, "the replacement arrives", func() bool { return wrong.value("by/wrong") == "2" })
+	wrong.put("by/right", "2")
+	right.await(meetMax, "the replacement arrives", func() bool { return right.value("by/right") == "2" })
+
+	must(t, l.Split([]*Host{wrong.Host}))
+	wrong.put("both", "wrong")
+	right.put("both", "right")
+	must(t, l.Heal())
+	right.await(40*time.Second, "both list the conflict", func() bool {
+		return right.status().Conflicts == 1 && wrong.status().Conflicts == 1
+	})
+	same(t, right, wrong)
+	right.run("resolve", "both", "--value", "decided", "-y")
+	right.await(meetMax, "the decision arrives", func() bool { return wrong.value("both") == "decided" && wrong.status().Conflicts == 0 })
+	same(t, right, wrong)
+	if !right.warns("clock_skew") && !wrong.warns("clock_skew") {
+		t.Errorf("clocks differ by %v and nobody warns: %v, %v", off, right.status().Warnings, wrong.status().Warnings)
+	}
+	t.Logf("clock off by %v: path %q, warnings here %v, there %v", off, right.path(wrong), right.status().Warnings, wrong.status().Warnings)
+}

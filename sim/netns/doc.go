@@ -1,0 +1,15 @@
+// Package netns runs the shipped binary on a network of Linux network namespaces: the third driver of a simulation, with real
+// kernel sockets, real multicast, real disks and SIGKILL, in real time.
+//
+// A [Lab] is a switch. A [Host] is a machine that is plugged into it: a namespace with one interface. Hosts can be split into
+// groups that do not hear each other, unplugged, moved to another address. A [Peer] is a device on a host: a home folder of
+// its own and the binary, as its owner would run it.
+//
+// Nothing of the machine outside is touched: each switch is a namespace, too. [Contain] runs a program in process, mount and
+// network namespaces of its own, so that whatever it made ends with it, however it ends; it needs root, or the right of users
+// to make namespaces. The command ip, from the package iproute2, must be there.
+//
+// The tests of this package are the product's tests on a LAN. `go test ./sim/netns` runs a quick part and skips it, saying
+// why, where namespaces cannot be made. With SYNCLINE_LAN=full all of it runs, and fails where it cannot. SYNCLINE_PEER names
+// a binary to test instead of one that is built from cmd/peer.
+package netns

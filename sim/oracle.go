@@ -1,0 +1,305 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"syncline/crdt"
+	"syncline/node"
+	"syncline/store"
+)
+
+// A pair is two values of one path, the one written earlier first.
+type pair struct {
+	path string
+	a, b int
+}
+
+func pairOf(e, f *entry) pair { return pair{e.path, min(e.index, f.index), max(e.index, f.index)} }
+
+// A View is a device's committed state, as anybody on the device can read it; *store.Store is one.
+type View interface {
+	Context() crdt.Vector
+	Floor() crdt.Vector
+	Head() store.Head
+	Get(path string) (crdt.Register, error)
+	// Check returns the first disagreement between the records of the store.
+	Check() error
+}
+
+// An Oracle knows the truth about one run and compares the devices with it. Its methods are called as things happen, by one
+// goroutine.
+type Oracle struct {
+	s        *Scenario
+	now      func() time.Duration
+	devices  []*truth
+	writes   []*write
+	byDot    map[crdt.Dot]*write
+	byData   map[string][]*entry
+	byPath   map[string][]*entry
+	limit    int
+	digests  map[string]crdt.Digest
+	reported map[pair]bool
+	clocks   map[crdt.ReplicaID]crdt.Timestamp
+	survived set
+
+	Violations []Violation
+	Coverage   Coverage
+}
+
+// A write is one transaction as the harness knows it.
+type write struct {
+	index, device int
+	dot           crdt.Dot
+	time          crdt.Timestamp
+	entries       []*entry
+	// ctx holds the writes that the device had seen.
+	ctx set
+}
+
+// An entry is what a write did at one path.
+type entry struct {
+	*write
+	path    string
+	put     bool
+	resolve bool
+	data    string
+	kind    crdt.Kind
+	// preds are what its writer was shown and replaced, and all deletes that it had seen there; below is their closure. kept is
+	// what stood there and was not replaced.
+	preds, below, kept set
+}
+
+// over reports whether e supersedes f, directly or through others.
+func (e *entry) over(f *entry) bool { return e.below.has(f.index) }
+
+// apart reports whether the writers of e and f did not know of each other.
+func (e *entry) apart(f *entry) bool { return !e.ctx.has(f.index) && !f.ctx.has(e.index) }
+
+// settled reports whether e's writer had seen f go.
+func (e *entry) settled(f *entry) bool {
+	return e.ctx.has(f.index) && !e.kept.has(f.index) && !e.over(f)
+}
+
+// truth is what the oracle knows of one device.
+type truth struct {
+	view    View
+	up      bool
+	context crdt.Vector
+	// app holds the writes that the device has seen, durable those of them that its disk confirmed, backup those in its last
+	// backup, told those that it acknowledged.
+	app, durable, backup, told set
+	// ever holds what the disk confirmed at any time, also before the device was set back.
+	ever set
+	// open holds the paths whose open conflict was reported; frontier what was read or written on the device, by path.
+	open     map[string]bool
+	frontier map[string]set
+	versions map[string]version
+	full     bool
+}
+
+// A version is what a device was told after a write, and the live set for which it stands.
+type version struct {
+	name node.Version
+	live string
+}
+
+// NewOracle returns an oracle that has seen nothing. now tells the virtual time.
+func NewOracle(s *Scenario, now func() time.Duration) *Oracle {
+	o := &Oracle{s: s, now: now, byDot: map[crdt.Dot]*write{}, byData: map[string][]*entry{}, byPath: map[string][]*entry{},
+		limit: 2*s.Writes() + 64, digests: map[string]crdt.Digest{}, reported: map[pair]bool{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, Coverage: Coverage{}}
+	for range s.Devices {
+		o.devices = append(o.devices, &truth{app: newSet(o.limit), durable: newSet(o.limit), ever: newSet(o.limit), backup: newSet(o.limit), told: newSet(o.limit),
+			open: map[string]bool{}, frontier: map[string]set{}, versions: map[string]version{}})
+	}
+	return o
+}
+
+// Fail notes a violation.
+func (o *Oracle) Fail(c Check, device int, format string, args ...any) {
+	if len(o.Violations) < violationsMax {
+		o.Violations = append(o.Violations, Violation{c, o.now(), device, fmt.Sprintf(format, args...)})
+	}
+}
+
+// Sometimes notes that something worth happening happened.
+func (o *Oracle) Sometimes(what string) { o.Coverage[what]++ }
+
+// A Start says how a device came to run.
+type Start int
+
+// The starts.
+const (
+	FirstStart Start = iota
+	AfterCrash
+	AfterClose
+	AfterRestore
+	AsClone // of the device that the scenario names
+)
+
+// Started takes note that a device runs, and compares what its store holds with what it must hold.
+func (o *Oracle) Started(device int, how Start, v View) {
+	d := o.devices[device]
+	before := d.app
+	d.view, d.up = v, true
+	d.context = v.Context()
+	d.app = o.seen(device, d.context)
+	switch how {
+	case AfterCrash:
+		if i := d.durable.less(d.app); i >= 0 {
+			o.Fail(Durability, device, "%s was durable and is gone after a crash", o.writes[i])
+		}
+		if i := d.app.less(before); i >= 0 {
+			o.Fail(Phantom, device, "%s came out of a crash", o.writes[i])
+		}
+	case AfterClose:
+		if i := before.less(d.app); i >= 0 {
+			o.Fail(Durability, device, "%s is gone after an orderly close", o.writes[i])
+		}
+	case AfterRestore:
+		if i := d.backup.less(d.app); i >= 0 {
+			o.Fail(Durability, device, "%s was in the backup and is not here", o.writes[i])
+		}
+		d.told = newSet(o.limit)
+	}
+	d.durable = d.app.clone()
+	d.ever.join(d.durable)
+	if i := d.told.less(d.app); i >= 0 {
+		o.Fail(Durability, device, "%s was acknowledged here and is gone", o.writes[i])
+		d.told = newSet(o.limit)
+	}
+	clear(d.frontier)
+	clear(d.versions)
+	clear(d.open)
+	for _, path := range o.s.Paths {
+		o.checkPath(device, path, true)
+	}
+	o.checkDigest(device)
+}
+
+// Stopped takes note that a device does not run.
+func (o *Oracle) Stopped(device int) { o.devices[device].up = false }
+
+// BackedUp takes note that the data of a device were copied.
+func (o *Oracle) BackedUp(device int) { o.devices[device].backup = o.devices[device].app.clone() }
+
+// CanRestore reports whether there is a backup with something in it.
+func (o *Oracle) CanRestore(device int) bool { return o.devices[device].backup.len() > 0 }
+
+// DiskFull takes note of whether the disk of a device has space.
+func (o *Oracle) DiskFull(device int, full bool) { o.devices[device].full = full }
+
+// Durable is what a sync that begins now will cover; call the result when it is done.
+func (o *Oracle) Durable(device int) (done func()) {
+	d := o.devices[device]
+	covered := d.app.clone()
+	return func() {
+		d.durable.join(covered)
+		d.ever.join(covered)
+	}
+}
+
+// Has reports whether a device has seen a dot, as of its last step.
+func (o *Oracle) Has(device int, d crdt.Dot) bool { return o.devices[device].context.Has(d) }
+
+// seen translates a context into writes. A dot that nobody wrote is a violation.
+func (o *Oracle) seen(device int, c crdt.Vector) set {
+	s := newSet(o.limit)
+	for top := range c.All() {
+		o.addDots(device, s, top.Replica, 0, top.Counter)
+	}
+	return s
+}
+
+func (o *Oracle) addDots(device int, s set, r crdt.ReplicaID, above, upto uint64) {
+	for n := above + 1; n <= upto; n++ {
+		w := o.byDot[crdt.Dot{Replica: r, Counter: n}]
+		if w == nil {
+			o.Fail(Phantom, device, "the device says that it has seen %v, which nobody wrote", crdt.Dot{Replica: r, Counter: n})
+			return
+		}
+		s.add(w.index)
+	}
+}
+
+// String names a write for people.
+func (w *write) String() string {
+	if w == nil {
+		return "nothing"
+	}
+	text := fmt.Sprintf("w%d by device %d (", w.index, w.device)
+	for i, e := range w.entries {
+		if i > 0 {
+			text += ", "
+		}
+		if e.put {
+			text += e.path + "=" + e.data
+		} else {
+			text += "delete " + e.path
+		}
+	}
+	return text + ")"
+}
+
+// identify finds the write that a live value stems from: by its content, and among writes of the same content by its dot.
+func (o *Oracle) identify(path string, v crdt.Value) *entry {
+	for _, e := range o.byData[path+"\x00"+string(v.Data)] {
+		if e.dot == v.Dot && e.time == v.Time && e.kind == v.Kind && v.Type == contentType {
+			return e
+		}
+	}
+	return nil
+}
+
+// identifyAll is identify for a list; what nobody wrote is a violation and left out.
+func (o *Oracle) identifyAll(device int, path string, live []crdt.Value) []*entry {
+	var es []*entry
+	for _, v := range live {
+		e := o.identify(path, v)
+		if e == nil {
+			o.Fail(Phantom, device, "%s holds %q under %v, which nobody wrote so", path, v.Data, v.Dot)
+			continue
+		}
+		es = append(es, e)
+	}
+	return es
+}
+
+// spec returns the truth about a path: the values among the writes seen that nothing seen supersedes.
+func (o *Oracle) spec(path string, seen set) set {
+	dead, live := newSet(o.limit), newSet(o.limit)
+	for _, e := range o.byPath[path] {
+		if seen.has(e.index) {
+			dead.join(e.below)
+		}
+	}
+	for _, e := range o.byPath[path] {
+		if e.put && seen.has(e.index) && !dead.has(e.index) {
+			live.add(e.index)
+		}
+	}
+	return live
+}
+
+// at returns what a write did at a path.
+func (o *Oracle) at(path string, index int) *entry {
+	w := o.writes[index]
+	i := slices.IndexFunc(w.entries, func(e *entry) bool { return e.path == path })
+	return w.entries[i]
+}
+
+// names lists writes for people.
+func (o *Oracle) names(path string, s set) string {
+	text := "{"
+	for i := range s.all {
+		if len(text) > 1 {
+			text += " "
+		}
+		text += fmt.Sprintf("w%d", i)
+		if w := o.writes[i]; w != nil {
+			text += fmt.Sprintf("@%d", w.device)
+		}
+	}
+	return text + "}"
+}

@@ -1,0 +1,101 @@
+package sim
+
+import (
+	"slices"
+
+	"syncline/crdt"
+	"syncline/node"
+)
+
+// Replied takes note that a device told the outcome of an attempt.
+func (o *Oracle) Replied(device int, a *Attempt, err *node.Problem) {
+	if err != nil || a.written == nil {
+		if err == nil {
+			o.Fail(LostUpdate, device, "%s was acknowledged and never happened", describe(a))
+		}
+		return
+	}
+	d := o.devices[device]
+	d.told.add(a.written.index)
+	if !d.durable.has(a.written.index) {
+		o.Fail(Durability, device, "%s was acknowledged before it was durable", a.written)
+	}
+	for _, e := range a.written.entries {
+		o.see(d, e.path, e.index)
+	}
+	o.Sometimes("acknowledged")
+}
+
+func (o *Oracle) see(d *truth, path string, index int) {
+	if d.frontier[path] == nil {
+		d.frontier[path] = newSet(o.limit)
+	}
+	d.frontier[path].add(index)
+}
+
+// Read compares what a device shows at a path with what it showed and wrote there before. live is what the reader got.
+func (o *Oracle) Read(device int, path string, live []crdt.Value) {
+	d := o.devices[device]
+	o.Sometimes("read")
+	es := o.identifyAll(device, path, live)
+	got := newSet(o.limit)
+	for _, e := range es {
+		got.add(e.index)
+	}
+	if f := d.frontier[path]; f != nil {
+		for i := range f.all {
+			e := o.at(path, i)
+			if got.has(i) || o.isOver(e, d.app) && !o.goesBack(es, e) || !e.put {
+				continue
+			}
+			check := Monotonic
+			if e.device == device {
+				check = ReadYourWrites
+			}
+			o.Fail(check, device, "%s was read or written here and %s shows %s", e.write, path, o.names(path, got))
+		}
+	}
+	for _, e := range es {
+		if o.isOver(e, d.app) {
+			o.Fail(Monotonic, device, "%s shows %s, which is superseded here", path, e.write)
+		}
+		o.see(d, path, e.index)
+	}
+}
+
+// goesBack reports whether one of the values read is older than e.
+func (o *Oracle) goesBack(es []*entry, e *entry) bool {
+	return slices.ContainsFunc(es, func(f *entry) bool { return e.over(f) })
+}
+
+// Shown compares the value that a plain read returns with the newest one, which all devices with the same values must show.
+func (o *Oracle) Shown(device int, path string, live []crdt.Value, shown crdt.Value) {
+	if want := newest(live); want.Dot != shown.Dot {
+		o.Fail(SEC, device, "%s shows %q, not %q", path, shown.Data, want.Data)
+	}
+}
+
+// Held compares what a device is said to have on disk with what its disk confirmed.
+func (o *Oracle) Held(device, peer int, v crdt.Vector) {
+	held := newSet(o.limit)
+	o.addHeld(device, held, v)
+	if i := held.less(o.devices[peer].ever); i >= 0 {
+		o.Fail(HeldClaim, device, "device %d is said to have %s on disk", peer, o.writes[i])
+	}
+}
+
+func (o *Oracle) addHeld(device int, s set, v crdt.Vector) {
+	for top := range v.All() {
+		o.addDots(device, s, top.Replica, 0, top.Counter)
+	}
+}
+
+// Alarm judges an alarm.
+func (o *Oracle) Alarm(device int, a node.Alarm) {
+	switch a.Code {
+	case node.AlarmClock:
+		o.Sometimes("alarm " + a.Code)
+	default:
+		o.Fail(NoAlarm, device, "%s: %s", a.Code, a.Text)
+	}
+}

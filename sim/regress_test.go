@@ -1,0 +1,36 @@
+package sim_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"syncline/sim"
+	"syncline/sim/des"
+)
+
+// TestRegressions runs the scenarios that found mistakes in the product, each cut down to what is needed. The name of the file says
+// what was wrong.
+func TestRegressions(t *testing.T) {
+	files, err := filepath.Glob("testdata/regress/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".json"), func(t *testing.T) {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var s sim.Scenario
+			if err := json.Unmarshal(b, &s); err != nil {
+				t.Fatal(err)
+			}
+			if r := des.Run(&s, des.Options{}); len(r.Violations) > 0 {
+				t.Errorf("%v\nwhat happened last:\n%s", r.Violations, story(&s, des.Options{}, storyLines))
+			}
+		})
+	}
+}

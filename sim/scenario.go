@@ -1,0 +1,159 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Scenario is everything that happens in one run: the devices, the network between them, and a list of timed operations. With
+// its Seed it decides every detail, so a run can be repeated, edited and cut down.
+type Scenario struct {
+	Seed    uint64   `json:"seed"`
+	Devices []Device `json:"devices"`
+	Paths   []string `json:"paths"`
+	Network Network  `json:"network"`
+	// AntiEntropy is the mean period between sessions with one peer; DeleteLog is how many deletes a replica remembers.
+	AntiEntropy time.Duration `json:"antiEntropy"`
+	DeleteLog   int           `json:"deleteLog"`
+	// Ops are sorted by time.
+	Ops []Op `json:"ops"`
+	// End is when all faults are over; ConvergeMax is how long the devices may take from then until they agree.
+	End         time.Duration `json:"end"`
+	ConvergeMax time.Duration `json:"convergeMax"`
+}
+
+// A Device is one participant.
+type Device struct {
+	// Skew is the error of its clock at the start, in milliseconds.
+	Skew int64 `json:"skew,omitempty"`
+	// Joins is when it starts for the first time.
+	Joins time.Duration `json:"joins,omitempty"`
+	// CloneOf is one more than the device whose data it starts with a copy of; 0 if it starts empty.
+	CloneOf int `json:"cloneOf,omitempty"`
+}
+
+// A Network says how the links behave.
+type Network struct {
+	// Links names the pairs that can connect; nil means all.
+	Links [][2]int `json:"links,omitempty"`
+	// LatencyMin and LatencyMax bound the way of one message.
+	LatencyMin time.Duration `json:"latencyMin"`
+	LatencyMax time.Duration `json:"latencyMax"`
+	// Loss and Duplicate are shares of gossip frames, Break is the share of session messages at which the stream breaks.
+	Loss      float64 `json:"loss,omitempty"`
+	Duplicate float64 `json:"duplicate,omitempty"`
+	Break     float64 `json:"break,omitempty"`
+	// SyncMin and SyncMax bound the time that a disk takes to make data durable.
+	SyncMin time.Duration `json:"syncMin"`
+	SyncMax time.Duration `json:"syncMax"`
+}
+
+// An Action says what an Op does.
+type Action string
+
+// The actions.
+const (
+	DoWrite     Action = "write"     // Device writes Parts as one transaction
+	DoRead      Action = "read"      // Device reads Path
+	DoPartition Action = "partition" // Groups lose all connections to each other for For
+	DoStall     Action = "stall"     // nothing passes between Groups for For; then everything does, late
+	DoHeal      Action = "heal"      // all partitions and stalls end
+	DoLoss      Action = "loss"      // the share Amount/1000 of gossip is lost for For
+	DoReset     Action = "reset"     // all streams of Device break
+	DoCrash     Action = "crash"     // Device loses power for For; Amount/1000 of what was not durable survives
+	DoRestart   Action = "restart"   // Device closes in order and is away for For
+	DoBackup    Action = "backup"    // the data of Device are copied
+	DoRestore   Action = "restore"   // Device gets the data of its last backup and is away for For
+	DoDiskFull  Action = "diskfull"  // the disk of Device is full for For
+	DoClock     Action = "clock"     // the clock of Device jumps by Amount milliseconds
+	DoSync      Action = "sync"      // Device starts a session with every peer
+)
+
+// An Op is one timed operation or fault.
+type Op struct {
+	At     time.Duration `json:"at"`
+	Do     Action        `json:"do"`
+	Device int           `json:"device"`
+	Parts  []Part        `json:"parts,omitempty"`
+	Path   string        `json:"path,omitempty"`
+	Groups [][]int       `json:"groups,omitempty"`
+	For    time.Duration `json:"for,omitempty"`
+	Amount int64         `json:"amount,omitempty"`
+}
+
+// A Verb says what a write does at one path.
+type Verb string
+
+// The verbs.
+const (
+	Put       Verb = "put"       // write, as somebody who was shown the newest value
+	Delete    Verb = "delete"    // the same, without a value after it
+	PutAll    Verb = "putall"    // write over every value
+	Sibling   Verb = "sibling"   // write over none
+	Resolve   Verb = "resolve"   // settle the conflict with a new value
+	Keep      Verb = "keep"      // settle the conflict with the content of one of its values
+	PutIf     Verb = "putif"     // write if nothing has changed since the device's last write there
+	DeleteAll Verb = "deleteall" // delete every value
+)
+
+// A Part is what a write does at one path.
+type Part struct {
+	Path string `json:"path"`
+	Verb Verb   `json:"verb"`
+	LWW  bool   `json:"lww,omitempty"`
+}
+
+// String tells the operation in one line.
+func (o Op) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%9.3fs  %s", o.At.Seconds(), o.Do)
+	switch o.Do {
+	case DoPartition, DoStall:
+		fmt.Fprintf(&b, " %v for %v", o.Groups, o.For)
+	case DoHeal:
+	case DoLoss:
+		fmt.Fprintf(&b, " %.1f%% for %v", float64(o.Amount)/10, o.For)
+	case DoWrite:
+		fmt.Fprintf(&b, " on device %d:", o.Device)
+		for _, p := range o.Parts {
+			fmt.Fprintf(&b, " %s %s", p.Verb, p.Path)
+		}
+	case DoRead:
+		fmt.Fprintf(&b, " of %s on device %d", o.Path, o.Device)
+	case DoClock:
+		fmt.Fprintf(&b, " of device %d jumps by %v", o.Device, time.Duration(o.Amount)*time.Millisecond)
+	default:
+		fmt.Fprintf(&b, " device %d", o.Device)
+		if o.For > 0 {
+			fmt.Fprintf(&b, " for %v", o.For)
+		}
+	}
+	return b.String()
+}
+
+// Writes returns the number of writes in the scenario.
+func (s *Scenario) Writes() int {
+	n := 0
+	for i := range s.Ops {
+		if s.Ops[i].Do == DoWrite {
+			n++
+		}
+	}
+	return n
+}
+
+// sortOps puts the operations into the order of their times.
+func (s *Scenario) sortOps() {
+	slices.SortStableFunc(s.Ops, func(a, b Op) int { return int(a.At - b.At) })
+}
+
+// OnDevice reports whether the action happens on one device.
+func (a Action) OnDevice() bool {
+	switch a {
+	case DoPartition, DoStall, DoHeal, DoLoss:
+		return false
+	}
+	return true
+}

@@ -1,0 +1,266 @@
+package sim_test
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"syncline/crdt"
+)
+
+// This file reads and writes the messages of a session a second time, from docs/PROTOCOL.md, so that mistakes can be planted in
+// what is on the way. It trusts its input.
+
+// The types of the messages that are taken apart.
+const (
+	typeRows = 4
+	typeEnd  = 5
+	typeKill = 8
+)
+
+type endMessage struct {
+	_       struct{} `cbor:",toarray"`
+	Type    uint8
+	Asked   [16]byte
+	Context []byte
+	Floor   []byte
+	Rows    uint64
+	Kills   uint64
+	Opens   uint64
+	Hash    [16]byte
+	Digest  [8]byte
+}
+
+type rowsMessage struct {
+	_        struct{} `cbor:",toarray"`
+	Type     uint8
+	Replicas []byte
+	Shapes   []byte
+	Paths    []byte
+	Indexes  []byte
+	Counters []byte
+	Times    []byte
+	Flags    []byte
+	Types    []byte
+	Sizes    []byte
+	Data     []byte
+}
+
+// expand reads a column of runs.
+func expand[T any](b []byte, item func(*crdt.Reader) T) []T {
+	r := crdt.Reader{B: b}
+	var out []T
+	for len(r.B) > 0 && r.Err == nil {
+		n := r.Uvarint()
+		x := item(&r)
+		for range n {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// first takes the first element.
+func first[T any](s *[]T) T {
+	x := (*s)[0]
+	*s = (*s)[1:]
+	return x
+}
+
+// decodeRows takes a message of rows apart.
+func decodeRows(msg []byte) ([]crdt.Row, error) {
+	var m rowsMessage
+	if err := crdt.Unmarshal(msg, &m); err != nil {
+		return nil, err
+	}
+	number := func(r *crdt.Reader) int { return int(r.Uvarint()) }
+	shapes := expand(m.Shapes, func(r *crdt.Reader) [3]int { return [3]int{number(r), number(r), number(r)} })
+	indexes, flags := expand(m.Indexes, number), expand(m.Flags, (*crdt.Reader).Byte)
+	types := expand(m.Types, func(r *crdt.Reader) string { return string(r.Bytes(1 << 10)) })
+	paths, counters, times, sizes := crdt.Reader{B: m.Paths}, crdt.Reader{B: m.Counters}, crdt.Reader{B: m.Times}, crdt.Reader{B: m.Sizes}
+	last := map[crdt.ReplicaID]uint64{}
+	dot := func() crdt.Dot {
+		i := first(&indexes)
+		id := crdt.ReplicaID(m.Replicas[8*i : 8*i+8])
+		last[id] += uint64(counters.Varint())
+		return crdt.Dot{Replica: id, Counter: last[id]}
+	}
+	millis := int64(0)
+	time := func() crdt.Timestamp {
+		millis += times.Varint()
+		return crdt.At(millis) + crdt.Timestamp(times.Uvarint())
+	}
+	var rows []crdt.Row
+	path := ""
+	for _, shape := range shapes {
+		path = path[:paths.Uvarint()] + string(paths.Bytes(1<<12))
+		row := crdt.Row{Path: path}
+		for range shape[0] {
+			v := crdt.Value{Dot: dot(), Time: time()}
+			f := first(&flags)
+			v.Kind, v.Won, v.Resolved = crdt.Kind(f&1), f&2 != 0, f&4 != 0
+			v.Type, _ = crdt.UnpackType(first(&types))
+			n := sizes.Uvarint()
+			v.Data, m.Data = m.Data[:n], m.Data[n:]
+			row.Values = append(row.Values, v)
+		}
+		for range shape[1] {
+			row.Known = append(row.Known, crdt.KnownValue{Dot: dot(), Won: first(&flags)&2 != 0})
+		}
+		for range shape[2] {
+			row.Deletes = append(row.Deletes, crdt.Delete{Dot: dot(), Time: time()})
+		}
+		rows = append(rows, row)
+	}
+	return rows, errors.Join(paths.Err, counters.Err, times.Err, sizes.Err)
+}
+
+// A column collects runs of equal items, each already encoded.
+type column struct {
+	bytes []byte
+	item  string
+	count uint64
+}
+
+func (c *column) add(item []byte) {
+	if c.count > 0 && c.item != string(item) {
+		c.flush()
+	}
+	c.item = string(item)
+	c.count++
+}
+
+func (c *column) flush() []byte {
+	if c.count > 0 {
+		c.bytes = append(binary.AppendUvarint(c.bytes, c.count), c.item...)
+	}
+	c.count = 0
+	return append([]byte{}, c.bytes...)
+}
+
+func uvarints(xs ...int) (b []byte) {
+	for _, x := range xs {
+		b = binary.AppendUvarint(b, uint64(x))
+	}
+	return b
+}
+
+// encodeRows is the inverse of decodeRows.
+func encodeRows(kind uint8, rows []crdt.Row) []byte {
+	m := rowsMessage{Type: kind, Replicas: []byte{}, Paths: []byte{}, Counters: []byte{}, Times: []byte{}, Sizes: []byte{}, Data: []byte{}}
+	var shapes, indexes, flags, types column
+	index, last := map[crdt.ReplicaID]int{}, map[crdt.ReplicaID]uint64{}
+	dot := func(d crdt.Dot) {
+		if _, ok := index[d.Replica]; !ok {
+			index[d.Replica] = len(index)
+			m.Replicas = append(m.Replicas, d.Replica[:]...)
+		}
+		indexes.add(uvarints(index[d.Replica]))
+		m.Counters = crdt.AppendVarint(m.Counters, int64(d.Counter)-int64(last[d.Replica]))
+		last[d.Replica] = d.Counter
+	}
+	millis := int64(0)
+	time := func(t crdt.Timestamp) {
+		m.Times = crdt.AppendVarint(m.Times, t.WallMillis()-millis)
+		m.Times = append(m.Times, uvarints(int(t.Logical()))...)
+		millis = t.WallMillis()
+	}
+	flag := func(k crdt.Kind, won, resolved bool) {
+		f := byte(k)
+		if won {
+			f |= 2
+		}
+		if resolved {
+			f |= 4
+		}
+		flags.add([]byte{f})
+	}
+	path := ""
+	for _, row := range rows {
+		shared := 0
+		for shared < min(len(path), len(row.Path)) && path[shared] == row.Path[shared] {
+			shared++
+		}
+		m.Paths = append(append(m.Paths, uvarints(shared, len(row.Path)-shared)...), row.Path[shared:]...)
+		path = row.Path
+		shapes.add(uvarints(len(row.Values), len(row.Known), len(row.Deletes)))
+		for _, v := range row.Values {
+			dot(v.Dot)
+			time(v.Time)
+			flag(v.Kind, v.Won, v.Resolved)
+			packed := crdt.PackType(v.Type)
+			types.add(append(uvarints(len(packed)), packed...))
+			m.Sizes = append(m.Sizes, uvarints(len(v.Data))...)
+			m.Data = append(m.Data, v.Data...)
+		}
+		for _, k := range row.Known {
+			dot(k.Dot)
+			flag(crdt.Multi, k.Won, false)
+		}
+		for _, d := range row.Deletes {
+			dot(d.Dot)
+			time(d.Time)
+		}
+	}
+	m.Shapes, m.Indexes, m.Flags, m.Types = shapes.flush(), indexes.flush(), flags.flush(), types.flush()
+	return crdt.Marshal(&m)
+}
+
+// A rowsEditor changes the answers of sessions on their way, and keeps their counts right.
+type rowsEditor struct {
+	row func(r *crdt.Row) // a row that is left without values and deletes is dropped
+	end func(e *endMessage)
+	// noKills drops the list of dead values.
+	noKills bool
+	dropped map[uint64]uint64
+}
+
+// session is a tap.
+func (x *rowsEditor) session(_, _ int, stream uint64, msg []byte) [][]byte {
+	if x.dropped == nil {
+		x.dropped = map[uint64]uint64{}
+	}
+	switch msg[1] {
+	case typeRows:
+		if x.row != nil {
+			return x.edit(stream, msg)
+		}
+	case typeKill:
+		if x.noKills {
+			return nil
+		}
+	case typeEnd:
+		var e endMessage
+		if err := crdt.Unmarshal(msg, &e); err != nil {
+			panic(err)
+		}
+		e.Rows -= x.dropped[stream]
+		if x.noKills {
+			e.Kills = 0
+		}
+		if x.end != nil {
+			x.end(&e)
+		}
+		return [][]byte{crdt.Marshal(&e)}
+	}
+	return [][]byte{msg}
+}
+
+func (x *rowsEditor) edit(stream uint64, msg []byte) [][]byte {
+	rows, err := decodeRows(msg)
+	if err != nil {
+		panic(err)
+	}
+	var kept []crdt.Row
+	for _, r := range rows {
+		x.row(&r)
+		if len(r.Values)+len(r.Deletes) > 0 {
+			kept = append(kept, r)
+		} else {
+			x.dropped[stream]++
+		}
+	}
+	if len(kept) == 0 {
+		return nil
+	}
+	return [][]byte{encodeRows(typeRows, kept)}
+}
