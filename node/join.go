@@ -326,7 +326,7 @@ func (n *Node) checkTicket(t ticket) error {
 	}
 	for _, s := range n.spaceList() {
 		if _, member := s.roster.Load().members[n.id]; member && string(s.id[:8]) == string(t.space[:]) {
-			return ErrBadRequest.With("this device is in space %s already", s.Info().Name).Next("peer devices shows who else is.")
+			return ErrMember.With("this device is in space %s", s.Info().Name).Next("peer devices shows who else is.")
 		}
 	}
 	return nil

@@ -65,7 +65,7 @@ func TestATicketThatIsNoGoodSaysWhy(t *testing.T) {
 	want(b, spent[:len(spent)-3], node.ErrTicketBad)
 	want(b, spent, nil)
 	want(c, spent, node.ErrTicketSpent)
-	want(b, invite(a), node.ErrBadRequest) // it is a member already
+	want(b, invite(a), node.ErrMember)
 
 	stale := invite(a)
 	clock = clock.Add(11 * time.Minute)

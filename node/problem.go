@@ -97,7 +97,6 @@ var (
 	ErrTooLarge        = &Problem{Code: "too_large", Status: 413, Title: "Too large"}
 	ErrVersionMismatch = &Problem{Code: "version_mismatch", Status: 412, Title: "Version differs", Hint: "Read it again, then write."}
 	ErrExists          = &Problem{Code: "already_exists", Status: 412, Title: "Already exists", Hint: "Read it, or write without the condition that it is absent."}
-	ErrTypeMismatch    = &Problem{Code: "type_mismatch", Status: 409, Title: "Entry has another type"}
 	ErrNoConflict      = &Problem{Code: "no_conflict", Status: 404, Title: "No open conflict", Hint: "peer conflicts lists what is open."}
 	ErrCursorExpired   = &Problem{Code: "cursor_expired", Status: 410, Title: "Cursor is too old", Hint: "List again from the beginning, then go on with the new cursor."}
 	ErrNotCaughtUp     = &Problem{Code: "not_caught_up", Status: 504, Title: "Not caught up in time", Retryable: true}
@@ -114,6 +113,7 @@ var (
 	ErrTicketExpired   = &Problem{Code: "invite_expired", Status: 410, Title: "The invite has expired", Hint: "Make a new one on the other device: peer invite."}
 	ErrTicketSpent     = &Problem{Code: "invite_used", Status: 409, Title: "The invite was used already", Hint: "Make a new one on the other device: peer invite."}
 	ErrTicketUnknown   = &Problem{Code: "invite_unknown", Status: 404, Title: "The inviting device does not know this invite", Hint: "Make a new one on the other device: peer invite."}
+	ErrMember          = &Problem{Code: "already_member", Status: 409, Title: "Already joined"}
 	ErrJoinDenied      = &Problem{Code: "join_denied", Status: 403, Title: "The other device did not let this one in"}
 	ErrUnreachable     = &Problem{Code: "unreachable", Status: 504, Title: "The other device cannot be reached", Retryable: true}
 	ErrLocalOnly       = &Problem{Code: "local_only", Status: 409, Title: "This node has no network"}

@@ -40,7 +40,6 @@ var exitCodes = map[string]int{
 	node.ErrTicketUnknown.Code:   exitNotFound,
 	node.ErrVersionMismatch.Code: exitPrecondition,
 	node.ErrExists.Code:          exitPrecondition,
-	node.ErrTypeMismatch.Code:    exitPrecondition,
 	client.ErrNotRunning.Code:    exitNotRunning,
 	node.ErrClosed.Code:          exitNotRunning,
 	node.ErrForbidden.Code:       exitNotAllowed,

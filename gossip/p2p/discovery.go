@@ -28,10 +28,12 @@ const (
 	txtDevice    = "d="
 	txtAddr      = "a="
 	namesKeptMax = 256 // own instance names remembered, hours of restarts
+
+	quietPeriodsMax = 15 // periods for which an advert stays while nobody is missing
 )
 
-// A discovery advertises this device on the local network and looks for others. It starts afresh every DiscoverEvery and
-// whenever the interfaces change, because an instance is reported to others once per name and the interfaces and addresses
+// A discovery advertises this device on the local network and looks for others. While a member is missing it starts afresh
+// every DiscoverEvery, and whenever the interfaces change, because an instance is reported to others once per name and the interfaces and addresses
 // of a running advert are fixed.
 type discovery struct {
 	n       *Network
@@ -54,16 +56,42 @@ func (d *discovery) run() {
 			d.n.log.Debug("local discovery waits for a network", "err", err)
 			period = discoverRetry
 		}
-		timer := time.NewTimer(period)
-		select {
-		case <-timer.C:
-		case <-d.restart:
-		case <-d.n.ctx.Done():
-		}
-		timer.Stop()
+		d.rest(period, err == nil)
 		cancel()
 		stop()
 	}
+}
+
+// rest waits for a reason to start afresh: a period in the end of which somebody is missing, a change, or the end of the network.
+// While every member is connected and nobody is invited, an advert stays as it is: each new one costs every device on the
+// network some packets.
+func (d *discovery) rest(period time.Duration, advertised bool) {
+	ticker := time.NewTicker(period)
+	defer ticker.Stop()
+	for quiet := 0; ; quiet++ {
+		select {
+		case <-ticker.C:
+			if advertised && quiet < quietPeriodsMax && d.n.complete() {
+				continue
+			}
+		case <-d.restart:
+		case <-d.n.ctx.Done():
+		}
+		return
+	}
+}
+
+// complete reports whether every member is connected and no stranger is expected.
+func (n *Network) complete() bool {
+	if n.gate.open() {
+		return false
+	}
+	for _, p := range n.Peers() {
+		if !p.Connected {
+			return false
+		}
+	}
+	return true
 }
 
 // start advertises and browses until ctx ends; stop then waits for both to finish.
