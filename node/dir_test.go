@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -222,5 +223,36 @@ func TestPathsAndValuesThatCannotBeStoredAreRefused(t *testing.T) {
 	}
 	if _, err := sp.Get(ctx, "fine"); !errors.Is(err, node.ErrNotFound) {
 		t.Errorf("half a transaction was written: %v", err)
+	}
+}
+
+// A first start that ends before the founding records are on disk is completed by the next.
+func TestAnInterruptedFirstStartIsCompletedByTheNext(t *testing.T) {
+	dir := t.TempDir()
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	if n, err := node.Open(ended, node.Config{Dir: dir}); err == nil {
+		n.Close()
+		t.Skip("the first start was quicker than its end")
+	}
+	hub := new(nodetest.Hub)
+	a := open(t, node.Config{Dir: dir, Name: "laptop", Network: hub.New()})
+	join(t, a, open(t, node.Config{Name: "desktop", Network: hub.New()}))
+}
+
+// An invite is good after a restart of the device that made it.
+func TestAnInviteOutlivesARestart(t *testing.T) {
+	hub := new(nodetest.Hub)
+	dir := t.TempDir()
+	a := open(t, node.Config{Dir: dir, Name: "laptop", Network: hub.New()})
+	inv, err := a.Invite(within(t), nil, node.InviteOptions{AutoAccept: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+	open(t, node.Config{Dir: dir, Network: hub.New()})
+	b := open(t, node.Config{Name: "desktop", Network: hub.New()})
+	if _, err := b.Join(within(t), inv.Ticket); err != nil {
+		t.Error(err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"iter"
 	"strings"
 	"time"
@@ -20,40 +21,57 @@ const (
 	changesDefault = 500
 	changesMax     = 10_000
 	waitMax        = 5 * time.Minute
+	// pageBytesMax is the size of the values at which a page is closed.
+	pageBytesMax = 8 << 20
 )
 
 const cursorPrefix = "c1."
 
-// encodeCursor names a vector in one space.
-func (s *Space) encodeCursor(v crdt.Vector) Cursor {
-	return Cursor(cursorPrefix + base64.RawURLEncoding.EncodeToString(crdt.AppendVector(s.id[:4:4], v)))
+// position is what a cursor stands for: the reader has what lies within since. While it reads the state from the beginning, base
+// is the context of its first page: what was deleted within base it never saw, so it need not hear of those deletes.
+type position struct {
+	since, base crdt.Vector
 }
 
-func (s *Space) decodeCursor(c Cursor) (crdt.Vector, error) {
+// encodeCursor names a position in one space: the first four bytes of the space id, the length of the first vector, both vectors.
+func (s *Space) encodeCursor(p position) Cursor {
+	since := crdt.AppendVector(nil, p.since)
+	b := append(binary.AppendUvarint(s.id[:4:4], uint64(len(since))), since...)
+	return Cursor(cursorPrefix + base64.RawURLEncoding.EncodeToString(crdt.AppendVector(b, p.base)))
+}
+
+func (s *Space) decodeCursor(c Cursor) (p position, err error) {
 	bad := ErrBadRequest.With("%.40q is not a cursor of this space", string(c)).Next("Start again without a cursor.")
 	text, ok := strings.CutPrefix(string(c), cursorPrefix)
 	b, err := base64.RawURLEncoding.DecodeString(text)
 	if !ok || err != nil || len(b) < 4 || string(b[:4]) != string(s.id[:4]) {
-		return crdt.Vector{}, bad
+		return p, bad
 	}
-	v, err := crdt.DecodeVector(b[4:])
-	if err != nil {
-		return crdt.Vector{}, bad
+	r := crdt.Reader{B: b[4:]}
+	since := r.Bytes(len(b))
+	if r.Err != nil {
+		return p, bad
 	}
-	return v, nil
+	if p.since, err = crdt.DecodeVector(since); err != nil {
+		return p, bad
+	}
+	if p.base, err = crdt.DecodeVector(r.B); err != nil {
+		return p, bad
+	}
+	return p, nil
 }
 
 // rawChange is a path whose state lies after a cursor.
 type rawChange struct {
 	path  string
 	reg   crdt.Register
-	after crdt.Vector // the cursor that continues after it
+	after position // the cursor that continues after it
 }
 
 // rawPage is a page before names and versions are looked up.
 type rawPage struct {
 	changes []rawChange
-	next    crdt.Vector
+	next    position
 	whole   bool
 }
 
@@ -93,26 +111,30 @@ func (s *Space) Changes(ctx context.Context, o ChangesOptions) (Changes, error) 
 	}
 }
 
-func (s *Space) cursor(c Cursor) (crdt.Vector, error) {
+func (s *Space) cursor(c Cursor) (position, error) {
 	switch c {
 	case "":
-		return crdt.Vector{}, nil
+		return position{}, nil
 	case CursorNow:
-		return s.store.Context(), nil
+		return position{since: s.store.Context()}, nil
 	}
 	return s.decodeCursor(c)
 }
 
 // page collects up to limit changed paths in the loop. A transaction is never split: a page may grow beyond limit to hold it.
-func (s *Space) page(ctx context.Context, since crdt.Vector, prefix string, limit int) (rawPage, error) {
+func (s *Space) page(ctx context.Context, from position, prefix string, limit int) (rawPage, error) {
 	var p rawPage
 	err := s.loop.read(ctx, func(tx *store.Tx) error {
-		fresh := since.Len() == 0
-		if !fresh && (!tx.Floor().Within(since) || !since.Within(tx.Context())) {
+		if from.since.Len() == 0 && from.base.Len() == 0 {
+			from.base = tx.Context().Clone()
+		}
+		told := from.since.Clone()
+		told.Join(from.base)
+		if !tx.Floor().Within(told) || !told.Within(tx.Context()) {
 			return ErrCursorExpired.With("what was deleted since is no longer remembered here")
 		}
 		var err error
-		p, err = collectPage(tx, since, prefix, limit, fresh)
+		p, err = collectPage(tx, from, told, prefix, limit)
 		return err
 	})
 	if err != nil {
@@ -121,32 +143,29 @@ func (s *Space) page(ctx context.Context, since crdt.Vector, prefix string, limi
 	return p, nil
 }
 
-// collectPage walks the names after since in the order of their dots. The cursor after a change is known once the next dot
-// begins.
-func collectPage(tx *store.Tx, since crdt.Vector, prefix string, limit int, fresh bool) (rawPage, error) {
-	p := rawPage{next: since.Clone()}
+// collectPage walks the live values outside what the reader has and the deletes outside told, in the order of their dots. The
+// cursor after a change is known once the next dot begins.
+func collectPage(tx *store.Tx, from position, told crdt.Vector, prefix string, limit int) (rawPage, error) {
+	p := rawPage{next: position{from.since.Clone(), from.base}}
 	var last crdt.Dot
 	open := 0 // changes from here on await their cursor
-	settle := func(v crdt.Vector) {
+	settle := func(at position) {
 		for ; open < len(p.changes); open++ {
-			p.changes[open].after = v
+			p.changes[open].after = at
 		}
 	}
+	size := 0
 	seen := map[string]bool{}
-	deletes := tx.DeletesAbove(since)
-	if fresh {
-		deletes = func(func(crdt.Name, error) bool) {}
-	}
-	for n, err := range mergeNames(tx.LiveAbove(since), deletes) {
+	for n, err := range mergeNames(tx.LiveAbove(from.since), tx.DeletesAbove(told)) {
 		if err != nil {
 			return p, err
 		}
 		if n.Dot != last && last.Counter > 0 {
-			p.next.Add(last)
+			p.next.since.Add(last)
 			if open < len(p.changes) {
-				settle(p.next.Clone())
+				settle(position{p.next.since.Clone(), p.next.base})
 			}
-			if len(p.changes) >= limit {
+			if len(p.changes) >= limit || size >= pageBytesMax {
 				return p, nil
 			}
 		}
@@ -159,9 +178,12 @@ func collectPage(tx *store.Tx, since crdt.Vector, prefix string, limit int, fres
 		if err != nil {
 			return p, err
 		}
+		for _, v := range reg.Live {
+			size += len(v.Data)
+		}
 		p.changes = append(p.changes, rawChange{path: n.Path, reg: reg})
 	}
-	p.next, p.whole = tx.Context().Clone(), true
+	p.next, p.whole = position{since: tx.Context().Clone()}, true
 	settle(p.next)
 	return p, nil
 }

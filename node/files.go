@@ -26,13 +26,16 @@ const (
 	dbDir       = "db"
 )
 
-// loadKey reads the device key, or makes one. A key that others can read is refused: whoever has it is this device.
+// loadKey reads the device key, or makes one; one that is replaced is kept beside the new one. A key that others can read is refused: whoever has it is this device.
 func loadKey(dir string, random io.Reader, renew bool) (ed25519.PrivateKey, error) {
 	name := filepath.Join(dir, keyFile)
 	if !renew {
 		if key, err := readKey(name); !errors.Is(err, fs.ErrNotExist) {
 			return key, err
 		}
+	}
+	if err := os.Rename(name, name+".replaced"); renew && err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
 	seed := make([]byte, ed25519.SeedSize)
 	if _, err := io.ReadFull(random, seed); err != nil {

@@ -20,6 +20,8 @@ const (
 	InvitesMax = 64
 	// inviteTriesMax is the number of wrong proofs after which an invite is closed.
 	inviteTriesMax = 5
+	// inviteRetryMax is how long a device that was let in may come back for the answer.
+	inviteRetryMax = time.Minute
 )
 
 // inviteRecord is what the store of the space keeps of an invite, under "invite/ID": open, or spent by one device.
@@ -46,6 +48,8 @@ type invite struct {
 	joined  *DeviceRef
 	// claimed is the device whose admission is under way, so that two that come at once cannot both be let in.
 	claimed gossip.DeviceID
+	// retryUntil is how long a device that was let in may ask again, if its connection broke before it heard of it.
+	retryUntil time.Time
 }
 
 // joinRequest is a device that has proved that it holds the ticket, and waits for a person's answer.
@@ -149,6 +153,10 @@ func (n *Node) loadInvites() error {
 			var addrs []string // the addresses of then may not be those of now; discovery finds this device
 			t := ticket{space: [8]byte(s.id[:8]), inviter: n.id, secret: i.rec.Secret, expires: i.expires(), addrs: addrs}
 			i.ticket = t.String()
+			if i.rec.Spent {
+				ref := s.roster.Load().ref(i.rec.By)
+				i.joined, i.retryUntil = &ref, now.Add(inviteRetryMax)
+			}
 			n.invites[i.id] = i
 		}
 		if len(expired) > 0 {
@@ -193,10 +201,13 @@ func (n *Node) updateJoinable() {
 	if n.cfg.Network == nil {
 		return
 	}
+	n.joining.Lock() // what is found out and what the network is told must not be overtaken
+	defer n.joining.Unlock()
+	now := n.cfg.Clock()
 	n.mu.Lock()
 	open := false
 	for _, i := range n.invites {
-		open = open || !i.rec.Spent || i.joined != nil // a joiner whose connection broke asks again
+		open = open || !i.rec.Spent && now.Before(i.expires()) || now.Before(i.retryUntil)
 	}
 	n.mu.Unlock()
 	n.cfg.Network.SetJoinable(open)
@@ -224,7 +235,7 @@ func (n *Node) AwaitInvite(ctx context.Context, id string, seen Invite) (Invite,
 		n.mu.Lock()
 		now, left := i.view(), i.expires().Sub(n.cfg.Clock())
 		n.mu.Unlock()
-		if (now.Request == nil) != (seen.Request == nil) || (now.Joined == nil) != (seen.Joined == nil) {
+		if requester(now) != requester(seen) || (now.Joined == nil) != (seen.Joined == nil) {
 			return now, nil
 		}
 		timer := time.NewTimer(max(left, 0) + time.Second)
@@ -242,8 +253,18 @@ func (n *Node) AwaitInvite(ctx context.Context, id string, seen Invite) (Invite,
 	}
 }
 
-// AnswerInvite lets the device that asks for an invite in, or turns it away. It returns once the device is a member.
-func (n *Node) AnswerInvite(ctx context.Context, id string, admit bool) (Invite, error) {
+// requester returns the device that asks for an invite, zero if none does.
+func requester(i Invite) gossip.DeviceID {
+	if i.Request == nil {
+		return gossip.DeviceID{}
+	}
+	return i.Request.Device.ID
+}
+
+// AnswerInvite lets the device that asks for an invite in, or turns it away. The answer is for the device that the person saw:
+// if another one asks by now, it is refused with [ErrVersionMismatch]. A zero device means whoever asks. It returns once the
+// device is a member.
+func (n *Node) AnswerInvite(ctx context.Context, id string, device gossip.DeviceID, admit bool) (Invite, error) {
 	i, err := n.findInvite(id)
 	if err != nil {
 		return Invite{}, err
@@ -254,6 +275,10 @@ func (n *Node) AnswerInvite(ctx context.Context, id string, admit bool) (Invite,
 	n.mu.Unlock()
 	if req == nil {
 		return seen, ErrNotFound.With("nobody asks for invite %s", id).Next("Use its ticket on the other device:  peer join TICKET")
+	}
+	if !device.IsZero() && req.device != device {
+		return seen, ErrVersionMismatch.With("another device, %s (%s), asks for invite %s by now", req.name, req.device.Short(), id).
+			Next("Look at who asks, then answer again:  peer invites")
 	}
 	select {
 	case req.answer <- admit:

@@ -203,11 +203,15 @@ func (n *Node) decide(i *invite, joiner gossip.DeviceID, name string, conn gossi
 	m := newMember(joiner, name, n.id, n.cfg.Clock())
 	w := Write{Ops: []WriteOp{m.op()}, Meta: map[string][]byte{invitePrefix + i.id: crdt.Marshal(&rec)}}
 	if _, err := i.space.write(n.ctx, w); err != nil {
+		n.mu.Lock()
+		i.request = nil
+		n.mu.Unlock()
+		i.space.touch(nil)
 		return err
 	}
 	ref := DeviceRef{ID: joiner, Name: name}
 	n.mu.Lock()
-	i.rec, i.request, i.joined = rec, nil, &ref
+	i.rec, i.request, i.joined, i.retryUntil = rec, nil, &ref, n.cfg.Clock().Add(inviteRetryMax)
 	n.mu.Unlock()
 	n.log.Info("joined", "device", joiner.Short(), "name", name)
 	i.space.touch(nil)
@@ -292,6 +296,9 @@ func (n *Node) Join(ctx context.Context, text string) (JoinResult, error) {
 		return JoinResult{}, err
 	}
 	conn, err := n.cfg.Network.OpenJoin(ctx, t.inviter, t.addrs)
+	if ctx.Err() != nil {
+		return JoinResult{}, ctx.Err()
+	}
 	if errors.Is(err, gossip.ErrJoinRefused) {
 		return JoinResult{}, n.perhapsLate(t, ErrTicketUnknown.With("it has no open invite now"))
 	}
@@ -466,6 +473,9 @@ func (n *Node) retire(s *Space) (*SpaceInfo, error) {
 	if err := s.close(); err != nil {
 		return nil, err
 	}
+	if !s.untouched() { // somebody wrote to it meanwhile, and was told that it is stored
+		return n.reopen(s)
+	}
 	if s.dir == "" {
 		return nil, nil
 	}
@@ -477,4 +487,25 @@ func (n *Node) retire(s *Space) (*SpaceInfo, error) {
 		n.log.Warn("an empty space could not be removed", "dir", s.dir, "err", err)
 	}
 	return nil, nil
+}
+
+// reopen opens a space again that was just closed.
+func (n *Node) reopen(s *Space) (*SpaceInfo, error) {
+	rec := spaceRecord{ID: s.id.String(), Name: s.Info().Name, Key: fmt.Sprintf("%x", s.key), Genesis: fmt.Sprintf("%x", s.genesis)}
+	var again *Space
+	var err error
+	if s.dir == "" {
+		again, err = openSpace(n, rec, "", s.ds, nil)
+	} else {
+		again, err = n.openSpaceDir(rec, s.dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	n.spaces[again.id] = again
+	n.mu.Unlock()
+	n.accessChanged()
+	info := again.Info()
+	return &info, nil
 }

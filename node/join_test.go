@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"syncline/gossip"
 	"syncline/node"
 	"syncline/node/nodetest"
 )
@@ -29,7 +30,7 @@ func TestJoinWaitsForAPersonsAnswer(t *testing.T) {
 		if err != nil || asked.Request == nil || asked.Request.Device.Name != "desktop" {
 			t.Fatalf("invite %+v, %v: want the request of desktop", asked, err)
 		}
-		if _, err := a.AnswerInvite(ctx, inv.ID, admit); err != nil {
+		if _, err := a.AnswerInvite(ctx, inv.ID, asked.Request.Device.ID, admit); err != nil {
 			t.Fatal(err)
 		}
 		err = <-joined
@@ -182,13 +183,13 @@ func TestCancelledJoinLeavesNothingBehind(t *testing.T) {
 		t.Errorf("spaces %v after a cancelled join", b.Spaces())
 	}
 	// The same ticket is still good.
-	asked, err := a.AwaitInvite(ctx, inv.ID, node.Invite{Request: &node.JoinRequest{}})
+	asked, err := a.AwaitInvite(ctx, inv.ID, node.Invite{Request: &node.JoinRequest{Device: node.DeviceRef{ID: b.ID()}}})
 	if err != nil || asked.Request != nil {
 		t.Fatalf("invite %+v, %v: want no request", asked, err)
 	}
 	go func() {
 		a.AwaitInvite(ctx, inv.ID, asked)
-		a.AnswerInvite(ctx, inv.ID, true)
+		a.AnswerInvite(ctx, inv.ID, gossip.DeviceID{}, true)
 	}()
 	if _, err := b.Join(ctx, inv.Ticket); err != nil {
 		t.Errorf("join with the same ticket: %v", err)

@@ -2,15 +2,18 @@ package node
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"time"
 
 	"syncline/crdt"
+	"syncline/store"
 )
 
 // List yields the entries whose path begins with prefix, in the order of their paths' bytes, as they were when the iteration
-// began. It ends after the first error.
+// began. An error that names one entry, by its path, says that this entry cannot be read: the iteration goes on after it if the
+// caller does. Any other error ends it.
 func (s *Space) List(ctx context.Context, prefix string, o ListOptions) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		n := 0
@@ -18,8 +21,14 @@ func (s *Space) List(ctx context.Context, prefix string, o ListOptions) iter.Seq
 			if err == nil {
 				err = ctx.Err()
 			}
+			if damage := new(store.CorruptError); errors.As(err, &damage) && e.Path != "" && ctx.Err() == nil {
+				if !yield(Entry{Path: e.Path}, ErrStore.Because(err).On(e.Path)) {
+					return
+				}
+				continue
+			}
 			if err != nil {
-				yield(Entry{Path: e.Path}, listProblem(ctx, err))
+				yield(Entry{}, listProblem(ctx, err))
 				return
 			}
 			reg := crdt.Register{Live: e.Live}

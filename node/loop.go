@@ -289,9 +289,8 @@ func (l *loop) write(ctx context.Context, w Write) ([]WriteResult, error) {
 
 func (l *loop) reply(rep Reply, syncErr error) {
 	if syncErr != nil {
-		p := storeProblem(syncErr)
-		p.Detail = "the write could not be made durable: " + p.Detail
-		rep.Err = p
+		rep.Err = ErrStore.With("the write is here but could not be made durable: %v", syncErr)
+		rep.Err.Cause = syncErr
 	}
 	l.mu.Lock()
 	ch := l.replies[rep.Tag]

@@ -78,10 +78,11 @@ func (s *Space) loadRoster() (*roster, error) {
 			ro.members[m.Device] = m
 		}
 	}
-	if len(ro.members) == 0 {
-		return ro, s.adopted(ro)
+	// The founding record comes with the first session; until then single records may have come by gossip, or be our own.
+	if reg, err := s.store.Get(genesisPath); err != nil || len(reg.Live) > 0 {
+		return ro, err
 	}
-	return ro, nil
+	return ro, s.adopted(ro)
 }
 
 // adopted fills in the members that the inviter named, for a device that has joined and not yet met anybody.
@@ -96,7 +97,10 @@ func (s *Space) adopted(ro *roster) error {
 	}
 	for _, b := range list {
 		var m member
-		if crdt.Unmarshal(b, &m) == nil && m.Version == 1 {
+		if crdt.Unmarshal(b, &m) != nil || m.Version != 1 {
+			continue
+		}
+		if _, known := ro.members[m.Device]; !known {
 			ro.members[m.Device] = m
 		}
 	}

@@ -31,6 +31,9 @@ import (
 	"syncline/store"
 )
 
+// expiryPeriod is how often a node looks for invites whose time is over.
+const expiryPeriod = 15 * time.Second
+
 // Defaults of [Config].
 const (
 	AntiEntropyDefault = 30 * time.Second
@@ -52,6 +55,8 @@ type Node struct {
 	online  atomic.Bool // the network has started
 
 	defaultID atomic.Pointer[gossip.SpaceID]
+
+	joining sync.Mutex // held while the network is told whether strangers may join; taken before mu
 
 	mu      sync.Mutex // guards the fields below; Space.mu may be taken under it
 	spaces  map[gossip.SpaceID]*Space
@@ -83,6 +88,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		n.wg.Add(1)
 		go n.keepAccess()
 		n.accessChanged()
+		n.updateJoinable()
 	}
 	return n, nil
 }
@@ -166,6 +172,11 @@ func (n *Node) openSpaces(ctx context.Context) error {
 			return err
 		}
 		n.spaces[s.id] = s
+		if s.unfounded() { // the process ended before its first records were on disk
+			if err := s.found(ctx); err != nil {
+				return err
+			}
+		}
 	}
 	if len(n.spaces) == 0 {
 		rec, err := foundSpace(n.key, "home", n.cfg.Rand, n.cfg.Clock())
@@ -386,9 +397,14 @@ func (n *Node) accessChanged() {
 // may report closed connections while it is told.
 func (n *Node) keepAccess() {
 	defer n.wg.Done()
+	expiry := time.NewTicker(expiryPeriod)
+	defer expiry.Stop()
 	for {
 		select {
 		case <-n.refresh:
+		case <-expiry.C:
+			n.expireInvites()
+			continue
 		case <-n.ctx.Done():
 			return
 		}

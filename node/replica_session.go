@@ -224,7 +224,10 @@ func (r *Replica) badMessage(id SessionID, s *session, err error) error {
 	var corrupt *store.CorruptError
 	switch {
 	case errors.As(err, &corrupt):
-		return err
+		// Nothing was changed: only this session cannot go on, and will not the next time either.
+		r.alarm(AlarmCorrupt, s.peer, "a session was broken off: %v", err)
+		r.breakOff(id, r.cfg.AntiEntropy)
+		return nil
 	case errors.As(err, &version):
 		r.alarm(AlarmVersion, s.peer, "%v", err)
 	case errors.Is(err, crdt.ErrDecode), errors.Is(err, errUnbound):

@@ -233,7 +233,36 @@ func (r *rig) setBack(name string, earlier *mem.Datastore) {
 	id := r.Replica.id
 	r.ds, r.token = earlier, new(store.MemoryToken)
 	r.open(name)
+	tx := r.st.Begin()
+	tx.SetIncarnation(id)
+	if err := tx.Commit(); err != nil {
+		r.t.Fatal(err)
+	}
 	r.Replica.id, r.Replica.opened = id, r.st.Context().Get(id)
+}
+
+// A device that was set back and has written nothing since opens again, and knows what it does not know.
+func TestADeviceThatWasSetBackBeforeItWroteOpensAgain(t *testing.T) {
+	a, b := newRig(t, "a"), newRig(t, "b")
+	a.put("kept", "1")
+	earlier := a.ds.Clone()
+	a.put("kept", "2")
+	exchange(a, b)
+	a.setBack("a", earlier)
+	if codes, _ := exchange(a, b); len(codes) != 1 || codes[0] != AlarmRolledBack {
+		t.Fatalf("alarms %v, want %s once", codes, AlarmRolledBack)
+	}
+	exchange(a, b)
+	if !a.st.Context().Equal(b.st.Context()) {
+		t.Errorf("contexts %v and %v", a.st.Context(), b.st.Context())
+	}
+	if err := a.st.Close(context.Background(), true); err != nil {
+		t.Fatal(err)
+	}
+	a.open("a")
+	if got := a.shown("kept"); got != "2" {
+		t.Errorf("kept = %q after a restart, want 2", got)
+	}
 }
 
 func TestADeviceThatWasSetBackGoesOnUnderANewIDAndNothingIsLost(t *testing.T) {

@@ -83,7 +83,7 @@ func (r *Replica) commitOp(changes []crdt.Change) (*crdt.Op, []crdt.Effect, erro
 func (r *Replica) mendClock() {
 	if r.clock.Last.WallMillis() > max(r.now.Wall, 0)+crdt.ClockAheadMax {
 		r.clock.Last = 0
-		r.id = crdt.ReplicaID{}
+		r.id, r.opened = crdt.ReplicaID{}, 0
 	}
 }
 

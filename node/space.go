@@ -3,10 +3,12 @@ package node
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +34,9 @@ type Space struct {
 	store   *store.Store
 	replica *Replica // owned by the loop
 	loop    *loop
+
+	closing  sync.Once
+	closeErr error
 
 	roster  atomic.Pointer[roster]
 	devices sync.Map // crdt.ReplicaID → gossip.DeviceID
@@ -105,8 +110,19 @@ func (s *Space) found(ctx context.Context) error {
 	return err
 }
 
-// close stops the loop and closes the store; clean only if everything could be written.
+// unfounded reports whether this device founded the space and did not get as far as writing it down.
+func (s *Space) unfounded() bool {
+	var g genesis
+	return crdt.Unmarshal(s.genesis, &g) == nil && g.Device == s.node.id && len(s.roster.Load().members) == 0
+}
+
+// close stops the loop and closes the store. Later calls return what the first did.
 func (s *Space) close() error {
+	s.closing.Do(func() { s.closeErr = s.shut() })
+	return s.closeErr
+}
+
+func (s *Space) shut() error {
 	s.loop.stop()
 	err := s.store.Close(context.Background(), true)
 	if e := s.ds.Close(); err == nil {
@@ -265,7 +281,11 @@ func userOp(path string, opts []WriteOption) (WriteOp, error) {
 }
 
 // Put writes content at path. It replaces the value that a plain read shows; other values of an open Conflict stay, and so does
-// the Conflict. It returns once the write is on disk, unless the node is relaxed. After an error nothing was written.
+// the Conflict. It returns once the write is on disk, unless the node is relaxed.
+//
+// After an error nothing was written, with two exceptions, for every method that writes: if ctx ended first, the write may still
+// happen; if the Problem says that the write could not be made durable, it is here and may be elsewhere, but may not survive a
+// crash of this device.
 func (s *Space) Put(ctx context.Context, path string, c Content, opts ...WriteOption) (WriteResult, error) {
 	op, err := userOp(path, opts)
 	if err != nil {
@@ -335,20 +355,24 @@ func (s *Space) Tx(ctx context.Context, f func(*Tx) error) ([]WriteResult, error
 }
 
 // DeletePrefix deletes every entry whose path begins with prefix, all of its values, in transactions of up to a thousand, and
-// returns how many entries it deleted.
+// returns how many entries it deleted. Those that somebody else deletes meanwhile are not counted.
 func (s *Space) DeletePrefix(ctx context.Context, prefix string) (int, error) {
 	deleted := 0
 	var ops []WriteOp
 	flush := func() error {
-		if len(ops) == 0 {
-			return nil
+		for len(ops) > 0 {
+			_, err := s.write(ctx, Write{Ops: ops})
+			if err == nil {
+				deleted += len(ops)
+				ops = nil
+			} else if !errors.Is(err, ErrNotFound) {
+				return err
+			} else {
+				gone := max(ProblemOf(err).Index, 1) - 1 // 0 in a transaction of one
+				ops = slices.Delete(ops, gone, gone+1)
+			}
 		}
-		_, err := s.write(ctx, Write{Ops: ops})
-		if err == nil {
-			deleted += len(ops)
-		}
-		ops = nil
-		return err
+		return nil
 	}
 	for e, err := range s.List(ctx, prefix, ListOptions{}) {
 		if err != nil {

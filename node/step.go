@@ -162,6 +162,7 @@ const (
 	AlarmRolledBack = "rolled_back"    // this replica was set back; it goes on under a new replica id
 	AlarmDiverged   = "diverged"       // equal vectors, different values
 	AlarmClock      = "clock_suspect"  // a device's clock is far ahead
+	AlarmCorrupt    = "corrupt_record" // a record of our own store does not decode
 	AlarmVersion    = "version_differ" // a peer speaks another version
 )
 

@@ -94,21 +94,17 @@ const (
 // shortAddrs are the multiaddrs that nearly all devices have, as patterns of fmt.
 var shortAddrs = map[byte]string{addrTCP: "/ip4/%s/tcp/%d", addrQUIC: "/ip4/%s/udp/%d/quic-v1"}
 
-// bestAddrs chooses the addresses for a ticket: those with a short form, as many as two, so that the ticket stays short enough to
-// be sent and scanned; others only where there is none.
+// bestAddrs chooses the addresses for a ticket: the first, which a person may have announced, and then those with a short form, so
+// that the ticket stays short enough to be sent and scanned.
 func bestAddrs(addrs []string) []string {
-	var short, long []string
-	for _, a := range addrs {
-		if b := appendAddr(nil, a); len(b) > 0 && b[0] != addrText {
-			short = append(short, a)
-		} else if len(b) > 0 {
-			long = append(long, a)
+	var best []string
+	for i, a := range addrs {
+		b := appendAddr(nil, a)
+		if len(b) > 0 && (i == 0 || b[0] != addrText) && len(best) < ticketAddrsMax {
+			best = append(best, a)
 		}
 	}
-	if len(short) > 0 {
-		return short[:min(len(short), 2)]
-	}
-	return long[:min(len(long), ticketAddrsMax)]
+	return best
 }
 
 // appendAddr appends an address; one that is longer than a ticket can hold is left out.

@@ -31,6 +31,11 @@ func (n *Node) bootToken(db string) (store.BootToken, error) {
 			return nil, ErrStore.Because(err)
 		}
 	}
+	// In a folder that others may write to, a token could be kept and put back, or be a link to another file.
+	if info, err := os.Lstat(runtime); err != nil || !info.IsDir() || !onlyOurs(info) {
+		n.log.Warn("the folder for the boot token is not this user's alone; each start that writes takes a fresh replica id", "dir", runtime)
+		return nil, nil
+	}
 	t, err := store.NewFileToken(dir, db)
 	if err != nil {
 		return nil, ErrStore.Because(err)
@@ -42,7 +47,7 @@ func (n *Node) bootToken(db string) (store.BootToken, error) {
 func runtimeDir() string {
 	candidates := []string{os.Getenv("XDG_RUNTIME_DIR"), fmt.Sprintf("/run/user/%d", os.Getuid()), "/dev/shm"}
 	for _, dir := range candidates {
-		if dir == "" {
+		if !filepath.IsAbs(dir) {
 			continue
 		}
 		if info, err := os.Stat(dir); err == nil && info.IsDir() {

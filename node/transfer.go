@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"iter"
 	"slices"
 
@@ -12,6 +13,9 @@ import (
 
 // importBatch is the number of lines that an import writes as one transaction.
 const importBatch = 1000
+
+// importTries is how often an import begins a line of several values anew because its entry changed meanwhile.
+const importTries = 8
 
 // ImportLine is one entry of an export: a path and all its current values. Values[0] is written last, so that it is the one
 // that is shown.
@@ -26,8 +30,9 @@ type ImportLine struct {
 // ImportResult counts what an import read and what it changed.
 type ImportResult struct{ Lines, Changed int }
 
-// Import applies lines in order; for a repeated path the last one wins. An entry that holds exactly the values of its line is
-// left alone, so that importing an export twice changes nothing. Lines are written in transactions of up to a thousand: after an
+// Import applies lines in order; for a repeated path the last one wins. A line of several values replaces all that its entry
+// holds; one of a single value replaces the shown value. An entry that holds exactly the values of its line, or shows the only
+// one, is left alone, so that importing an export twice changes nothing. Lines are written in transactions of up to a thousand: after an
 // error, whose Problem names the line in Index, the lines before it may have been written.
 func (s *Space) Import(ctx context.Context, lines iter.Seq2[ImportLine, error]) (ImportResult, error) {
 	im := importer{space: s, ctx: ctx, at: map[string]int{}}
@@ -73,32 +78,25 @@ func (im *importer) add(line ImportLine) error {
 	if len(line.Values) == 0 {
 		return ErrBadRequest.With("%s has no value", line.Path).On(line.Path)
 	}
-	if i, again := im.at[line.Path]; again && len(line.Values) == 1 {
-		op := WriteOp{Path: line.Path, Content: line.Values[0], Kind: &kind}
+	values := different(line.Values)
+	for _, v := range values { // all of them, before the first is written
+		op := WriteOp{Path: line.Path, Content: v}
 		if p := checkOp(&op, crdt.Register{}); p != nil {
 			return p
 		}
-		im.ops[i] = op
-		return nil
-	} else if again {
-		if err := im.flush(); err != nil {
-			return err
-		}
+	}
+	im.drop(line.Path)
+	if len(values) > 1 {
+		return im.addConflict(line.Path, kind, values)
 	}
 	reg, err := im.space.store.Get(line.Path)
 	if err != nil {
 		return storeProblem(err)
 	}
-	if holds(reg, kind, line.Values) {
+	if shows(reg, kind, values[0]) {
 		return nil
 	}
-	if len(line.Values) > 1 {
-		return im.addConflict(line, kind)
-	}
-	op := WriteOp{Path: line.Path, Content: line.Values[0], Kind: &kind}
-	if p := checkOp(&op, reg); p != nil {
-		return p
-	}
+	op := WriteOp{Path: line.Path, Content: values[0], Kind: &kind}
 	im.at[line.Path] = len(im.ops)
 	im.ops = append(im.ops, op)
 	im.bytes += len(op.Data) + len(op.Path)
@@ -108,22 +106,61 @@ func (im *importer) add(line ImportLine) error {
 	return nil
 }
 
-// addConflict brings back the values of a conflict, one write after the other, the shown one last.
-func (im *importer) addConflict(line ImportLine, kind crdt.Kind) error {
+// drop takes the write of path, which a later line replaces, out of the batch.
+func (im *importer) drop(path string) {
+	i, ok := im.at[path]
+	if !ok {
+		return
+	}
+	delete(im.at, path)
+	im.bytes -= len(im.ops[i].Data) + len(path)
+	last := len(im.ops) - 1
+	if i != last {
+		im.ops[i] = im.ops[last]
+		im.at[im.ops[i].Path] = i
+	}
+	im.ops = im.ops[:last]
+}
+
+// addConflict brings back the values of a conflict, one write after the other, the shown one last. The first replaces exactly
+// what was compared with the line; the others stand beside whatever is there then.
+func (im *importer) addConflict(path string, kind crdt.Kind, values []Content) error {
 	if err := im.flush(); err != nil {
 		return err
 	}
-	for i := len(line.Values) - 1; i >= 0; i-- {
-		op := WriteOp{Path: line.Path, Content: line.Values[i], Kind: &kind, Sibling: true}
-		if i == len(line.Values)-1 {
-			op.Sibling, op.All = false, true
-		}
+	last := len(values) - 1
+	replaced, err := im.replace(path, kind, values)
+	if err != nil || !replaced {
+		return err
+	}
+	im.res.Changed++
+	for _, v := range slices.Backward(values[:last]) {
+		op := WriteOp{Path: path, Content: v, Kind: &kind, Sibling: true}
 		if _, err := im.space.write(im.ctx, Write{Ops: []WriteOp{op}}); err != nil {
 			return err
 		}
 	}
-	im.res.Changed++
 	return nil
+}
+
+// replace writes the last of values in the place of all that path holds, unless that is what it holds already: it then reports
+// false. If the entry changes in between, it is compared anew.
+func (im *importer) replace(path string, kind crdt.Kind, values []Content) (bool, error) {
+	for try := 1; ; try++ {
+		reg, err := im.space.store.Get(path)
+		if err != nil {
+			return false, storeProblem(err)
+		}
+		if holds(reg, kind, values) {
+			return false, nil
+		}
+		op := WriteOp{Path: path, Content: values[len(values)-1], Kind: &kind, IfVersion: versionOf(reg), IfAbsent: len(reg.Live) == 0}
+		_, err = im.space.write(im.ctx, Write{Ops: []WriteOp{op}})
+		if changed := errors.Is(err, ErrVersionMismatch) || errors.Is(err, ErrExists); changed && try < importTries {
+			continue
+		}
+		return err == nil, err
+	}
 }
 
 func (im *importer) flush() error {
@@ -138,6 +175,23 @@ func (im *importer) flush() error {
 	}
 	im.res.Changed += len(ops)
 	return nil
+}
+
+// shows reports whether a plain read of a register gives c.
+func shows(reg crdt.Register, kind crdt.Kind, c Content) bool {
+	v, ok := reg.Shown()
+	return ok && reg.Kind() == kind && compareContent(Content{Data: v.Data, Type: v.Type}, c) == 0
+}
+
+// different returns values without those that equal an earlier one, in their order.
+func different(values []Content) []Content {
+	var out []Content
+	for _, v := range values {
+		if !slices.ContainsFunc(out, func(w Content) bool { return compareContent(v, w) == 0 }) {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // holds reports whether the different contents of a register are exactly the given ones.

@@ -112,7 +112,11 @@ func (tx *Tx) fillOwn(b *batch) {
 	if !tx.s.formatted {
 		b.put([]byte(keyFormat), appendFormat(tx.val[:0]))
 	}
-	if tx.writer != tx.s.committed.writer {
+	switch {
+	case tx.writer == tx.s.committed.writer:
+	case tx.writer.IsZero():
+		b.delete([]byte(keyIncarnation))
+	default:
 		b.put([]byte(keyIncarnation), appendIncarnation(tx.val[:0], incarnation{replica: tx.writer}))
 	}
 	tx.key = append(tx.key[:0], keyHead...)
@@ -201,8 +205,11 @@ func (tx *Tx) publish(b *batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for r := range tx.seats {
-		s.committed.context.Add(crdt.Dot{Replica: r, Counter: s.context.Get(r)})
-		s.committed.floor.Add(crdt.Dot{Replica: r, Counter: s.floor.Get(r)})
+		context, floor := crdt.Dot{Replica: r, Counter: s.context.Get(r)}, crdt.Dot{Replica: r, Counter: s.floor.Get(r)}
+		s.committed.context.Retreat(context)
+		s.committed.context.Add(context)
+		s.committed.floor.Retreat(floor)
+		s.committed.floor.Add(floor)
 	}
 	if tx.writer != s.committed.writer {
 		s.committed.writer, s.onDisk = tx.writer, incarnation{replica: tx.writer}

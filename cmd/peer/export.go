@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -27,7 +29,9 @@ func newExport(a *app) *cobra.Command {
 		Short: "Print entries as lines of JSON that import takes",
 		Long: `Print every entry under a prefix as one line of JSON, in the order of paths, with every
 value of a conflict and nothing that belongs to one device only: devices that hold the
-same print the same, byte for byte. "peer import" takes it back.`,
+same print the same, byte for byte. "peer import" takes it back.
+
+An entry that cannot be read is left out; the command says so and ends with code 1.`,
 		Example: `  peer export > all.ndjson
   peer export notes/ -o notes.ndjson`,
 		Args: arguments("[PREFIX]"),
@@ -54,12 +58,13 @@ func (e *exportCommand) run(ctx context.Context, c *client.Client, prefix string
 		_, err := io.Copy(io.MultiWriter(e.out.w, counted), lines)
 		return err
 	}
-	if err := writeWhole(e.file, io.TeeReader(lines, counted)); err != nil {
+	err = writeWhole(e.file, io.TeeReader(lines, counted))
+	if err != nil && !errors.Is(err, client.ErrDamaged) {
 		return err
 	}
 	bar.Finish()
 	doc := wire.Exported{Schema: wire.SchemaExport, Entries: counted.n, File: e.file}
-	return e.out.result(doc, func() { e.out.done("%s written to %s.", entries(doc.Entries), e.file) })
+	return cmp.Or(e.out.result(doc, func() { e.out.done("%s written to %s.", entries(doc.Entries), e.file) }), err)
 }
 
 // total is the number of lines to expect, or -1 if only counting would tell.
@@ -87,7 +92,8 @@ func (l *lineCounter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// writeWhole writes a file that appears under its name only when all of it is there.
+// writeWhole writes a file that appears under its name only when all of it is there, but for entries that cannot be read: then it
+// returns that error, too.
 func writeWhole(name string, r io.Reader) error {
 	tmp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
@@ -95,6 +101,10 @@ func writeWhole(name string, r io.Reader) error {
 	}
 	defer os.Remove(tmp.Name())
 	_, err = io.Copy(tmp, r)
+	var damaged error
+	if errors.Is(err, client.ErrDamaged) {
+		damaged, err = err, nil
+	}
 	if closeErr := tmp.Close(); err == nil && closeErr != nil {
 		err = fileError(closeErr)
 	}
@@ -104,5 +114,5 @@ func writeWhole(name string, r io.Reader) error {
 	if err := os.Rename(tmp.Name(), name); err != nil {
 		return fileError(err)
 	}
-	return nil
+	return damaged
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -86,10 +87,11 @@ func (i *inviteCommand) attend(ctx context.Context, c *client.Client, inv wire.I
 		case wire.InviteExpired:
 			return node.ErrTicketExpired.With("Nobody used %s in time.", inv.ID).Next("Make a new one:  " + i.self() + " invite")
 		case wire.InviteWaiting:
+			asked := inv.Request.Device.ID
 			if inv, err = i.decide(ctx, c, inv); err != nil {
 				return err
 			}
-			if inv.State == wire.InviteJoined {
+			if inv.State == wire.InviteJoined || inv.Request != nil && inv.Request.Device.ID != asked {
 				continue
 			}
 		}
@@ -115,7 +117,11 @@ func (i *inviteCommand) decide(ctx context.Context, c *client.Client, inv wire.I
 			return inv, err
 		}
 	}
-	next, err := c.AnswerInvite(ctx, inv.ID, admit)
+	// The answer is for the device in the question: if another one asks by now, it is asked about anew.
+	next, err := c.AnswerInvite(ctx, inv.ID, inv.Request.Device.ID, admit)
+	if errors.Is(err, node.ErrVersionMismatch) {
+		return c.AwaitInvite(ctx, inv.ID, wire.InviteOpen)
+	}
 	if err == nil && !admit {
 		i.out.say("%s was turned away.", deviceName(inv.Request.Device))
 		return next, quietExit(exitDone)

@@ -52,7 +52,7 @@ func (a *app) answer(ctx context.Context, c *client.Client, id string, admit boo
 			return err
 		}
 	}
-	inv, err := c.AnswerInvite(ctx, id, admit)
+	inv, err := c.AnswerInvite(ctx, id, "", admit)
 	if err != nil {
 		return err
 	}

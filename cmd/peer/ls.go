@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -54,7 +56,12 @@ func (l *lsCommand) run(ctx context.Context, c *client.Client, prefix string) er
 	}
 	var open folder
 	level := l.out.tty && !l.recursive && !l.json
+	var damaged error
 	for e, err := range c.List(ctx, prefix, false) {
+		if errors.Is(err, client.ErrDamaged) { // everything else has come
+			damaged = err
+			break
+		}
 		if err != nil {
 			return err
 		}
@@ -76,7 +83,7 @@ func (l *lsCommand) run(ctx context.Context, c *client.Client, prefix string) er
 		l.addEntry(t, e)
 	}
 	l.addFolder(t, open)
-	return l.out.result(doc, func() { l.printTable(t, prefix) })
+	return cmp.Or(l.out.result(doc, func() { l.printTable(t, prefix) }), damaged)
 }
 
 // A folder is what several paths begin with.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,7 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ipfs/go-datastore"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"syncline/store"
 )
 
 func TestMain(m *testing.M) {
@@ -36,6 +40,7 @@ func TestScripts(t *testing.T) {
 			"value":     valueCommand,
 			"fill":      fillCommand,
 			"port":      portCommand,
+			"damage":    damageCommand,
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "no-network" {
@@ -163,6 +168,19 @@ func fillCommand(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%v", err)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Repeat("x", n)), 0o600))
+}
+
+// damage DATA PATH spoils the record of an entry in the store of a daemon that has ended.
+func damageCommand(ts *testscript.TestScript, neg bool, args []string) {
+	found, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "spaces", "*", "db"))
+	ts.Check(err)
+	if len(found) != 1 {
+		ts.Fatalf("stores: %q", found)
+	}
+	ds, err := store.OpenBackend("pebble:", found[0])
+	ts.Check(err)
+	ts.Check(ds.Put(context.Background(), datastore.RawKey("/d/"+args[1]), []byte{9}))
+	ts.Check(ds.Close())
 }
 
 // port NAME sets the variable NAME to a TCP port that is free on loopback, for a device that must be found again.

@@ -30,6 +30,10 @@ If the entry is in conflict this replaces the value that is shown; the others st
 					return usage("Unknown type", "There is no type “%s”.", o.Type).Next("Use --type multi (default) or --type lww")
 				}
 			}
+			if o.IfVersion == "" && cmd.Flags().Changed("if-version") {
+				return usage("The version is empty", "--if-version is given without a version.").
+					Next("Give the version that was read, or use --if-absent for an entry that must not exist.")
+			}
 			if o.IfAbsent && o.IfVersion != "" {
 				return usage("Two conditions exclude each other", "--if-absent and --if-version cannot both hold.").Next("Give one of them.")
 			}

@@ -57,7 +57,7 @@ func (r *resolveCommand) run(ctx context.Context, c *client.Client, path string)
 	if err != nil {
 		return err
 	}
-	ask := wire.Resolve{Path: conflict.Path, IfMatch: conflict.Version}
+	ask := wire.Resolve{Path: conflict.Path, IfMatch: &conflict.Version}
 	if r.hasValue {
 		if err := r.agree(conflict, "Replace them by the value given?"); err != nil {
 			return err
@@ -73,7 +73,7 @@ func (r *resolveCommand) run(ctx context.Context, c *client.Client, path string)
 	}
 	ask.Keep = []string{v.Version}
 	if r.yes {
-		ask.IfMatch = ""
+		ask.IfMatch = nil
 	}
 	return r.send(ctx, c, ask, fmt.Sprintf("kept the value from %s", shortName(v.Device)))
 }

@@ -88,7 +88,11 @@ func (s *Server) listEntries(w http.ResponseWriter, r *http.Request) error {
 	n := 0
 	for e, err := range sp.List(r.Context(), l.prefix, ask) {
 		if err != nil {
-			return err
+			if err := out.lose(err); err != nil {
+				return err
+			}
+			s.log.Warn("an entry is damaged and was left out", "path", e.Path, "err", err)
+			continue
 		}
 		if n++; l.opts.Limit > 0 && n > l.opts.Limit {
 			more = true

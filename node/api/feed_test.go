@@ -139,6 +139,7 @@ func TestConflictsAndResolve(t *testing.T) {
 	}
 	p.refused(400, "bad_path", "POST", "/v1/resolve", `{"path":"a//1","value":"x"}`)
 	p.refused(412, "version_mismatch", "POST", "/v1/resolve", `{"path":"a/1","value":"x","if_match":"v1.0"}`)
+	p.refused(400, "bad_request", "POST", "/v1/resolve", `{"path":"a/1","value":"x","if_match":""}`)
 	p.refused(413, "too_large", "POST", "/v1/resolve", `{"path":"a/1","value":"`+strings.Repeat("x", 1<<20+1)+`"}`)
 	kept := decode[wire.Entry](p.want(200, "POST", "/v1/resolve", `{"path":"a/1","keep":["`+lose.Version+`"],"if_match":"`+c.Version+`"}`), wire.SchemaResolve)
 	if kept.Conflict != 0 || len(kept.Values) != 1 || string(kept.Value) != string(lose.Value) {

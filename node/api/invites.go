@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"syncline/gossip"
 	"syncline/node"
 	"syncline/node/api/wire"
 )
@@ -115,10 +116,21 @@ func (s *Server) findInvite(r *http.Request) (node.Invite, error) {
 	return node.Invite{}, node.ErrTicketUnknown.With("There is no invite %s on this device.", id).Next("peer invites lists them.")
 }
 
-// answerInvite lets the waiting device in, or turns it away.
+// answerInvite lets the waiting device in, or turns it away: the one that the request names, or whoever waits now.
 func (s *Server) answerInvite(admit bool) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		inv, err := s.node.AnswerInvite(r.Context(), r.PathValue("id"), admit)
+		var ask wire.AnswerInvite
+		if err := question(r, &ask); err != nil {
+			return err
+		}
+		var device gossip.DeviceID
+		if ask.Device != nil {
+			var err error
+			if device, err = gossip.ParseDeviceID(*ask.Device); err != nil || device.IsZero() {
+				return node.ErrBadRequest.With("device is not the id of a device.").Next("Give the whole id in request.device.id of the invite.")
+			}
+		}
+		inv, err := s.node.AnswerInvite(r.Context(), r.PathValue("id"), device, admit)
 		if err != nil {
 			return err
 		}

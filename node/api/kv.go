@@ -147,8 +147,8 @@ func readValue(r *http.Request) ([]byte, error) {
 // conditions turns If-Match and If-None-Match into options of a write.
 func conditions(r *http.Request, sp *node.Space, path string) ([]node.WriteOption, error) {
 	var opts []node.WriteOption
-	if none := r.Header.Get("If-None-Match"); none != "" {
-		if strings.TrimSpace(none) != "*" {
+	if none := r.Header.Values("If-None-Match"); len(none) > 0 {
+		if strings.TrimSpace(strings.Join(none, ",")) != "*" {
 			return nil, node.ErrBadRequest.With("A write takes If-None-Match only as *.").
 				Next("Use If-Match with the version that you read.")
 		}
@@ -159,6 +159,10 @@ func conditions(r *http.Request, sp *node.Space, path string) ([]node.WriteOptio
 		return opts, nil
 	}
 	tags, any := parseTags(strings.Join(match, ","))
+	if slices.Contains(tags, "") { // to the node, no version is no condition
+		return nil, node.ErrBadRequest.With("If-Match names an empty version.").
+			Next("Give the ETag of a read, or leave the header out to write without a condition.")
+	}
 	if len(tags) == 1 && !any {
 		return append(opts, node.IfVersion(tags[0])), nil
 	}

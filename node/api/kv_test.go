@@ -84,6 +84,16 @@ func TestConditions(t *testing.T) {
 	p.refused(412, "version_mismatch", "PUT", "/v1/kv/a", "4", "If-Match", "W/"+now)
 	p.want(200, "PUT", "/v1/kv/a", "4", "If-Match", `"v1.0", `+now)
 	p.want(200, "PUT", "/v1/kv/a", "5", "If-Match", "*")
+	for _, empty := range []string{`""`, "", `"v1.0", ""`} { // no version is no condition to the node, but a mistake of the client
+		p.refused(400, "bad_request", "PUT", "/v1/kv/a", "6", "If-Match", empty)
+		p.refused(400, "bad_request", "DELETE", "/v1/kv/a", "", "If-Match", empty)
+	}
+	p.refused(400, "bad_request", "PUT", "/v1/kv/a", "6", "If-None-Match", "")
+	if now := p.want(200, "GET", "/v1/kv/a", "").body; now != "5" {
+		t.Errorf("a refused write left %q", now)
+	}
+	now = p.want(200, "GET", "/v1/kv/a", "").Header.Get("ETag")
+	p.want(200, "PUT", "/v1/kv/a", "6", "If-Match", now)
 	p.refused(412, "version_mismatch", "DELETE", "/v1/kv/a", "", "If-Match", now)
 	p.want(204, "DELETE", "/v1/kv/a", "")
 	p.refused(404, "not_found", "DELETE", "/v1/kv/a", "")

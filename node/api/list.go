@@ -3,7 +3,10 @@ package api
 import (
 	"bufio"
 	"net/http"
+	"net/url"
+	"strconv"
 
+	"syncline/node"
 	"syncline/node/api/wire"
 )
 
@@ -14,13 +17,15 @@ type list struct {
 	lines bool
 	n     int
 	err   error
+	head  http.Header
+	lost  int // entries that are left out because they cannot be read
 }
 
 // listBufferBytes is how much of a list is collected before it is sent.
 const listBufferBytes = 64 << 10
 
 func newList(w http.ResponseWriter, lines bool, schema, name string) *list {
-	l := &list{w: bufio.NewWriterSize(w, listBufferBytes), lines: lines}
+	l := &list{w: bufio.NewWriterSize(w, listBufferBytes), lines: lines, head: w.Header()}
 	if lines {
 		w.Header().Set("Content-Type", ndjson)
 		return l
@@ -44,6 +49,20 @@ func (l *list) add(doc any) error {
 		l.print("\n")
 	}
 	return l.err
+}
+
+// lose takes an error of the iteration. If it is about one entry alone, that entry is left out, the trailer says so, and lose
+// returns nil.
+func (l *list) lose(err error) error {
+	p := node.ProblemOf(err)
+	if p.Code != node.ErrStore.Code || p.Path == "" {
+		return err
+	}
+	if l.lost++; l.lost == 1 { // a trailer has little room
+		l.head.Set(http.TrailerPrefix+wire.TrailerDamagedPath, url.QueryEscape(p.Path))
+	}
+	l.head.Set(http.TrailerPrefix+wire.TrailerDamaged, strconv.Itoa(l.lost))
+	return nil
 }
 
 // end closes the list. A next that is not empty says where it goes on.

@@ -59,7 +59,13 @@ func TestInviteAcceptJoinSync(t *testing.T) {
 	if waiting.Request.Device.Name != "phone" || len(waiting.Request.Device.ID) != 64 {
 		t.Errorf("who asks: %+v", waiting.Request)
 	}
-	joined := decode[wire.Invite](laptop.want(200, "POST", "/v1/invites/"+inv.ID+"/accept", ""), wire.SchemaInvite)
+	accept := "/v1/invites/" + inv.ID + "/accept"
+	laptop.refused(400, "bad_request", "POST", accept, `{"device":"phone"}`)
+	laptop.refused(400, "bad_request", "POST", accept, `{"device":""}`)
+	laptop.refused(400, "bad_request", "POST", accept, `{"device":"`+strings.Repeat("0", 64)+`"}`)
+	laptop.refused(412, "version_mismatch", "POST", accept, `{"device":"`+strings.Repeat("ab", 32)+`"}`) // not who asks
+	laptop.refused(412, "version_mismatch", "POST", "/v1/invites/"+inv.ID+"/reject", `{"device":"`+strings.Repeat("ab", 32)+`"}`)
+	joined := decode[wire.Invite](laptop.want(200, "POST", accept, `{"device":"`+waiting.Request.Device.ID+`"}`), wire.SchemaInvite)
 	if joined.State != wire.InviteJoined || joined.Joined.Name != "phone" || joined.Ticket != "" {
 		t.Errorf("accepted: %+v", joined)
 	}

@@ -29,7 +29,11 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request) error {
 	out := newList(w, true, "", "")
 	for e, err := range sp.List(r.Context(), prefix, node.ListOptions{}) {
 		if err != nil {
-			return err
+			if err := out.lose(err); err != nil {
+				return err
+			}
+			s.log.Warn("an entry is damaged and was left out", "path", e.Path, "err", err)
+			continue
 		}
 		if err := out.add(wire.LineOf(e)); err != nil {
 			return err

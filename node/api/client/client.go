@@ -27,6 +27,7 @@ var (
 	ErrNotRunning = &node.Problem{Code: "not_running", Status: http.StatusServiceUnavailable, Title: "No peer is running here", Hint: "Start it:  peer up -d", Retryable: true}
 	ErrTimeout    = &node.Problem{Code: "timeout", Status: http.StatusGatewayTimeout, Title: "Timed out", Hint: "Give it more time:  --timeout 1m", Retryable: true}
 	ErrCutOff     = &node.Problem{Code: "cut_off", Status: http.StatusBadGateway, Title: "The answer was cut off", Hint: "See whether peer is running:  peer status", Retryable: true}
+	ErrDamaged    = &node.Problem{Code: "entries_damaged", Status: http.StatusInternalServerError, Title: "Entries were left out", Hint: "Write them again, here or on a device that can read them; the log of the daemon names them all."}
 )
 
 // A Client talks to one daemon about one space. It is safe for concurrent use.
@@ -138,6 +139,19 @@ func (c *Client) call(ctx context.Context, q request, ask, doc any) error {
 		return c.failure(ctx, fmt.Errorf("%s %s: %w", q.method, q.path, err))
 	}
 	return nil
+}
+
+// damage returns an [ErrDamaged] if the trailer of an answer that has been read to its end says that entries were left out.
+func damage(res *http.Response) error {
+	lost, path := res.Trailer.Get(wire.TrailerDamaged), res.Trailer.Get(wire.TrailerDamagedPath)
+	if lost == "" {
+		return nil
+	}
+	path, err := url.QueryUnescape(path)
+	if err != nil {
+		path = ""
+	}
+	return ErrDamaged.With("%s cannot be read here, the first is %s; everything else is listed.", lost, path).On(path)
 }
 
 func set(h http.Header, key, value string) http.Header {

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"iter"
@@ -78,7 +79,8 @@ func (c *Client) Entry(ctx context.Context, path string) (wire.Entry, error) {
 	return doc, err
 }
 
-// List yields the entries under a prefix in the order of paths, with their values if values is set.
+// List yields the entries under a prefix in the order of paths, with their values if values is set. If entries cannot be read it
+// yields the others, and then [ErrDamaged].
 func (c *Client) List(ctx context.Context, prefix string, values bool) iter.Seq2[wire.Entry, error] {
 	return lines[wire.Entry](ctx, c, request{
 		method: http.MethodGet, path: "/v1/entries", query: query("prefix", prefix, "values", yes(values)),
@@ -104,13 +106,19 @@ func (c *Client) DeletePrefix(ctx context.Context, prefix string, dryRun bool) (
 	return doc, err
 }
 
-// Export returns the export of a prefix, one line an entry. The caller closes it.
+// Export returns the export of a prefix, one line an entry. It ends with [ErrDamaged] if entries had to be left out. The caller
+// closes it.
 func (c *Client) Export(ctx context.Context, prefix string) (io.ReadCloser, error) {
 	res, err := c.do(ctx, request{method: http.MethodGet, path: "/v1/export", query: query("prefix", prefix)})
 	if err != nil {
 		return nil, err
 	}
-	return &stream{ReadCloser: res.Body, fail: func(err error) error { return c.failure(ctx, err) }}, nil
+	return &stream{ReadCloser: res.Body, fail: func(err error) error {
+		if err != io.EOF {
+			return c.failure(ctx, err)
+		}
+		return cmp.Or(damage(res), io.EOF)
+	}}, nil
 }
 
 // stream is the body of an answer whose errors are problems.
@@ -121,7 +129,7 @@ type stream struct {
 
 func (s *stream) Read(b []byte) (int, error) {
 	n, err := s.ReadCloser.Read(b)
-	if err != nil && err != io.EOF {
+	if err != nil {
 		err = s.fail(err)
 	}
 	return n, err

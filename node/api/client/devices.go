@@ -87,14 +87,18 @@ func (c *Client) AwaitInvite(ctx context.Context, id, state string) (wire.Invite
 	return doc, err
 }
 
-// AnswerInvite lets the waiting device in, or turns it away.
-func (c *Client) AnswerInvite(ctx context.Context, id string, admit bool) (wire.Invite, error) {
+// AnswerInvite lets the waiting device in, or turns it away: the device with this whole id, or with "" whoever waits now.
+func (c *Client) AnswerInvite(ctx context.Context, id, device string, admit bool) (wire.Invite, error) {
 	verb := "/reject"
 	if admit {
 		verb = "/accept"
 	}
+	var ask wire.AnswerInvite
+	if device != "" {
+		ask.Device = &device
+	}
 	var doc wire.Invite
-	err := c.call(ctx, request{method: http.MethodPost, path: "/v1/invites/" + url.PathEscape(id) + verb}, nil, &doc)
+	err := c.call(ctx, request{method: http.MethodPost, path: "/v1/invites/" + url.PathEscape(id) + verb}, ask, &doc)
 	return doc, err
 }
 

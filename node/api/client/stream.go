@@ -13,7 +13,7 @@ import (
 
 const ndjson = "application/x-ndjson"
 
-// lines asks for a stream and yields its lines.
+// lines asks for a stream and yields its lines. An [ErrDamaged] comes after the last one.
 func lines[T any](ctx context.Context, c *Client, q request) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
@@ -29,6 +29,9 @@ func lines[T any](ctx context.Context, c *Client, q request) iter.Seq2[T, error]
 			var doc T
 			err := d.Decode(&doc)
 			if err == io.EOF {
+				if err := damage(res); err != nil {
+					yield(none, err)
+				}
 				return
 			}
 			if err != nil {

@@ -43,14 +43,19 @@ type Conflicts struct {
 // one of the forms of a Body. Without IfMatch it acts on what is current when it is carried out.
 type Resolve struct {
 	Path    string   `json:"path"`
-	IfMatch string   `json:"if_match,omitempty"`
+	IfMatch *string  `json:"if_match,omitempty"`
 	Keep    []string `json:"keep,omitempty"`
 	Body
 }
 
 // Resolution returns what r asks for.
 func (r Resolve) Resolution() (node.Resolution, error) {
-	res := node.Resolution{IfVersion: node.Version(r.IfMatch)}
+	var res node.Resolution
+	if r.IfMatch != nil {
+		if res.IfVersion = node.Version(*r.IfMatch); res.IfVersion == "" {
+			return res, node.ErrBadRequest.With("if_match names an empty version.").Next("Give the version that was read, or leave it out.")
+		}
+	}
 	given := r.Body.forms() > 0 || r.ContentType != nil
 	switch {
 	case len(r.Keep) == 1 && !given:

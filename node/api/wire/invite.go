@@ -77,6 +77,12 @@ type NewInvite struct {
 	AutoAccept bool   `json:"auto_accept,omitempty"`
 }
 
+// AnswerInvite answers the device that waits to be let in. Device is the whole id of the one that the person was shown; without
+// it, whoever waits is answered.
+type AnswerInvite struct {
+	Device *string `json:"device,omitempty"`
+}
+
 // Join asks to join with a ticket.
 type Join struct {
 	Ticket string `json:"ticket"`

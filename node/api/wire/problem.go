@@ -37,3 +37,10 @@ func (p Problem) Err() *node.Problem {
 		Path: p.Path, Version: p.Version, Limit: p.Limit, Index: p.Index, Retryable: p.Retryable,
 	}
 }
+
+// Trailers of a list from which entries that cannot be read are left out: how many, and the path of the first, escaped as in the
+// query of a URL.
+const (
+	TrailerDamaged     = "Peer-Damaged"
+	TrailerDamagedPath = "Peer-Damaged-Path"
+)
