@@ -76,17 +76,28 @@ func (e *entry) trim() {
 	}
 }
 
-// learn appends addresses that discovery or the device itself named.
+// learn adds addresses that discovery or the device itself named, before those learned earlier: a device that moves has new
+// ones, and a full entry loses the oldest.
 func (b *book) learn(d gossip.DeviceID, addrs ...string) {
 	b.update(d, func(e *entry) bool {
-		before := len(e.Addrs)
+		var fresh []string
 		for _, a := range addrs {
-			if !slices.Contains(e.Addrs, a) {
-				e.Addrs = append(e.Addrs, a)
+			if !slices.Contains(e.Addrs, a) && !slices.Contains(fresh, a) {
+				fresh = append(fresh, a)
 			}
 		}
-		return len(e.Addrs) != before
+		e.Addrs = slices.Insert(e.Addrs, e.leading(), fresh...)
+		return len(fresh) > 0
 	})
+}
+
+// leading counts the addresses that stay ahead of learned ones: the first, which worked last, and the hand-added ones after it.
+func (e *entry) leading() int {
+	i := min(1, len(e.Addrs))
+	for i < len(e.Addrs) && slices.Contains(e.Hand, e.Addrs[i]) {
+		i++
+	}
+	return i
 }
 
 // addByHand puts an address in front and keeps it.

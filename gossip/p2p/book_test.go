@@ -23,6 +23,28 @@ func TestBookKeepsTheBestFirst(t *testing.T) {
 	}
 }
 
+// A full entry learns where a device went, at the cost of the address learned first.
+func TestFullEntryLearns(t *testing.T) {
+	b, err := openBook("")
+	must(t, err)
+	d := gossip.DeviceID{1}
+	const hand, worked, moved = "/ip4/10.9.9.9/tcp/1", "/ip4/10.8.8.8/tcp/1", "/ip4/10.7.7.7/tcp/1"
+	addr := func(i int) string { return fmt.Sprintf("/ip4/10.0.0.%d/tcp/1", i) }
+	b.addByHand(d, hand)
+	b.worked(d, worked)
+	for i := range bookAddrsMax - 2 {
+		b.learn(d, addr(i))
+	}
+	b.learn(d, moved)
+	got := b.addrs(d)
+	if len(got) != bookAddrsMax || !slices.Equal(got[:4], []string{worked, hand, moved, addr(bookAddrsMax - 3)}) {
+		t.Errorf("addresses %v", got)
+	}
+	if slices.Contains(got, addr(0)) {
+		t.Error("the oldest learned address is still there")
+	}
+}
+
 func TestBookIsBounded(t *testing.T) {
 	b, err := openBook("")
 	must(t, err)

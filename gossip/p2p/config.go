@@ -86,8 +86,10 @@ const (
 	deliverMax       = 16 << 20                 // bytes of received frames that wait for the handler
 	pubsubQueue      = 1024                     // RPCs per peer, messages before validation
 
-	joinStreamsMax  = 4   // join streams served at a time
-	strangersMax    = 8   // connections of devices that are no members, at a time
+	joinStreamsMax  = 4   // join streams served at a time, in their first joinLifetime
+	joinWaitersMax  = 64  // older join streams, which wait for a person
+	strangersMax    = 8   // connections of devices that are no members and do not wait for a person, at a time
+	strangersNetMax = 2   // connections of devices that are no members, per address, at a time
 	strangerBurst   = 4   // connections per address before one per second applies
 	strangerIPsMax  = 256 // addresses that the rate limit remembers
 	tagsMax         = 256 // spaces proved in one hello
@@ -101,6 +103,10 @@ const (
 // Fixed times.
 const (
 	joinLifetime   = 10 * time.Second       // of a join stream whose handler asked for no more
+	joinTurnWait   = 2 * time.Second        // for the last join stream of the same device to end
+	strangerLife   = 3 * time.Second        // of a stranger's connection without a join stream
+	advertPause    = 3 * time.Second        // between redials, or probes, that adverts of one device cause
+	probeTimeout   = 2 * time.Second        // to find out who listens at one address
 	joinDialMax    = 30 * time.Second       // of OpenJoin without a deadline of its own
 	dialTimeout    = 4 * time.Second        // of one attempt
 	openTimeout    = 5 * time.Second        // to negotiate a stream

@@ -14,6 +14,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/zeroconf/v2"
+	ma "github.com/multiformats/go-multiaddr"
 
 	"syncline/gossip"
 )
@@ -36,14 +37,24 @@ const (
 // every DiscoverEvery, and whenever the interfaces change, because an instance is reported to others once per name and the interfaces and addresses
 // of a running advert are fixed.
 type discovery struct {
-	n       *Network
-	restart chan struct{}
+	n        *Network
+	restart  chan struct{}
+	credible func(ma.Multiaddr) bool // which addresses of an advert to believe; tests know no network but loopback
 
-	mu    sync.Mutex // guards names
+	mu    sync.Mutex // guards what follows
 	names []string   // instance names of this process, the newest last
+	news  map[peer.ID]news
 }
 
-func newDiscovery(n *Network) *discovery { return &discovery{n: n, restart: make(chan struct{}, 1)} }
+// news is the last advert of a member that made it due for a dial.
+type news struct {
+	addrs []string // sorted
+	at    time.Time
+}
+
+func newDiscovery(n *Network) *discovery {
+	return &discovery{n: n, restart: make(chan struct{}, 1), credible: onLAN, news: make(map[peer.ID]news)}
+}
 
 func (d *discovery) refresh() { signal(d.restart) }
 
@@ -195,41 +206,67 @@ func (d *discovery) browseOn(ctx context.Context, ifaces []net.Interface, traffi
 	}
 }
 
-// take judges one advert. Anybody on the local network can forge it; the worst is a dial in vain, for the transport checks
-// the key of whoever answers.
+// take judges one advert. Anybody on the local network can forge it; the worst is a dial in vain within this network, for the
+// transport checks the key of whoever answers.
 func (d *discovery) take(name string, records []string) {
-	device, addrs, ok := parseRecords(records)
-	if !ok || d.isOwn(name) {
+	device, found, ok := parseRecords(records)
+	found = slices.DeleteFunc(found, func(a ma.Multiaddr) bool { return !d.credible(a) })
+	if !ok || len(found) == 0 || d.isOwn(name) {
 		return
 	}
 	if device == d.n.self {
-		d.n.foundSelf(addrs)
+		d.n.foundSelf(found)
 		return
 	}
+	addrs := addrStrings(found)
 	p, err := PeerID(device)
 	if err != nil {
 		return
 	}
 	if d.n.isMember(p) {
 		d.n.book.learn(device, addrs...)
-		d.n.redial.reset(p)
+		if d.isNews(p, addrs) {
+			d.n.redial.reset(p)
+		}
 		return
 	}
 	d.n.found.add(p, addrs)
 }
 
+// onLAN reports whether an advert may name this address: a number, so that nobody makes us ask name servers, on this network,
+// so that nobody makes us dial the internet, and on another machine.
+func onLAN(addr ma.Multiaddr) bool { return isLAN(addr) && !isLoopback(addr) }
+
+// isNews reports whether the addresses of a member differ from those that last made it due, and that is not just now:
+// otherwise a flood of adverts would keep us dialling without a pause.
+func (d *discovery) isNews(p peer.ID, addrs []string) bool {
+	addrs, now := slices.Sorted(slices.Values(addrs)), time.Now()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	last, known := d.news[p]
+	if known && (slices.Equal(last.addrs, addrs) || now.Sub(last.at) < advertPause) {
+		return false
+	}
+	if len(d.news) >= bookDevicesMax {
+		clear(d.news) // of members, most of them former ones
+	}
+	d.news[p] = news{addrs, now}
+	return true
+}
+
 // parseRecords reads the TXT records of an advert, ignoring what it does not know.
-func parseRecords(records []string) (device gossip.DeviceID, addrs []string, ok bool) {
+func parseRecords(records []string) (device gossip.DeviceID, addrs []ma.Multiaddr, ok bool) {
+	var texts []string
 	for _, r := range records {
 		if id, found := strings.CutPrefix(r, txtDevice); found {
 			var err error
 			device, err = gossip.ParseDeviceID(id)
 			ok = err == nil
-		} else if a, found := strings.CutPrefix(r, txtAddr); found && len(addrs) < bookAddrsMax {
-			addrs = append(addrs, a)
+		} else if a, found := strings.CutPrefix(r, txtAddr); found && len(texts) < advertAddrsMax {
+			texts = append(texts, a)
 		}
 	}
-	return device, addrStrings(parseAddrs(addrs)), ok
+	return device, parseAddrs(texts), ok
 }
 
 // foundDevices remembers where discovery saw devices that are no members, because one of them may become our inviter.

@@ -59,6 +59,11 @@
 //
 // mDNS advert: service "_syncline._udp", a random instance name, TXT "d=<device id, 64 hexadecimal digits>" and up to eight
 // "a=<multiaddr>". It makes a device recognisable on the local network, as its certificate does to whoever connects.
+// Addresses that are names, beyond the local network, or loopback are ignored.
+//
+// Noise: among the muxers that a device offers in its handshake is "/syncline/process/" and the first 8 bytes, in hexadecimal
+// digits, of SHA-256("syncline/process/1" ‖ instance), which is never chosen. A device that sees an advert with its own id
+// dials it with a throw-away key: an answer under its own key that names another process is a twin (probe.go).
 //
 // # Loss
 //

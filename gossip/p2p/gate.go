@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"net"
 	"sync"
 	"time"
 
@@ -16,14 +17,14 @@ import (
 // the device is joinable, a few strangers. A stranger can open nothing but a join stream (see Network.serve).
 type gate struct {
 	clock func() time.Time
-	// strangers counts the connections of devices that are no members.
-	strangers func() int
+	// strangers counts the connections of devices that are no members: all that do not wait for a person, and those from a place.
+	strangers func(place string) (active, near int)
 
 	mu       sync.Mutex // guards what follows
 	members  *roster
 	joinable bool
-	invited  map[peer.ID]int // devices we dial to join, by the number of attempts
-	arrivals map[string]allowance
+	invited  map[peer.ID]int      // devices we dial to join, by the number of attempts
+	arrivals map[string]allowance // by place
 }
 
 // An allowance is a token bucket: tokens that an address had left at a time.
@@ -34,7 +35,7 @@ type allowance struct {
 
 var _ connmgr.ConnectionGater = (*gate)(nil)
 
-func newGate(clock func() time.Time, strangers func() int) *gate {
+func newGate(clock func() time.Time, strangers func(place string) (active, near int)) *gate {
 	return &gate{
 		clock: clock, strangers: strangers,
 		members: &roster{}, invited: make(map[peer.ID]int), arrivals: make(map[string]allowance),
@@ -89,18 +90,32 @@ func (g *gate) InterceptSecured(dir network.Direction, p peer.ID, c network.Conn
 	if g.expected(p) {
 		return true
 	}
-	return dir == network.DirInbound && g.open() && g.strangers() < strangersMax && g.allow(c.RemoteMultiaddr())
+	return dir == network.DirInbound && g.open() && g.allow(placeOf(c.RemoteMultiaddr()))
 }
 
 func (g *gate) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }
 
-// allow takes one token from the bucket of the address: strangerBurst at once, then one per strangerRefill.
-func (g *gate) allow(from ma.Multiaddr) bool {
-	ip, err := manet.ToIP(from)
+// placeOf names where a connection comes from: its IPv4 address, or the /64 of its IPv6 address, all of which one machine can
+// use. It is "" for anything else.
+func placeOf(addr ma.Multiaddr) string {
+	ip, err := manet.ToIP(addr)
 	if err != nil {
+		return ""
+	}
+	if ip.To4() == nil {
+		ip = ip.Mask(net.CIDRMask(64, 128))
+	}
+	return ip.String()
+}
+
+// allow admits a stranger if few are here, at all and from its place, and takes one token from the bucket of the place:
+// strangerBurst at once, then one per strangerRefill.
+func (g *gate) allow(key string) bool {
+	active, near := g.strangers(key)
+	if key == "" || active >= strangersMax || near >= strangersNetMax {
 		return false
 	}
-	now, key := g.clock(), ip.String()
+	now := g.clock()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	a, known := g.arrivals[key]

@@ -58,7 +58,7 @@ func newHost(n *Network) (host.Host, metrics.Reporter, error) {
 		// Without this two processes could share a TCP port and each get half of the connections.
 		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()),
 		libp2p.Transport(quic.NewTransport),
-		libp2p.Security(noise.ID, noise.New),
+		libp2p.Security(noise.ID, n.newNoise),
 		libp2p.Security(libp2ptls.ID, libp2ptls.New),
 		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
 		libp2p.ConnectionGater(n.gate),

@@ -22,19 +22,39 @@ func (n *Network) serveJoin(l *link, raw network.Stream) {
 		_ = raw.Reset()
 		return
 	}
-	select {
-	case n.joinSlots <- struct{}{}:
-		defer func() { <-n.joinSlots }()
-	default:
+	turn := n.joins.enter(n.ctx, l.device)
+	if turn == nil {
 		_ = raw.Reset()
 		return
 	}
+	defer n.joins.leave(l.device, turn)
 	n.countJoin(l, 1)
 	defer n.countJoin(l, -1)
+	defer n.settleLater(l, raw, turn)()
 	s := newBoundedStream(newStream(raw, joinReplyMax, joinRequestMax), joinLifetime)
 	defer s.end()
 	n.handler.Join(l.device, s)
 	_ = s.Close()
+}
+
+// settleLater counts a join stream that outlives joinLifetime as one that waits for a person, or ends it if too many do. The
+// caller calls cancel when the stream ends.
+func (n *Network) settleLater(l *link, raw network.Stream, turn *joinTurn) (cancel func()) {
+	fired := make(chan struct{})
+	timer := time.AfterFunc(joinLifetime, func() {
+		defer close(fired)
+		if !n.joins.settle(l.device, turn) {
+			_ = raw.Reset()
+			return
+		}
+		n.setWaiting(l, true)
+	})
+	return func() {
+		if !timer.Stop() {
+			<-fired
+		}
+		n.setWaiting(l, false)
+	}
 }
 
 // OpenJoin implements gossip.Network. It tries the given addresses, then whatever discovery finds, until one answers or the

@@ -29,6 +29,7 @@ type link struct {
 	proven map[gossip.SpaceID]struct{} // guarded by n.mu
 	twin   instance                    // the other end's instance, zero before the hello; guarded by n.mu
 	joins  int                         // join streams in progress; guarded by n.mu
+	waits  bool                        // one of them waits for a person; guarded by n.mu
 }
 
 // An ask makes a link's goroutine send a message. If alive is set it receives whether the other end answered a ping.
@@ -56,9 +57,14 @@ func (l *link) run() {
 }
 
 // openHello returns the hello stream once both ends are members, or nil if that takes longer than HelloTimeout. While a join
-// stream is in progress the time does not run.
+// stream is in progress the time does not run. A stranger has strangerLife to open one, and HelloTimeout once it is a member.
 func (l *link) openHello() network.Stream {
-	timer := time.NewTimer(l.n.cfg.HelloTimeout)
+	known := l.dialed || l.n.isMember(l.peer)
+	limit := l.n.cfg.HelloTimeout
+	if !known {
+		limit = min(limit, strangerLife)
+	}
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	var pending network.Stream
 	for {
@@ -80,10 +86,14 @@ func (l *link) openHello() network.Stream {
 			pending = s
 		case <-l.kicks:
 		case <-timer.C:
-			if !l.n.joining(l) {
+			switch {
+			case l.n.joining(l):
+			case member && !known:
+				known, limit = true, l.n.cfg.HelloTimeout
+			default:
 				return nil
 			}
-			timer.Reset(l.n.cfg.HelloTimeout)
+			timer.Reset(limit)
 		case <-l.gone:
 			return nil
 		case <-l.n.ctx.Done():

@@ -19,8 +19,8 @@ func (n *Network) isRunning() bool {
 }
 
 // adopt returns the link of a connection, creating it at the first call. It returns nil if the connection is closed already
-// or belongs to a device without an Ed25519 key. libp2p may hand over a stream before it reports the connection, hence two
-// callers.
+// or belongs to a device without an Ed25519 key or to one stranger too many. libp2p may hand over a stream before it reports
+// the connection, hence two callers.
 func (n *Network) adopt(c network.Conn) *link {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -28,7 +28,7 @@ func (n *Network) adopt(c network.Conn) *link {
 		return l
 	}
 	d, err := DeviceOf(c.RemotePeer())
-	if err != nil || !n.running || c.IsClosed() {
+	if err != nil || !n.running || c.IsClosed() || n.crowded(c) {
 		go c.Close()
 		return nil
 	}
@@ -205,17 +205,40 @@ func (n *Network) linked(p peer.ID) bool {
 	return n.best(p, func(*link) bool { return true }) != nil
 }
 
-// strangers counts the connections of devices that are no members.
-func (n *Network) strangers() int {
+// strangers counts the connections of devices that are no members: those that do not wait for a person, and all from one
+// place (see placeOf).
+func (n *Network) strangers(place string) (active, near int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	count := 0
+	return n.countStrangers(place)
+}
+
+// countStrangers is strangers for a caller that holds n.mu.
+func (n *Network) countStrangers(place string) (active, near int) {
 	for p, links := range n.peers {
-		if !n.roster.member(p) {
-			count += len(links)
+		if n.roster.member(p) {
+			continue
+		}
+		for _, l := range links {
+			if !l.waits {
+				active++
+			}
+			if placeOf(l.conn.RemoteMultiaddr()) == place {
+				near++
+			}
 		}
 	}
-	return count
+	return active, near
+}
+
+// crowded reports whether a new connection is one stranger too many. The gate has asked before, but handshakes that end at the
+// same time all pass it. The caller holds n.mu.
+func (n *Network) crowded(c network.Conn) bool {
+	if c.Stat().Direction == network.DirOutbound || n.gate.expected(c.RemotePeer()) {
+		return false
+	}
+	active, near := n.countStrangers(placeOf(c.RemoteMultiaddr()))
+	return active >= strangersMax || near >= strangersNetMax
 }
 
 // shared returns the spaces that this device and a member share.
@@ -236,6 +259,20 @@ func (n *Network) useful(l *link) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return len(l.proven) > 0 || l.joins > 0
+}
+
+// setWaiting says whether a join stream of a link waits for a person.
+func (n *Network) setWaiting(l *link, on bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	l.waits = on
+}
+
+// proved reports whether a link has proved a space.
+func (n *Network) proved(l *link) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(l.proven) > 0
 }
 
 func (n *Network) joining(l *link) bool {

@@ -44,7 +44,8 @@ type Network struct {
 	gossip    *gossiper
 	redial    *redialer
 	discovery *discovery
-	joinSlots chan struct{}
+	joins     *joinDesk
+	prober    prober
 
 	setting sync.Mutex // serialises Start, SetSpaces and Close; taken before mu
 
@@ -77,7 +78,7 @@ func New(cfg Config) *Network {
 	return &Network{
 		cfg: cfg, log: cfg.Logger,
 		roster: &roster{}, links: make(map[network.Conn]*link), peers: make(map[peer.ID][]*link),
-		ups: make(map[upKey]*up), changed: make(chan struct{}), joinSlots: make(chan struct{}, joinStreamsMax),
+		ups: make(map[upKey]*up), changed: make(chan struct{}), joins: newJoinDesk(),
 	}
 }
 

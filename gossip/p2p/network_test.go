@@ -623,20 +623,74 @@ func TestOpenJoinUsesDiscovery(t *testing.T) {
 	must(t, next(t, opened, "join stream"))
 }
 
-// An advert with our own id from another machine is a twin; from this machine it is an echo.
-func TestOwnAdvertElsewhereIsATwin(t *testing.T) {
-	a := startNode(t, "a")
-	name, err := a.discovery.newName()
-	must(t, err)
-	elsewhere := []string{txtDevice + a.device.String(), txtAddr + "/ip4/203.0.113.9/tcp/4001"}
-	a.discovery.take(name, elsewhere)
-	a.discovery.take("earlier-process", a.discovery.records())
-	a.discovery.take("other-process", elsewhere)
-	if where := next(t, a.twins, "Twin"); !strings.Contains(where, "203.0.113.9") {
-		t.Fatalf("twin at %q", where)
+// An advert with our own id proves nothing, whoever listens where it points; a process there that holds our key does.
+func TestOnlyTheKeyProvesATwin(t *testing.T) {
+	a, other := startNode(t, "a"), startNode(t, "other")
+	tcp := func(n *node) ma.Multiaddr {
+		addrs := slices.DeleteFunc(n.localAddrs(), isQUIC)
+		return addrs[0]
 	}
-	if a.caughtUp(); len(a.twins) != 0 {
-		t.Fatal("an own advert was taken for a twin")
+	for what, addr := range map[string]string{
+		"a device with another key": tcp(other).String(),
+		"a relay to ourselves":      startProxy(t, tcp(a)).addr,
+		"nobody":                    "/ip4/127.0.0.1/tcp/1",
+	} {
+		a.discovery.take("forged", []string{txtDevice + a.device.String(), txtAddr + addr})
+		awaitProbe(t, a)
+		if a.caughtUp(); len(a.twins) != 0 {
+			t.Fatalf("%s was taken for a twin", what)
+		}
+	}
+	a.discovery.take("earlier-process", a.discovery.records())
+	if !a.prober.last.IsZero() {
+		t.Error("an own address was probed")
+	}
+	twin := startNode(t, "a")
+	a.discovery.take("other-process", twin.discovery.records())
+	if where := next(t, a.twins, "Twin"); where != tcp(twin).String() {
+		t.Errorf("twin at %q, want %v", where, tcp(twin))
+	}
+}
+
+// awaitProbe waits for the end of the probe that an advert caused, and lets the next one begin at once.
+func awaitProbe(t *testing.T, n *node) {
+	t.Helper()
+	eventually(t, "the end of a probe", func() bool {
+		n.prober.mu.Lock()
+		defer n.prober.mu.Unlock()
+		if n.prober.busy || n.prober.last.IsZero() {
+			return false
+		}
+		n.prober.last = time.Time{}
+		return true
+	})
+}
+
+// An advert may name addresses of this network only, as numbers, and not our loopback.
+func TestAdvertsNameTheLocalNetworkOnly(t *testing.T) {
+	for text, want := range map[string]bool{
+		"/ip4/192.168.1.5/tcp/1": true, "/ip4/10.1.2.3/udp/1/quic-v1": true, "/ip6/fd00::1/tcp/1": true,
+		"/ip4/127.0.0.1/tcp/1": false, "/ip6/::1/tcp/1": false, "/ip4/203.0.113.9/tcp/1": false,
+		"/dns4/nas.local/tcp/1": false, "/dns/example.org/tcp/1": false,
+	} {
+		if got := onLAN(ma.StringCast(text)); got != want {
+			t.Errorf("onLAN(%s) = %v", text, got)
+		}
+	}
+}
+
+// The same advert again, or another one at once, does not make a member due.
+func TestRepeatedAdvertsAreNoNews(t *testing.T) {
+	a := startNode(t, "a")
+	p, err := PeerID(deviceOfKey(testKey("b")))
+	must(t, err)
+	d := a.discovery
+	if !d.isNews(p, []string{"x", "y"}) || d.isNews(p, []string{"y", "x"}) || d.isNews(p, []string{"z"}) {
+		t.Error("news is what is new and not too soon")
+	}
+	d.news[p] = news{[]string{"x", "y"}, time.Now().Add(-2 * advertPause)}
+	if d.isNews(p, []string{"y", "x"}) || !d.isNews(p, []string{"z"}) {
+		t.Error("later, only another set of addresses is news")
 	}
 }
 

@@ -108,6 +108,7 @@ func startNode(t testing.TB, name string, change ...func(*Config)) *node {
 	if err := n.Start(t.Context(), n.key, n.recorder); err != nil {
 		t.Fatalf("start %s: %v", name, err)
 	}
+	n.discovery.credible = dialable // also loopback, where all nodes of a test are
 	t.Cleanup(func() { _ = n.Network.Close() })
 	return n
 }

@@ -40,9 +40,14 @@ func (n *Network) serveHello(l *link, raw network.Stream) {
 	}
 }
 
-// serveSession reads which space the stream is for and calls the handler once the peer has proved it.
+// serveSession reads which space the stream is for and calls the handler once the peer has proved it. Until then it reads no
+// more than a space id, and from a stranger nothing.
 func (n *Network) serveSession(l *link, raw network.Stream) {
-	s := newStream(raw, sessionMessageMax, sessionMessageMax)
+	if !n.isMember(l.peer) {
+		_ = raw.Reset()
+		return
+	}
+	s := newStream(raw, sessionMessageMax, len(gossip.SpaceID{}))
 	_ = raw.SetReadDeadline(time.Now().Add(admitWait))
 	prefix, err := s.Recv()
 	if err != nil || len(prefix) < prefixMin {
@@ -55,6 +60,7 @@ func (n *Network) serveSession(l *link, raw network.Stream) {
 		return
 	}
 	_ = raw.SetReadDeadline(time.Time{})
+	s.receiveMax = sessionMessageMax
 	n.handler.Session(id, l.device, s)
 	_ = s.Close()
 }

@@ -2,6 +2,8 @@ package p2p
 
 import (
 	"slices"
+
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 // rivals returns the other links of the same device that another process opened. The caller holds n.mu.
@@ -40,20 +42,37 @@ func whereabouts(l *link) string {
 
 // reportTwin passes a member's notice on, if the member has proved itself.
 func (n *Network) reportTwin(l *link, where string) {
-	if n.useful(l) {
+	if n.proved(l) {
 		n.events.post(func() { n.handler.Twin(where) })
 	}
 }
 
-// foundSelf is told of an advert that names this device under an instance name that this process never used. It is a twin
-// unless the advert comes from this machine, where it can be an echo of the process before this one.
-func (n *Network) foundSelf(addrs []string) {
-	own := make([]string, 0, 8)
-	for _, a := range n.localAddrs() {
-		own = append(own, hostOf(a))
+// foundSelf is told of an advert that names this device under an instance name that this process never used. Whether it is a
+// twin, who listens there must prove: the advert can be forged, or an echo of the process before this one.
+func (n *Network) foundSelf(addrs []ma.Multiaddr) {
+	own := n.localAddrs()
+	addrs = slices.DeleteFunc(addrs, func(a ma.Multiaddr) bool { return isQUIC(a) || slices.ContainsFunc(own, a.Equal) })
+	if len(addrs) == 0 || !n.prober.begin() {
+		return
 	}
-	for _, a := range parseAddrs(addrs) {
-		if h := hostOf(a); h != "" && !slices.Contains(own, h) && !isLoopback(a) {
+	started := n.group.run(func() {
+		defer n.prober.end()
+		n.probeAll(addrs)
+	})
+	if !started {
+		n.prober.end()
+	}
+}
+
+// probeAll reports a twin at the first address that has one.
+func (n *Network) probeAll(addrs []ma.Multiaddr) {
+	for _, a := range addrs {
+		twin, err := n.probe(n.ctx, a)
+		if err != nil {
+			n.log.Debug("an advert names this device, and who listens there does not", "addr", a.String(), "err", err)
+		}
+		if twin {
+			n.log.Warn("another process uses the key of this device", "addr", a.String())
 			n.events.post(func() { n.handler.Twin(a.String()) })
 			return
 		}
