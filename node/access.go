@@ -160,9 +160,11 @@ type Status struct {
 	Conflicts int
 	Devices   []DeviceStatus // the other members, by name
 	Warnings  []Warning
-	Addrs     []string // where this device listens
-	Dir       string
-	Network   bool // false: local only
+	// Alarms counts, by code, what went wrong with what others sent since this device started; see the codes of [Alarm].
+	Alarms  map[string]int
+	Addrs   []string // where this device listens
+	Dir     string
+	Network bool // false: local only
 	// Invites is the number of invites that are open.
 	Invites int
 }

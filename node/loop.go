@@ -210,11 +210,22 @@ func (l *loop) perform(out []Output) {
 			l.learned(o)
 		case Alarm:
 			s.log.Warn("alarm", "code", o.Code, "device", o.Peer.Short(), "text", o.Text)
-			if o.Code != AlarmBadFrame {
-				s.warn(Warning{Code: o.Code, Text: o.Text, Hint: "peer help conflicts"})
+			s.touch(func() { s.alarms[o.Code]++ })
+			if hint, ok := alarmHints[o.Code]; ok {
+				s.warn(Warning{Code: o.Code, Text: o.Text, Hint: hint})
 			}
 		}
 	}
+}
+
+// alarmHints says what a person can do about an alarm. One without a hint is counted and logged only.
+var alarmHints = map[string]string{
+	AlarmFork:       "A data folder or a running machine was copied. On the copy: peer down, then peer up --new-identity; then invite it.",
+	AlarmRolledBack: "Nothing was lost. If a running machine was restored from a snapshot, that is why.",
+	AlarmDiverged:   "Please report it, with the output of peer version and of peer export on both devices.",
+	AlarmClock:      "Set the clock of that device; until then its writes may win conflicts.",
+	AlarmCorrupt:    "The disk may be failing. Export what can be read (peer export), then join the space again as a new device.",
+	AlarmVersion:    "Install the same version of peer on both devices.",
 }
 
 func (l *loop) changed(c Changed) {

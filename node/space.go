@@ -49,6 +49,7 @@ type Space struct {
 	skew     map[gossip.DeviceID]time.Duration
 	up       map[gossip.DeviceID]bool
 	warnings map[string]Warning
+	alarms   map[string]int
 }
 
 // openSpace opens a space whose datastore is given, and starts its loop.
@@ -59,7 +60,7 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 	}
 	s := &Space{node: n, id: id, key: key, genesis: gen, dir: dir, ds: ds, name: rec.Name, log: n.log.With("space", rec.Name),
 		changed: make(chan struct{}), held: map[gossip.DeviceID]crdt.Vector{}, skew: map[gossip.DeviceID]time.Duration{},
-		up: map[gossip.DeviceID]bool{}, warnings: map[string]Warning{}}
+		up: map[gossip.DeviceID]bool{}, warnings: map[string]Warning{}, alarms: map[string]int{}}
 	if s.store, err = store.Open(context.Background(), ds, store.Options{Token: token, Random: n.cfg.Rand}); err != nil {
 		return nil, openProblem(err)
 	}

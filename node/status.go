@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -41,6 +42,9 @@ func (s *Space) Status(ctx context.Context) (Status, error) {
 		st.Invites = len(invites)
 	}
 	st.Warnings = s.warningList(devices)
+	s.mu.Lock()
+	st.Alarms = maps.Clone(s.alarms)
+	s.mu.Unlock()
 	return st, nil
 }
 

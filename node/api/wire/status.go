@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"maps"
 	"time"
 
 	"syncline/node"
@@ -105,12 +106,14 @@ type Status struct {
 	Invites   int            `json:"invites"`
 	Devices   []DeviceStatus `json:"devices"`
 	Warnings  []Warning      `json:"warnings"`
-	Network   bool           `json:"network"`
-	Addrs     []string       `json:"addrs"`
-	Dir       string         `json:"dir"`
-	API       string         `json:"api"`
-	PID       int            `json:"pid"`
-	Version   string         `json:"version"`
+	// Alarms counts, by code, what was wrong with what others sent since the start.
+	Alarms  map[string]int `json:"alarms"`
+	Network bool           `json:"network"`
+	Addrs   []string       `json:"addrs"`
+	Dir     string         `json:"dir"`
+	API     string         `json:"api"`
+	PID     int            `json:"pid"`
+	Version string         `json:"version"`
 }
 
 // StatusOf returns the document for s; the caller adds what only the daemon knows.
@@ -120,6 +123,8 @@ func StatusOf(s node.Status) Status {
 		Entries: s.Entries, Bytes: s.Bytes, Conflicts: s.Conflicts, Invites: s.Invites,
 		Devices: DeviceStatusesOf(s.Devices), Warnings: []Warning{}, Network: s.Network, Addrs: nonNil(s.Addrs), Dir: s.Dir,
 	}
+	w.Alarms = map[string]int{}
+	maps.Copy(w.Alarms, s.Alarms)
 	for _, x := range s.Warnings {
 		w.Warnings = append(w.Warnings, Warning(x))
 	}
