@@ -195,13 +195,4 @@ func parseAddrs(texts []string) []ma.Multiaddr {
 	return out
 }
 
-// hostOf returns the IP address in a multiaddr as text, or "".
-func hostOf(addr ma.Multiaddr) string {
-	ip, err := manet.ToIP(addr)
-	if err != nil {
-		return ""
-	}
-	return ip.String()
-}
-
 func isLoopback(addr ma.Multiaddr) bool { return manet.IsIPLoopback(addr) }
