@@ -70,7 +70,7 @@ func (s *streams) open(o OpenSession) {
 	}
 	go func() {
 		defer s.drop(o.ID)
-		ctx, cancel := context.WithTimeout(context.Background(), SessionIdleMax)
+		ctx, cancel := context.WithTimeout(context.Background(), openTimeMax)
 		defer cancel()
 		conn, err := s.loop.space.node.cfg.Network.Open(ctx, s.loop.space.id, o.Peer)
 		if err != nil {
@@ -132,6 +132,9 @@ func (s *streams) serve(st *stream, conn gossip.Stream) {
 		}
 	}
 }
+
+// openTimeMax bounds the opening of a stream to a connected peer: until it ends, that peer's own sessions are told to wait.
+const openTimeMax = 5 * time.Second
 
 // closeTimeMax bounds the wait for the peer's end of a stream that this side has ended.
 const closeTimeMax = 5 * time.Second

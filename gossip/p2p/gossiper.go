@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -237,7 +238,38 @@ func (g *gossiper) sendFrame(c *channel, ops [][]byte) {
 	if err != nil {
 		g.n.log.Warn("frame not published", "space", c.space.id, "ops", len(ops), "err", err)
 		g.n.events.lose(c.space.id, gossip.DeviceID{})
+		return
 	}
+	g.loseUnsubscribed(c)
+}
+
+// loseUnsubscribed reports a loss for every peer that is up and to whom gossipsub did not send the frame because it knows of no
+// subscription. Most subscribe in a moment; one whose gossip stream could not be opened does not until it connects anew, and is
+// served by sessions until then.
+func (g *gossiper) loseUnsubscribed(c *channel) {
+	up := g.n.upIn(c.space.id)
+	if len(up) == 0 {
+		return
+	}
+	subscribed := c.topic.ListPeers()
+	for _, p := range up {
+		if !slices.Contains(subscribed, p) {
+			g.n.events.lose(c.space.id, deviceOrZero(p))
+		}
+	}
+}
+
+// upIn returns the peers that are up in a space.
+func (n *Network) upIn(id gossip.SpaceID) []peer.ID {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var up []peer.ID
+	for key := range n.ups {
+		if key.space == id {
+			up = append(up, key.peer)
+		}
+	}
+	return up
 }
 
 // receive judges a frame and hands it over. A frame that overtook the hello of its bearer is ignored, which dropTracer
