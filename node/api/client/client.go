@@ -80,6 +80,10 @@ func (c *Client) do(ctx context.Context, q request) (*http.Response, error) {
 		req.Header = q.header
 	}
 	res, err := c.http.Do(req)
+	if err != nil && q.method == http.MethodGet && errors.Is(err, syscall.ECONNRESET) {
+		// A daemon that was killed a moment ago leaves connections that it never took. Asking again tells whether one is there.
+		res, err = c.http.Do(req)
+	}
 	if err != nil {
 		return nil, c.failure(ctx, err)
 	}
