@@ -22,7 +22,7 @@ func copyData(t *testing.T, from, to string) {
 // TestACopyOfADeviceIsFound: two live devices with one key say so and stop; the copy gets a key of its own, is invited, and
 // nothing that either wrote is lost.
 func TestACopyOfADeviceIsFound(t *testing.T) {
-	slow(t, "30 s", true)
+	slow(t, "30 s", false)
 	t.Parallel()
 	l, a, b := pair(t)
 	a.put("before", "1")
@@ -75,7 +75,7 @@ func TestACopyOfADeviceIsFound(t *testing.T) {
 // TestARestoredBackupLosesNothing: the data folder is replaced by an older copy. What other devices hold comes back, also what
 // this device itself had written since, and new writes are no fork.
 func TestARestoredBackupLosesNothing(t *testing.T) {
-	slow(t, "20 s", true)
+	slow(t, "20 s", false)
 	t.Parallel()
 	_, a, b := pair(t)
 	b.put("old", "1")

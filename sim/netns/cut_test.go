@@ -17,7 +17,7 @@ const (
 // is a decision on both.
 func TestACutHealsByItself(t *testing.T) {
 	t.Run("short", func(t *testing.T) {
-		slow(t, "10 s", true)
+		slow(t, "10 s", false)
 		t.Parallel()
 		testCut(t, cutShort)
 	})

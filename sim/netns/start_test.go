@@ -12,7 +12,7 @@ import (
 // TestStartingWhereSomethingIsInTheWay: a port or a data folder in use is a refusal in words; what a killed daemon left is not
 // in the way.
 func TestStartingWhereSomethingIsInTheWay(t *testing.T) {
-	slow(t, "10 s", true)
+	slow(t, "10 s", false)
 	t.Parallel()
 	l := newLab(t)
 	a := newDevice(t, l, "laptop")

@@ -10,7 +10,7 @@ import (
 // TestAThirdDeviceIsKnownToAll: the second device was away when the third joined through the first. It learns of the third
 // from the first, and the two go on without it.
 func TestAThirdDeviceIsKnownToAll(t *testing.T) {
-	slow(t, "10 s", true)
+	slow(t, "10 s", false)
 	t.Parallel()
 	l, a, b := pair(t)
 	c := newDevice(t, l, "phone")
