@@ -34,6 +34,9 @@ import (
 // expiryPeriod is how often a node looks for invites whose time is over.
 const expiryPeriod = 15 * time.Second
 
+// renamePause keeps two copies that do not know of each other yet from renaming one device in turns.
+const renamePause = time.Minute
+
 // Defaults of [Config].
 const (
 	AntiEntropyDefault = 30 * time.Second
@@ -193,7 +196,8 @@ func (n *Node) openSpaces(ctx context.Context) error {
 		return n.setDefault(s.id)
 	}
 	n.loadDefault()
-	return n.rename(ctx)
+	_, err := n.rename(ctx)
+	return err
 }
 
 // addSpace makes the folder of a space and opens it.
@@ -241,19 +245,20 @@ func (n *Node) openSpaceDir(rec spaceRecord, dir string) (*Space, error) {
 	return s, nil
 }
 
-// rename tells the members what this device is called now, where it is a member under another name.
-func (n *Node) rename(ctx context.Context) error {
+// rename tells the members what this device is called now, where it is a member under another name. It reports whether it had to.
+func (n *Node) rename(ctx context.Context) (bool, error) {
+	renamed := false
 	for _, s := range n.spaceList() {
 		m, ok := s.roster.Load().members[n.id]
 		if !ok || m.Name == n.name {
 			continue
 		}
-		m.Name = n.name
+		m.Name, renamed = n.name, true
 		if _, err := s.write(ctx, Write{Ops: []WriteOp{m.op()}}); err != nil {
-			return err
+			return renamed, err
 		}
 	}
-	return nil
+	return renamed, nil
 }
 
 func (n *Node) loadDefault() {
@@ -397,6 +402,7 @@ func (n *Node) accessChanged() {
 // may report closed connections while it is told.
 func (n *Node) keepAccess() {
 	defer n.wg.Done()
+	renamed := time.Now().Add(-renamePause)
 	expiry := time.NewTicker(expiryPeriod)
 	defer expiry.Stop()
 	for {
@@ -418,6 +424,16 @@ func (n *Node) keepAccess() {
 			}
 		}
 		n.cfg.Network.SetSpaces(access)
+		if now := time.Now(); !twin && now.Sub(renamed) > renamePause {
+			// A copy of this device may have told the members another name for it.
+			done, err := n.rename(n.ctx)
+			if err != nil {
+				n.log.Debug("rename", "err", err)
+			}
+			if done {
+				renamed = now
+			}
+		}
 	}
 }
 
