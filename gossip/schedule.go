@@ -1,7 +1,7 @@
 package gossip
 
 import (
-	"math/rand/v2"
+	"math/rand/v2" // only its types: the source is given by the caller
 	"slices"
 	"time"
 )

@@ -3,7 +3,7 @@ package node
 import (
 	"crypto/ed25519"
 	"fmt"
-	"math/rand/v2"
+	"math/rand/v2" // only its types: the source is given by the caller
 	"time"
 
 	"syncline/crdt"
