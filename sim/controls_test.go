@@ -15,8 +15,9 @@ import (
 	"syncline/crdt"
 	"syncline/gossip"
 	"syncline/node"
-	"syncline/sim"
 	"syncline/sim/des"
+	"syncline/sim/oracle"
+	"syncline/sim/scenario"
 	"syncline/store"
 	"syncline/store/mem"
 )
@@ -26,45 +27,45 @@ var matrixFlag = flag.Bool("matrix", false, "run every negative control over all
 // A control is a mistake that is planted from outside, where no shipped program can switch it on, and the check that must notice.
 type control struct {
 	mistake string
-	check   sim.Check
-	taps    func(s *sim.Scenario) des.Taps
+	check   oracle.Check
+	taps    func(s *scenario.Scenario) des.Taps
 }
 
 // controlSeeds is within how many seeds a mistake must be noticed.
 const controlSeeds = 200
 
 var controls = []control{
-	{"the disk confirms a sync and makes nothing durable", sim.Durability, lyingDisk},
-	{"a write is acknowledged before the sync", sim.Durability, earlyReply},
-	{"a session says before the sync what it has", sim.HeldClaim, earlySend},
-	{"a replica id is continued after a crash", sim.DotReuse, idContinued},
-	{"a crash keeps the context of a batch and loses its data", sim.Exact, contextAhead},
-	{"the delete log is lost at a restart, without the floor", sim.Exact, deletesLost},
-	{"old entries of the index stay", sim.Metadata, indexLeaks},
-	{"the clock is not kept over a restart", sim.ClockOrder, clockForgotten},
-	{"an answer holds only the values that the receiver lacks", sim.Exact, onlyLacked},
-	{"an answer loses rows and keeps its context", sim.LostUpdate, rowsLost},
-	{"remembered deletes are not handed on", sim.Exact, deletesNotHandedOn},
-	{"the floor is not handed on", sim.Exact, floorNotHandedOn},
-	{"dead values below the floor are not named", sim.SEC, killsNotSent},
-	{"a value is damaged in a session", sim.Phantom, valueDamaged},
-	{"conflicts that a session brings are not reported", sim.MissedConflict, sessionConflictsDropped},
-	{"an operation does not name what its writer left alone", sim.FalseConflict, alsoNotSent},
-	{"an operation does not name what it supersedes", sim.Causal, predsNotSent},
-	{"an operation does not name the deletes that its writer knew", sim.Causal, deletesNotNamed},
-	{"an operation does not name the floor of its writer", sim.Causal, depsNotSent},
-	{"a transaction loses a part on the way", sim.Atomic, transactionTorn},
-	{"a value is changed in gossip", sim.Phantom, gossipChanged},
-	{"a value that won over a delete is not reported", sim.DeleteUpdate, wonNotReported},
-	{"an operation is handed on under another device's name", sim.NoAlarm, authorForged},
-	{"a write replaces values that its writer was not shown", sim.LostUpdate, unseenReplaced},
-	{"a write does not know what it replaces", sim.FalseConflict, blindWrite},
-	{"a condition is not looked at", sim.Conditional, conditionIgnored},
-	{"a write that failed is acknowledged", sim.LostUpdate, failureAcknowledged},
-	{"reads come from a cache", sim.ReadYourWrites, staleReads},
-	{"old conflicts are reported again after a restart", sim.Finality, conflictsRepeated},
-	{"a peer that was lost is given up", sim.Convergence, peerGivenUp},
-	{"devices that agree cannot stop talking", sim.Quiescence, restless},
+	{"the disk confirms a sync and makes nothing durable", oracle.Durability, lyingDisk},
+	{"a write is acknowledged before the sync", oracle.Durability, earlyReply},
+	{"a session says before the sync what it has", oracle.HeldClaim, earlySend},
+	{"a replica id is continued after a crash", oracle.DotReuse, idContinued},
+	{"a crash keeps the context of a batch and loses its data", oracle.Exact, contextAhead},
+	{"the delete log is lost at a restart, without the floor", oracle.Exact, deletesLost},
+	{"old entries of the index stay", oracle.Metadata, indexLeaks},
+	{"the clock is not kept over a restart", oracle.ClockOrder, clockForgotten},
+	{"an answer holds only the values that the receiver lacks", oracle.Exact, onlyLacked},
+	{"an answer loses rows and keeps its context", oracle.LostUpdate, rowsLost},
+	{"remembered deletes are not handed on", oracle.Exact, deletesNotHandedOn},
+	{"the floor is not handed on", oracle.Exact, floorNotHandedOn},
+	{"dead values below the floor are not named", oracle.SEC, killsNotSent},
+	{"a value is damaged in a session", oracle.Phantom, valueDamaged},
+	{"conflicts that a session brings are not reported", oracle.MissedConflict, sessionConflictsDropped},
+	{"an operation does not name what its writer left alone", oracle.FalseConflict, alsoNotSent},
+	{"an operation does not name what it supersedes", oracle.Causal, predsNotSent},
+	{"an operation does not name the deletes that its writer knew", oracle.Causal, deletesNotNamed},
+	{"an operation does not name the floor of its writer", oracle.Causal, depsNotSent},
+	{"a transaction loses a part on the way", oracle.Atomic, transactionTorn},
+	{"a value is changed in gossip", oracle.Phantom, gossipChanged},
+	{"a value that won over a delete is not reported", oracle.DeleteUpdate, wonNotReported},
+	{"an operation is handed on under another device's name", oracle.NoAlarm, authorForged},
+	{"a write replaces values that its writer was not shown", oracle.LostUpdate, unseenReplaced},
+	{"a write does not know what it replaces", oracle.FalseConflict, blindWrite},
+	{"a condition is not looked at", oracle.Conditional, conditionIgnored},
+	{"a write that failed is acknowledged", oracle.LostUpdate, failureAcknowledged},
+	{"reads come from a cache", oracle.ReadYourWrites, staleReads},
+	{"old conflicts are reported again after a restart", oracle.Finality, conflictsRepeated},
+	{"a peer that was lost is given up", oracle.Convergence, peerGivenUp},
+	{"devices that agree cannot stop talking", oracle.Quiescence, restless},
 }
 
 // TestControlsAreNoticed plants one mistake at a time and wants the check that is named for it to fail within controlSeeds seeds:
@@ -88,9 +89,9 @@ func TestControlsAreNoticed(t *testing.T) {
 
 // run counts the seeds in which the named check failed, until a few have, or over all seeds for the whole matrix.
 func (c *control) run() (noticed, seeds int, checks string) {
-	counts := map[sim.Check]int{}
+	counts := map[oracle.Check]int{}
 	for seeds < controlSeeds && (noticed == 0 || *matrixFlag) {
-		w := sweep(1+uint64(seeds), 2*sweepWorkers, 0, func(s *sim.Scenario) des.Options { return des.Options{Taps: c.taps(s)} })
+		w := sweep(1+uint64(seeds), 2*sweepWorkers, 0, func(s *scenario.Scenario) des.Options { return des.Options{Taps: c.taps(s)} })
 		seeds += w.seeds
 		for check, n := range w.checks {
 			counts[check] += n
@@ -98,21 +99,21 @@ func (c *control) run() (noticed, seeds int, checks string) {
 		noticed = counts[c.check]
 	}
 	var parts []string
-	for _, k := range slices.SortedFunc(maps.Keys(counts), func(a, b sim.Check) int { return counts[b] - counts[a] }) {
+	for _, k := range slices.SortedFunc(maps.Keys(counts), func(a, b oracle.Check) int { return counts[b] - counts[a] }) {
 		parts = append(parts, fmt.Sprintf("%s %d", k, counts[k]))
 	}
 	return noticed, seeds, strings.Join(parts, ", ")
 }
 
-func lyingDisk(*sim.Scenario) des.Taps {
+func lyingDisk(*scenario.Scenario) des.Taps {
 	return des.Taps{Durable: func(int) bool { return false }}
 }
 
-func earlyReply(*sim.Scenario) des.Taps {
+func earlyReply(*scenario.Scenario) des.Taps {
 	return des.Taps{Early: func(_ int, out node.Output) bool { _, ok := out.(node.Reply); return ok }}
 }
 
-func earlySend(*sim.Scenario) des.Taps {
+func earlySend(*scenario.Scenario) des.Taps {
 	return des.Taps{Early: func(_ int, out node.Output) bool { _, ok := out.(node.Send); return ok }}
 }
 
@@ -195,7 +196,7 @@ func (t tokenOf) Load() (store.Token, bool, error) {
 	return out, true, err
 }
 
-func idContinued(*sim.Scenario) des.Taps {
+func idContinued(*scenario.Scenario) des.Taps {
 	clean := func(key string, value []byte) []byte {
 		if key == keyIncarnation && len(value) > 1 {
 			value[1] = 1
@@ -223,7 +224,7 @@ func entriesUnder(ds *mem.Datastore, prefix string) map[string][]byte {
 	return out
 }
 
-func contextAhead(*sim.Scenario) des.Taps {
+func contextAhead(*scenario.Scenario) des.Taps {
 	return des.Taps{Crash: func(_ int, ds *mem.Datastore, keep int) {
 		ahead := entriesUnder(ds, seats)
 		ds.Crash(keep)
@@ -237,7 +238,7 @@ func contextAhead(*sim.Scenario) des.Taps {
 	}}
 }
 
-func deletesLost(*sim.Scenario) des.Taps {
+func deletesLost(*scenario.Scenario) des.Taps {
 	return des.Taps{Crash: func(_ int, ds *mem.Datastore, keep int) {
 		ds.Crash(keep)
 		for _, prefix := range []string{deleteRecords, deleteIndex} {
@@ -249,12 +250,12 @@ func deletesLost(*sim.Scenario) des.Taps {
 	}}
 }
 
-func indexLeaks(*sim.Scenario) des.Taps {
+func indexLeaks(*scenario.Scenario) des.Taps {
 	keep := func(key string) bool { return !strings.HasPrefix(key, liveIndex) }
 	return des.Taps{Datastore: func(_ int, d des.Disk) datastore.Batching { return &diskOf{Disk: d, delete: keep} }}
 }
 
-func clockForgotten(*sim.Scenario) des.Taps {
+func clockForgotten(*scenario.Scenario) des.Taps {
 	zero := func(key string, value []byte) []byte {
 		if key == keyHead {
 			clear(value[33:41])
@@ -266,11 +267,11 @@ func clockForgotten(*sim.Scenario) des.Taps {
 
 func rowsTap(x *rowsEditor) des.Taps { return des.Taps{Session: x.session} }
 
-func onlyLacked(*sim.Scenario) des.Taps {
+func onlyLacked(*scenario.Scenario) des.Taps {
 	return rowsTap(&rowsEditor{row: func(r *crdt.Row) { r.Known = nil }})
 }
 
-func rowsLost(*sim.Scenario) des.Taps {
+func rowsLost(*scenario.Scenario) des.Taps {
 	return rowsTap(&rowsEditor{row: func(r *crdt.Row) {
 		if r.Path == "p0" {
 			r.Values, r.Deletes = nil, nil
@@ -278,7 +279,7 @@ func rowsLost(*sim.Scenario) des.Taps {
 	}})
 }
 
-func deletesNotHandedOn(*sim.Scenario) des.Taps {
+func deletesNotHandedOn(*scenario.Scenario) des.Taps {
 	return rowsTap(&rowsEditor{row: func(r *crdt.Row) {
 		if len(r.Values) > 0 {
 			r.Deletes = nil
@@ -286,13 +287,13 @@ func deletesNotHandedOn(*sim.Scenario) des.Taps {
 	}})
 }
 
-func floorNotHandedOn(*sim.Scenario) des.Taps {
+func floorNotHandedOn(*scenario.Scenario) des.Taps {
 	return rowsTap(&rowsEditor{end: func(e *endMessage) { e.Floor = []byte{} }})
 }
 
-func killsNotSent(*sim.Scenario) des.Taps { return rowsTap(&rowsEditor{noKills: true}) }
+func killsNotSent(*scenario.Scenario) des.Taps { return rowsTap(&rowsEditor{noKills: true}) }
 
-func valueDamaged(*sim.Scenario) des.Taps {
+func valueDamaged(*scenario.Scenario) des.Taps {
 	return rowsTap(&rowsEditor{row: func(r *crdt.Row) {
 		for i := range r.Values {
 			r.Values[i].Data = append(slices.Clone(r.Values[i].Data), '!')
@@ -313,11 +314,11 @@ func outputTap(phase des.Phase, edit func(c *node.Changed)) des.Taps {
 	}}
 }
 
-func sessionConflictsDropped(*sim.Scenario) des.Taps {
+func sessionConflictsDropped(*scenario.Scenario) des.Taps {
 	return outputTap(des.PhaseSession, func(c *node.Changed) { c.Conflicts = nil })
 }
 
-func wonNotReported(*sim.Scenario) des.Taps {
+func wonNotReported(*scenario.Scenario) des.Taps {
 	return outputTap(des.PhaseGossip, func(c *node.Changed) {
 		c.Conflicts = slices.DeleteFunc(slices.Clone(c.Conflicts), func(c crdt.Conflict) bool {
 			return c.Local.Dot.Counter == 0 || c.Remote.Dot.Counter == 0
@@ -345,9 +346,11 @@ func entriesTap(edit func(e *crdt.OpEntry)) des.Taps {
 	})
 }
 
-func alsoNotSent(*sim.Scenario) des.Taps { return entriesTap(func(e *crdt.OpEntry) { e.Also = nil }) }
+func alsoNotSent(*scenario.Scenario) des.Taps {
+	return entriesTap(func(e *crdt.OpEntry) { e.Also = nil })
+}
 
-func predsNotSent(*sim.Scenario) des.Taps {
+func predsNotSent(*scenario.Scenario) des.Taps {
 	return entriesTap(func(e *crdt.OpEntry) {
 		if !e.Delete {
 			e.Preds = nil
@@ -355,15 +358,15 @@ func predsNotSent(*sim.Scenario) des.Taps {
 	})
 }
 
-func deletesNotNamed(*sim.Scenario) des.Taps {
+func deletesNotNamed(*scenario.Scenario) des.Taps {
 	return entriesTap(func(e *crdt.OpEntry) { e.PredDeletes = nil })
 }
 
-func depsNotSent(*sim.Scenario) des.Taps {
+func depsNotSent(*scenario.Scenario) des.Taps {
 	return gossipTap(func(op *crdt.Op) { op.Deps = crdt.Vector{} })
 }
 
-func transactionTorn(*sim.Scenario) des.Taps {
+func transactionTorn(*scenario.Scenario) des.Taps {
 	return gossipTap(func(op *crdt.Op) {
 		if len(op.Entries) > 1 {
 			op.Entries = op.Entries[:len(op.Entries)-1]
@@ -371,7 +374,7 @@ func transactionTorn(*sim.Scenario) des.Taps {
 	})
 }
 
-func gossipChanged(*sim.Scenario) des.Taps {
+func gossipChanged(*scenario.Scenario) des.Taps {
 	return entriesTap(func(e *crdt.OpEntry) {
 		if !e.Delete && !strings.HasSuffix(string(e.Data), "!") {
 			e.Data = append(e.Data, '!')
@@ -379,7 +382,7 @@ func gossipChanged(*sim.Scenario) des.Taps {
 	})
 }
 
-func authorForged(*sim.Scenario) des.Taps {
+func authorForged(*scenario.Scenario) des.Taps {
 	return des.Taps{Input: func(_ int, in node.Input) node.Input {
 		if ops, ok := in.(node.Ops); ok {
 			ops.Author = ops.From
@@ -403,15 +406,15 @@ func writeTap(edit func(op *node.WriteOp)) des.Taps {
 	}}
 }
 
-func unseenReplaced(*sim.Scenario) des.Taps {
+func unseenReplaced(*scenario.Scenario) des.Taps {
 	return writeTap(func(op *node.WriteOp) { op.All = !op.Sibling })
 }
 
-func blindWrite(*sim.Scenario) des.Taps {
+func blindWrite(*scenario.Scenario) des.Taps {
 	return writeTap(func(op *node.WriteOp) { op.Sibling = !op.Delete })
 }
 
-func conditionIgnored(*sim.Scenario) des.Taps {
+func conditionIgnored(*scenario.Scenario) des.Taps {
 	return writeTap(func(op *node.WriteOp) {
 		if op.IfVersion != "" {
 			op.IfVersion, op.All = "", true
@@ -419,7 +422,7 @@ func conditionIgnored(*sim.Scenario) des.Taps {
 	})
 }
 
-func failureAcknowledged(*sim.Scenario) des.Taps {
+func failureAcknowledged(*scenario.Scenario) des.Taps {
 	return des.Taps{Output: func(_ int, _ des.Phase, out []node.Output) []node.Output {
 		for i, x := range out {
 			if r, ok := x.(node.Reply); ok && r.Err != nil && r.Err.Is(node.ErrDiskFull) {
@@ -430,7 +433,7 @@ func failureAcknowledged(*sim.Scenario) des.Taps {
 	}}
 }
 
-func staleReads(s *sim.Scenario) des.Taps {
+func staleReads(s *scenario.Scenario) des.Taps {
 	type key struct {
 		device int
 		path   string
@@ -446,7 +449,7 @@ func staleReads(s *sim.Scenario) des.Taps {
 	}}
 }
 
-func conflictsRepeated(s *sim.Scenario) des.Taps {
+func conflictsRepeated(s *scenario.Scenario) des.Taps {
 	told := make([][]crdt.Conflict, len(s.Devices))
 	return des.Taps{Output: func(device int, how des.Phase, out []node.Output) []node.Output {
 		for _, x := range out {
@@ -463,7 +466,7 @@ func conflictsRepeated(s *sim.Scenario) des.Taps {
 	}}
 }
 
-func peerGivenUp(s *sim.Scenario) des.Taps {
+func peerGivenUp(s *scenario.Scenario) des.Taps {
 	lost := make([]map[gossip.DeviceID]bool, len(s.Devices))
 	return des.Taps{Input: func(device int, in node.Input) node.Input {
 		if lost[device] == nil {
@@ -481,7 +484,7 @@ func peerGivenUp(s *sim.Scenario) des.Taps {
 	}}
 }
 
-func restless(*sim.Scenario) des.Taps {
+func restless(*scenario.Scenario) des.Taps {
 	return des.Taps{Input: func(_ int, in node.Input) node.Input {
 		if _, ok := in.(node.Tick); ok {
 			return node.Lost{}

@@ -5,8 +5,8 @@ import (
 	"runtime"
 	"testing"
 
-	"syncline/sim"
 	"syncline/sim/des"
+	"syncline/sim/scenario"
 )
 
 // TestRunsAreDeterministic runs seeds several times, with one processor and with two, and wants the same trace: everything that
@@ -17,7 +17,7 @@ func TestRunsAreDeterministic(t *testing.T) {
 		var want uint64
 		for i, procs := range []int{1, 2, 2} {
 			runtime.GOMAXPROCS(procs)
-			r := des.Run(sim.Generate(seed, sim.DefaultSize), des.Options{})
+			r := des.Run(scenario.Generate(seed, scenario.DefaultSize), des.Options{})
 			if i == 0 {
 				want = r.Trace
 			}
@@ -32,7 +32,7 @@ func TestRunsAreDeterministic(t *testing.T) {
 func TestTracesTellRunsApart(t *testing.T) {
 	seen := map[uint64]uint64{}
 	for seed := range uint64(12) {
-		r := des.Run(sim.Generate(seed, sim.DefaultSize), des.Options{})
+		r := des.Run(scenario.Generate(seed, scenario.DefaultSize), des.Options{})
 		if other, ok := seen[r.Trace]; ok {
 			t.Errorf("seeds %d and %d have the same trace", seed, other)
 		}
@@ -43,8 +43,8 @@ func TestTracesTellRunsApart(t *testing.T) {
 // TestTellingChangesNothing says that a run that is told has the same trace as one that is not.
 func TestTellingChangesNothing(t *testing.T) {
 	lines := 0
-	told := des.Run(sim.Generate(5, sim.DefaultSize), des.Options{Trace: func(string) { lines++ }})
-	silent := des.Run(sim.Generate(5, sim.DefaultSize), des.Options{})
+	told := des.Run(scenario.Generate(5, scenario.DefaultSize), des.Options{Trace: func(string) { lines++ }})
+	silent := des.Run(scenario.Generate(5, scenario.DefaultSize), des.Options{})
 	if told.Trace != silent.Trace || lines == 0 {
 		t.Errorf("trace %x with %d lines, %x without", told.Trace, lines, silent.Trace)
 	}
@@ -52,12 +52,12 @@ func TestTellingChangesNothing(t *testing.T) {
 
 // TestScenariosSurviveJSON says that a scenario that was written down and read again runs the same.
 func TestScenariosSurviveJSON(t *testing.T) {
-	s := sim.Generate(3, sim.DefaultSize)
+	s := scenario.Generate(3, scenario.DefaultSize)
 	b, err := json.Marshal(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var again sim.Scenario
+	var again scenario.Scenario
 	if err := json.Unmarshal(b, &again); err != nil {
 		t.Fatal(err)
 	}
@@ -69,10 +69,10 @@ func TestScenariosSurviveJSON(t *testing.T) {
 // TestFatesDoNotDependOnOtherOperations takes one read out of a scenario: reads change nothing, so everything else must happen as
 // before.
 func TestFatesDoNotDependOnOtherOperations(t *testing.T) {
-	s := sim.Generate(7, sim.DefaultSize)
+	s := scenario.Generate(7, scenario.DefaultSize)
 	before := des.Run(s, des.Options{})
 	for i, op := range s.Ops {
-		if op.Do == sim.DoRead {
+		if op.Do == scenario.DoRead {
 			s.Ops = append(s.Ops[:i:i], s.Ops[i+1:]...)
 			break
 		}

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"syncline/sim"
 	"syncline/sim/des"
+	"syncline/sim/scenario"
 )
 
 // TestRegressions runs the scenarios that found mistakes in the product, each cut down to what is needed. The name of the file says
@@ -24,7 +24,7 @@ func TestRegressions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var s sim.Scenario
+			var s scenario.Scenario
 			if err := json.Unmarshal(b, &s); err != nil {
 				t.Fatal(err)
 			}

@@ -8,34 +8,35 @@ import (
 	"time"
 
 	"syncline/node"
-	"syncline/sim"
 	"syncline/sim/des"
+	"syncline/sim/oracle"
+	"syncline/sim/scenario"
 	"syncline/store"
 	"syncline/store/mem"
 )
 
 // small is a scenario of few devices and writes over a network without faults.
-func small(seed uint64, devices, writes int) *sim.Scenario {
-	s := sim.Generate(seed, sim.Size{Devices: devices, Writes: writes, Chaos: 6 * time.Second})
-	s.Ops = slices.DeleteFunc(s.Ops, func(o sim.Op) bool { return o.Do != sim.DoWrite })
+func small(seed uint64, devices, writes int) *scenario.Scenario {
+	s := scenario.Generate(seed, scenario.Size{Devices: devices, Writes: writes, Chaos: 6 * time.Second})
+	s.Ops = slices.DeleteFunc(s.Ops, func(o scenario.Op) bool { return o.Do != scenario.DoWrite })
 	for i := range s.Devices {
-		s.Devices[i] = sim.Device{}
+		s.Devices[i] = scenario.Device{}
 	}
-	s.Network = sim.Network{LatencyMin: 2 * time.Millisecond, LatencyMax: 20 * time.Millisecond, SyncMin: time.Millisecond, SyncMax: 4 * time.Millisecond}
+	s.Network = scenario.Network{LatencyMin: 2 * time.Millisecond, LatencyMax: 20 * time.Millisecond, SyncMin: time.Millisecond, SyncMax: 4 * time.Millisecond}
 	s.AntiEntropy = time.Second
 	return s
 }
 
 // with returns the scenario with one more operation.
-func with(s *sim.Scenario, o sim.Op) *sim.Scenario {
+func with(s *scenario.Scenario, o scenario.Op) *scenario.Scenario {
 	c := *s
 	c.Ops = append(slices.Clone(s.Ops), o)
-	slices.SortStableFunc(c.Ops, func(a, b sim.Op) int { return int(a.At - b.At) })
+	slices.SortStableFunc(c.Ops, func(a, b scenario.Op) int { return int(a.At - b.At) })
 	return &c
 }
 
 // mustHold runs a scenario and wants nothing to be wrong, but for the checks that are allowed to fail.
-func mustHold(t *testing.T, what string, s *sim.Scenario, o des.Options, allowed ...sim.Check) *sim.Report {
+func mustHold(t *testing.T, what string, s *scenario.Scenario, o des.Options, allowed ...oracle.Check) *oracle.Report {
 	t.Helper()
 	r := des.Run(s, o)
 	for _, v := range r.Violations {
@@ -76,7 +77,7 @@ func TestPowerMayFailAnywhere(t *testing.T) {
 	for _, w := range s.Ops {
 		for _, after := range []time.Duration{0, 500 * time.Microsecond, 2 * time.Millisecond, 10 * time.Millisecond, 40 * time.Millisecond} {
 			for _, keep := range []int64{0, 500, 1000} {
-				crash := sim.Op{At: w.At + after, Do: sim.DoCrash, Device: w.Device, For: 300 * time.Millisecond, Amount: keep}
+				crash := scenario.Op{At: w.At + after, Do: scenario.DoCrash, Device: w.Device, For: 300 * time.Millisecond, Amount: keep}
 				mustHold(t, crash.String(), with(s, crash), des.Options{})
 			}
 		}
@@ -132,7 +133,7 @@ func TestDisksMayFailAnywhere(t *testing.T) {
 	for n := 0; n < total; n += step {
 		f := &failingDisk{n: n}
 		// A write that failed is not available then; the harness expected it to succeed.
-		mustHold(t, "one failure", s, des.Options{Taps: f.taps()}, sim.Available)
+		mustHold(t, "one failure", s, des.Options{Taps: f.taps()}, oracle.Available)
 	}
 	t.Logf("%d operations", total)
 }
@@ -147,11 +148,11 @@ func TestOutcomeDoesNotDependOnTheDeleteLog(t *testing.T) {
 		for i := range s.Ops {
 			s.Ops[i].At = time.Duration(i/6)*15*time.Second + 10*time.Second + time.Duration(i)*time.Millisecond
 			if i%6 == 0 {
-				s.Ops = append(s.Ops, sim.Op{At: s.Ops[i].At - 5*time.Second, Do: sim.DoPartition, Groups: apart, For: 6 * time.Second})
+				s.Ops = append(s.Ops, scenario.Op{At: s.Ops[i].At - 5*time.Second, Do: scenario.DoPartition, Groups: apart, For: 6 * time.Second})
 			}
 			s.End = max(s.End, s.Ops[i].At+time.Second)
 		}
-		slices.SortStableFunc(s.Ops, func(a, b sim.Op) int { return int(a.At - b.At) })
+		slices.SortStableFunc(s.Ops, func(a, b scenario.Op) int { return int(a.At - b.At) })
 		var want map[string][]string
 		for _, log := range []int{1 << 16, 4, 1, 0} {
 			s.DeleteLog = log
@@ -170,12 +171,12 @@ func TestOutcomeDoesNotDependOnTheDeleteLog(t *testing.T) {
 // believes that it may go on. The first peer that it meets has seen more of its writes than it has (R5, point 3).
 func TestRewoundDeviceGoesOnUnderANewID(t *testing.T) {
 	s := small(14, 3, 0)
-	put := func(at time.Duration, device int, path string) sim.Op {
-		return sim.Op{At: at, Do: sim.DoWrite, Device: device, Parts: []sim.Part{{Path: path, Verb: sim.Put}}}
+	put := func(at time.Duration, device int, path string) scenario.Op {
+		return scenario.Op{At: at, Do: scenario.DoWrite, Device: device, Parts: []scenario.Part{{Path: path, Verb: scenario.Put}}}
 	}
 	s.Paths = []string{"a", "b", "c"}
-	s.Ops = []sim.Op{put(time.Second, 0, "a"), {At: 1500 * time.Millisecond, Do: sim.DoBackup, Device: 0}, put(2*time.Second, 0, "b"), put(2100*time.Millisecond, 0, "c"),
-		{At: 3 * time.Second, Do: sim.DoRestore, Device: 0, For: 100 * time.Millisecond}, put(25*time.Second, 0, "a"), put(26*time.Second, 1, "b")}
+	s.Ops = []scenario.Op{put(time.Second, 0, "a"), {At: 1500 * time.Millisecond, Do: scenario.DoBackup, Device: 0}, put(2*time.Second, 0, "b"), put(2100*time.Millisecond, 0, "c"),
+		{At: 3 * time.Second, Do: scenario.DoRestore, Device: 0, For: 100 * time.Millisecond}, put(25*time.Second, 0, "a"), put(26*time.Second, 1, "b")}
 	s.End = 30 * time.Second
 	rolledBack := 0
 	taps := idContinued(s)

@@ -5,8 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"syncline/sim"
 	"syncline/sim/des"
+	"syncline/sim/oracle"
+	"syncline/sim/scenario"
 )
 
 var (
@@ -19,7 +20,7 @@ var (
 const storyLines = 60
 
 // story runs a scenario again and returns the last lines of what happened, up to the first violation.
-func story(s *sim.Scenario, o des.Options, max int) string {
+func story(s *scenario.Scenario, o des.Options, max int) string {
 	var lines []string
 	o.First = true
 	o.Trace = func(line string) { lines = append(lines, line) }
@@ -31,7 +32,7 @@ func story(s *sim.Scenario, o des.Options, max int) string {
 }
 
 // fail reports a run that broke a claim: what, how to repeat it, and what happened before.
-func fail(t testing.TB, r *sim.Report, s *sim.Scenario, o des.Options) {
+func fail(t testing.TB, r *oracle.Report, s *scenario.Scenario, o des.Options) {
 	t.Helper()
 	var text strings.Builder
 	for i, v := range r.Violations {
@@ -46,7 +47,7 @@ func fail(t testing.TB, r *sim.Report, s *sim.Scenario, o des.Options) {
 // TestSeeds runs scenarios drawn from seeds, with every fault there is, and lets the oracle judge them.
 func TestSeeds(t *testing.T) {
 	if *seedFlag >= 0 {
-		s := sim.Generate(uint64(*seedFlag), sim.DefaultSize)
+		s := scenario.Generate(uint64(*seedFlag), scenario.DefaultSize)
 		r := des.Run(s, des.Options{})
 		t.Logf("%d events in %v, agreed after %v: %v", r.Events, r.Elapsed, r.Converged, r.Coverage)
 		if len(r.Violations) > 0 {
@@ -54,10 +55,10 @@ func TestSeeds(t *testing.T) {
 		}
 		return
 	}
-	w := sweep(*firstFlag, seedCount(), 0, func(s *sim.Scenario) des.Options { return des.Options{} })
+	w := sweep(*firstFlag, seedCount(), 0, func(s *scenario.Scenario) des.Options { return des.Options{} })
 	for i, r := range w.failed {
 		if i < 3 {
-			fail(t, r, sim.Generate(r.Seed, sim.DefaultSize), des.Options{})
+			fail(t, r, scenario.Generate(r.Seed, scenario.DefaultSize), des.Options{})
 		}
 	}
 	t.Logf("%d seeds, %.0f a minute, %.1f years of virtual time a day; agreed after %v in the median, %v at the 99th percentile\n%d failed %v\n%v",
@@ -70,7 +71,7 @@ func TestSeeds(t *testing.T) {
 }
 
 // sometimes lists what must happen in a sweep.
-var sometimes = []string{"conflict", "conflict of three", "conflict settled by time", "delete/update conflict", "transaction", "crash before the sync",
+var sometimes = []string{"disconnect", "reorder", "conflict", "conflict of three", "conflict settled by time", "delete/update conflict", "transaction", "crash before the sync",
 	"crash that loses something", "overlapping sessions", "write during a session", "session below the floor", "kills", "gossip lost", "gossip twice",
 	"gossip held back", "partition", "stall", "stream broken", "restore", "clone", "orderly restart", "replica id continued", "disk full",
 	"step that failed", "clock jump", "resolve in a partition", "session refused for another"}

@@ -6,16 +6,17 @@ import (
 	"testing"
 	"time"
 
-	"syncline/sim"
 	"syncline/sim/des"
+	"syncline/sim/oracle"
+	"syncline/sim/scenario"
 )
 
 // A sweepResult is what came of many seeds.
 type sweepResult struct {
 	seeds    int
-	failed   []*sim.Report // by seed
-	checks   map[sim.Check]int
-	coverage sim.Coverage
+	failed   []*oracle.Report // by seed
+	checks   map[oracle.Check]int
+	coverage oracle.Coverage
 	agreed   []time.Duration
 	virtual  time.Duration
 	took     time.Duration
@@ -25,8 +26,8 @@ type sweepResult struct {
 const sweepWorkers = 2
 
 // sweep runs seeds from first on, until failedMax of them have failed if that is not 0.
-func sweep(first uint64, seeds, failedMax int, options func(*sim.Scenario) des.Options) *sweepResult {
-	out := &sweepResult{checks: map[sim.Check]int{}, coverage: sim.Coverage{}}
+func sweep(first uint64, seeds, failedMax int, options func(*scenario.Scenario) des.Options) *sweepResult {
+	out := &sweepResult{checks: map[oracle.Check]int{}, coverage: oracle.Coverage{}}
 	start := time.Now()
 	var mu sync.Mutex
 	var wait sync.WaitGroup
@@ -42,7 +43,7 @@ func sweep(first uint64, seeds, failedMax int, options func(*sim.Scenario) des.O
 				seed := next
 				next++
 				mu.Unlock()
-				s := sim.Generate(seed, sim.DefaultSize)
+				s := scenario.Generate(seed, scenario.DefaultSize)
 				r := des.Run(s, options(s))
 				mu.Lock()
 				out.add(r)
@@ -52,11 +53,11 @@ func sweep(first uint64, seeds, failedMax int, options func(*sim.Scenario) des.O
 	}
 	wait.Wait()
 	out.took = time.Since(start)
-	slices.SortFunc(out.failed, func(a, b *sim.Report) int { return int(a.Seed) - int(b.Seed) })
+	slices.SortFunc(out.failed, func(a, b *oracle.Report) int { return int(a.Seed) - int(b.Seed) })
 	return out
 }
 
-func (w *sweepResult) add(r *sim.Report) {
+func (w *sweepResult) add(r *oracle.Report) {
 	w.seeds++
 	w.coverage.Join(r.Coverage)
 	w.agreed = append(w.agreed, r.Converged)

@@ -12,7 +12,8 @@ import (
 	"syncline/crdt"
 	"syncline/gossip"
 	"syncline/node"
-	"syncline/sim"
+	"syncline/sim/oracle"
+	"syncline/sim/scenario"
 	"syncline/store"
 	"syncline/store/mem"
 )
@@ -39,7 +40,7 @@ type device struct {
 	seen    map[uint64]bool // the gossip that came by, which is not handed on twice
 	waiting []node.Output   // outputs that wait for a sync which has not begun
 	syncing bool
-	attempt map[uint64]*sim.Attempt // by tag
+	attempt map[uint64]*oracle.Attempt // by tag
 	tag     uint64
 }
 
@@ -69,12 +70,16 @@ func (w *world) addDevice(i int) {
 	w.byID[d.id] = d
 }
 
-// join starts a device for the first time.
-func (w *world) join(d *device) {
-	how := sim.FirstStart
-	if of := w.s.Devices[d.index].CloneOf; of > 0 {
-		d.disk = &disk{Datastore: w.devices[of-1].disk.Clone()}
-		how = sim.AsClone
+// join starts a device for the first time, empty or with a copy of another's data.
+func (w *world) join(op *scenario.Op) {
+	d := w.devices[op.Device]
+	if d.life > 0 {
+		return
+	}
+	how := oracle.FirstStart
+	if op.Do == scenario.DoClone {
+		d.disk = &disk{Datastore: w.devices[op.Of].disk.Clone()}
+		how = oracle.AsClone
 		w.oracle.Sometimes("clone")
 	}
 	d.start(how)
@@ -95,7 +100,7 @@ func (d *device) bootToken() store.BootToken {
 }
 
 // start opens the store and runs a replica on it.
-func (d *device) start(how sim.Start) {
+func (d *device) start(how oracle.Start) {
 	w := d.w
 	if d.up {
 		return
@@ -104,12 +109,12 @@ func (d *device) start(how sim.Start) {
 	source := rand.NewPCG(w.s.Seed, uint64(d.index)<<32|uint64(d.life))
 	st, err := store.Open(context.Background(), d.datastore(), store.Options{Token: d.bootToken(), Random: reader{rand.New(source)}})
 	if err != nil {
-		w.oracle.Fail(sim.Available, d.index, "open: %v", err)
+		w.oracle.Fail(oracle.Available, d.index, "open: %v", err)
 		w.done = true
 		return
 	}
 	d.up, d.store, d.wakeAt = true, st, -1
-	d.streams, d.seen, d.attempt = map[node.SessionID]*end{}, map[uint64]bool{}, map[uint64]*sim.Attempt{}
+	d.streams, d.seen, d.attempt = map[node.SessionID]*end{}, map[uint64]bool{}, map[uint64]*oracle.Attempt{}
 	d.lastIn, d.waiting, d.syncing = 1<<63, nil, false
 	if _, ok := st.Incarnation(); ok {
 		w.oracle.Sometimes("replica id continued")
@@ -173,7 +178,7 @@ func (d *device) close() (clean bool) {
 // step feeds inputs to the replica and arranges what it wants done.
 func (d *device) step(how Phase, in ...node.Input) { d.stepFor(how, nil, in...) }
 
-func (d *device) stepFor(how Phase, a *sim.Attempt, in ...node.Input) {
+func (d *device) stepFor(how Phase, a *oracle.Attempt, in ...node.Input) {
 	w := d.w
 	if tap := w.taps.Input; tap != nil {
 		if in[0] = tap(d.index, in[0]); in[0] == nil {
@@ -332,7 +337,7 @@ func (d *device) synced(o node.Synced) {
 }
 
 // write asks the replica for a transaction.
-func (d *device) write(parts []sim.Part) {
+func (d *device) write(parts []scenario.Part) {
 	a := d.w.oracle.Attempt(d.index, parts, d.wall())
 	if a == nil {
 		return
@@ -351,7 +356,7 @@ func (d *device) sessions() int { return len(d.streams) }
 func (d *device) read(path string) {
 	reg, err := d.store.Get(path)
 	if err != nil {
-		d.w.oracle.Fail(sim.Available, d.index, "read %s: %v", path, err)
+		d.w.oracle.Fail(oracle.Available, d.index, "read %s: %v", path, err)
 		return
 	}
 	live := reg.Live

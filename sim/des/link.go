@@ -6,7 +6,8 @@ import (
 
 	"syncline/crdt"
 	"syncline/node"
-	"syncline/sim"
+	"syncline/sim/oracle"
+	"syncline/sim/scenario"
 )
 
 // A pair is two devices that can connect.
@@ -198,6 +199,18 @@ func (w *world) addCut(groups [][]int, stall bool, length time.Duration) {
 	w.after(length, func() { w.uncut(c) })
 }
 
+// disconnect separates one device from all others for a while.
+func (w *world) disconnect(d *device, length time.Duration) {
+	w.oracle.Sometimes("disconnect")
+	groups := [][]int{{d.index}, nil}
+	for _, other := range w.devices {
+		if other != d {
+			groups[1] = append(groups[1], other.index)
+		}
+	}
+	w.addCut(groups, false, length)
+}
+
 // uncut ends one cut, or all if c is nil.
 func (w *world) uncut(c *cut) {
 	w.cuts = slices.DeleteFunc(w.cuts, func(d *cut) bool { return c == nil || c == d })
@@ -225,11 +238,14 @@ func (w *world) stalledUntil(a, b int) time.Duration {
 
 // latency returns how long a message takes.
 func (w *world) latency(f fate) time.Duration {
-	return f.between(w.s.Network.LatencyMin, w.s.Network.LatencyMax)
+	return w.slow + f.between(w.s.Network.LatencyMin, w.s.Network.LatencyMax)
 }
 
 // publish hands an operation to all connected devices, each of which hands it on once.
 func (w *world) publish(author *device, op []byte) {
+	if w.s.NoGossip {
+		return
+	}
 	author.seen[sum(op)] = true
 	if decoded, err := crdt.DecodeOp(op); err == nil {
 		w.dots[sum(op)] = decoded.Dot
@@ -273,8 +289,8 @@ func (w *world) gossip(author *device, c *conn, from, to *device, op []byte) {
 		return
 	}
 	f := w.fate(fateLatency, from.index, to.index, content)
-	w.after(w.latency(f), func() { w.arrive(author, c, from, to, op, false) })
-	if g := w.fate(fateDuplicate, from.index, to.index, content); g.share() < w.s.Network.Duplicate {
+	w.after(w.latency(f)+f.next().between(0, w.reorder), func() { w.arrive(author, c, from, to, op, false) })
+	if g := w.fate(fateDuplicate, from.index, to.index, content); g.share() < w.s.Network.Duplicate+w.duplicate {
 		w.oracle.Sometimes("gossip twice")
 		w.after(w.latency(f)+w.latency(g.next()), func() { w.arrive(author, c, from, to, op, true) })
 	}
@@ -309,7 +325,7 @@ func (d *device) receive(author, from *device, op []byte) {
 }
 
 // do carries out an operation of the scenario.
-func (w *world) do(op *sim.Op) {
+func (w *world) do(op *scenario.Op) {
 	w.fold(sum([]byte(op.Do)))
 	if w.trace != nil {
 		w.trace(op.String())
@@ -318,69 +334,89 @@ func (w *world) do(op *sim.Op) {
 		w.doOn(d, op)
 		return
 	}
+	amount := time.Duration(op.Amount) * time.Millisecond
 	switch op.Do {
-	case sim.DoPartition, sim.DoStall:
+	case scenario.DoPartition, scenario.DoStall:
 		w.oracle.Sometimes(string(op.Do))
-		w.addCut(op.Groups, op.Do == sim.DoStall, op.For)
-	case sim.DoHeal:
+		w.addCut(op.Groups, op.Do == scenario.DoStall, op.For)
+	case scenario.DoHeal:
 		w.uncut(nil)
-	case sim.DoLoss:
-		w.loss += float64(op.Amount) / 1000
-		w.after(op.For, func() { w.loss = max(0, w.loss-float64(op.Amount)/1000) })
+	case scenario.DoLoss:
+		worsen(w, &w.loss, float64(op.Amount)/1000, op.For)
+	case scenario.DoDuplicate:
+		worsen(w, &w.duplicate, float64(op.Amount)/1000, op.For)
+	case scenario.DoReorder:
+		w.oracle.Sometimes("reorder")
+		worsen(w, &w.reorder, amount, op.For)
+	case scenario.DoSlow:
+		worsen(w, &w.slow, amount, op.For)
 	}
 }
 
+// worsen adds to one badness of the network for a while.
+func worsen[T float64 | time.Duration](w *world, what *T, by T, length time.Duration) {
+	*what += by
+	w.after(length, func() { *what = max(0, *what-by) })
+}
+
 // doOn carries out an operation on a device, if it runs.
-func (w *world) doOn(d *device, op *sim.Op) {
-	if op.Do == sim.DoClock {
+func (w *world) doOn(d *device, op *scenario.Op) {
+	switch op.Do {
+	case scenario.DoClock:
 		d.skew += op.Amount
 		w.oracle.Sometimes("clock jump")
+		return
+	case scenario.DoJoin, scenario.DoClone:
+		w.join(op)
+		return
+	case scenario.DoDisconnect:
+		w.disconnect(d, op.For)
 		return
 	}
 	if !d.up {
 		w.tell("device %d does not run", d.index)
 		return
 	}
-	again := func(how sim.Start) { w.after(op.For, func() { d.start(how) }) }
+	again := func(how oracle.Start) { w.after(op.For, func() { d.start(how) }) }
 	switch op.Do {
-	case sim.DoWrite:
-		if len(w.cuts) > 0 && op.Parts[0].Verb == sim.Resolve {
+	case scenario.DoWrite:
+		if len(w.cuts) > 0 && op.Parts[0].Verb == scenario.Resolve {
 			w.oracle.Sometimes("resolve in a partition")
 		}
 		d.write(op.Parts)
-	case sim.DoRead:
+	case scenario.DoRead:
 		d.read(op.Path)
-	case sim.DoReset:
+	case scenario.DoReset:
 		d.resetAll()
-	case sim.DoSync:
+	case scenario.DoSync:
 		d.step(PhaseOther, node.SyncNow{})
-	case sim.DoCrash:
+	case scenario.DoCrash:
 		d.crash(op.Amount)
-		again(sim.AfterCrash)
-	case sim.DoRestart:
+		again(oracle.AfterCrash)
+	case scenario.DoRestart:
 		if d.close() {
 			w.oracle.Sometimes("orderly restart")
 		}
-		again(sim.AfterClose) // nothing is lost even if the mark of an orderly end could not be written
-	case sim.DoBackup:
+		again(oracle.AfterClose) // nothing is lost even if the mark of an orderly end could not be written
+	case scenario.DoBackup:
 		d.backup = d.disk.Clone()
 		w.oracle.BackedUp(d.index)
-	case sim.DoRestore:
+	case scenario.DoRestore:
 		w.restore(d, again)
-	case sim.DoDiskFull:
+	case scenario.DoDiskFull:
 		w.fillDisk(d, op.For)
 	}
 }
 
 // restore replaces the data of a device by its backup.
-func (w *world) restore(d *device, again func(sim.Start)) {
+func (w *world) restore(d *device, again func(oracle.Start)) {
 	if d.backup == nil {
 		return
 	}
 	w.oracle.Sometimes("restore")
 	d.stop()
 	d.disk = &disk{Datastore: d.backup.Clone()}
-	again(sim.AfterRestore)
+	again(oracle.AfterRestore)
 }
 
 func (w *world) fillDisk(d *device, length time.Duration) {

@@ -10,7 +10,8 @@ import (
 
 	"syncline/crdt"
 	"syncline/gossip"
-	"syncline/sim"
+	"syncline/sim/oracle"
+	"syncline/sim/scenario"
 )
 
 // Options say how a scenario is run.
@@ -33,17 +34,17 @@ const quietShare = 8
 const wallStart = 1_700_000_000_000
 
 // Run carries a scenario out and judges what happened.
-func Run(s *sim.Scenario, o Options) *sim.Report {
+func Run(s *scenario.Scenario, o Options) *oracle.Report {
 	w := newWorld(s, o)
 	w.schedule()
 	w.loop()
-	return &sim.Report{Seed: s.Seed, Violations: w.oracle.Violations, Coverage: w.oracle.Coverage, Converged: w.converged,
+	return &oracle.Report{Seed: s.Seed, Violations: w.oracle.Violations, Coverage: w.oracle.Coverage, Converged: w.converged,
 		Elapsed: w.now, Events: w.events, Final: w.final, Trace: w.hash}
 }
 
 // A world is one run.
 type world struct {
-	s       *sim.Scenario
+	s       *scenario.Scenario
 	taps    Taps
 	trace   func(string)
 	first   bool
@@ -51,15 +52,16 @@ type world struct {
 	queue   queue
 	events  int
 	hash    uint64
-	oracle  *sim.Oracle
+	oracle  *oracle.Oracle
 	space   gossip.SpaceID
 	devices []*device
 	byID    map[gossip.DeviceID]*device
 	pairs   map[[2]int]*pair
-	// cuts are the partitions and stalls that hold now; lossy adds to the loss of gossip until its end.
-	cuts    []*cut
-	loss    float64
-	streams uint64
+	// cuts are the partitions and stalls that hold now; what follows adds to the badness of the network until it ends.
+	cuts            []*cut
+	loss, duplicate float64
+	reorder, slow   time.Duration
+	streams         uint64
 	// dots tells which operation a hash over its bytes stands for.
 	dots map[uint64]crdt.Dot
 	// healed says that all faults are over, done that the run is.
@@ -71,9 +73,9 @@ type world struct {
 	said      int
 }
 
-func newWorld(s *sim.Scenario, o Options) *world {
+func newWorld(s *scenario.Scenario, o Options) *world {
 	w := &world{s: s, taps: o.Taps, trace: o.Trace, first: o.First, byID: map[gossip.DeviceID]*device{}, pairs: map[[2]int]*pair{}, dots: map[uint64]crdt.Dot{}}
-	w.oracle = sim.NewOracle(s, func() time.Duration { return w.now })
+	w.oracle = oracle.New(s, func() time.Duration { return w.now })
 	copy(w.space[:], "a simulated space")
 	for i := range s.Devices {
 		w.addDevice(i)
@@ -87,8 +89,10 @@ func (w *world) after(d time.Duration, run func()) { w.queue.push(w.now+d, run) 
 
 // schedule arranges everything that the scenario holds.
 func (w *world) schedule() {
-	for i, d := range w.s.Devices {
-		w.queue.push(d.Joins, func() { w.join(w.devices[i]) })
+	for i := range w.s.Devices {
+		if w.s.Start(i) == nil {
+			w.queue.push(0, func() { w.devices[i].start(oracle.FirstStart) })
+		}
 	}
 	for i := range w.s.Ops {
 		op := &w.s.Ops[i]
@@ -101,14 +105,14 @@ func (w *world) schedule() {
 func (w *world) loop() {
 	defer func() {
 		if r := recover(); r != nil {
-			w.oracle.Fail(sim.NoPanic, 0, "%v\n%s", r, debug.Stack())
+			w.oracle.Fail(oracle.NoPanic, 0, "%v\n%s", r, debug.Stack())
 		}
 	}()
 	for len(w.queue.heap) > 0 && !w.done {
 		e := w.queue.pop()
 		w.now = e.at
 		if w.events++; w.events > eventsMax {
-			w.oracle.Fail(sim.Quiescence, 0, "more than %d events", eventsMax)
+			w.oracle.Fail(oracle.Quiescence, 0, "more than %d events", eventsMax)
 			return
 		}
 		e.run()
@@ -130,7 +134,7 @@ func (w *world) tell(format string, args ...any) {
 // heal ends all faults and begins to wait for the devices to agree.
 func (w *world) heal() {
 	w.tell("all faults are over")
-	w.healed, w.loss = true, 0
+	w.healed, w.loss, w.duplicate, w.reorder, w.slow = true, 0, 0, 0, 0
 	w.uncut(nil)
 	w.oracle.Healed()
 	w.probe()
@@ -170,7 +174,7 @@ func (w *world) finish() {
 		}
 	}
 	if limit := 2*connected*3/2 + 8; w.said > limit {
-		w.oracle.Fail(sim.Quiescence, 0, "%d messages in one period between devices that agree, want at most %d", w.said, limit)
+		w.oracle.Fail(oracle.Quiescence, 0, "%d messages in one period between devices that agree, want at most %d", w.said, limit)
 	}
 	w.oracle.Finish()
 	w.final = w.oracle.Final(0)

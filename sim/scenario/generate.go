@@ -1,4 +1,4 @@
-package sim
+package scenario
 
 import (
 	"fmt"
@@ -85,11 +85,11 @@ func (g *generator) devices() {
 		g.s.Devices = append(g.s.Devices, d)
 	}
 	if n > 2 && g.chance(0.5) {
-		last := &g.s.Devices[n-1]
-		last.Joins = g.moment()
+		o := Op{At: g.moment(), Do: DoJoin, Device: n - 1}
 		if g.chance(0.5) {
-			last.CloneOf = 1 + g.rand.IntN(n-1)
+			o.Do, o.Of = DoClone, g.rand.IntN(n-1)
 		}
+		g.add(o)
 	}
 	if n > 2 && g.chance(0.3) {
 		g.sparse(n)
@@ -188,6 +188,15 @@ func (g *generator) faults() {
 	}
 	for range g.rand.IntN(3) {
 		g.add(Op{At: g.moment(), Do: DoLoss, Amount: pick[int64](g, 300, 1000), For: g.between(time.Second, 5*time.Second)})
+	}
+	for range g.rand.IntN(2) {
+		g.add(Op{At: g.moment(), Do: DoDisconnect, Device: g.device(), For: g.between(100*time.Millisecond, 8*time.Second)})
+	}
+	if g.chance(0.3) {
+		g.add(Op{At: g.moment(), Do: DoReorder, Amount: pick[int64](g, 300, 3000), For: g.between(time.Second, 5*time.Second)})
+	}
+	if g.chance(0.2) {
+		g.add(Op{At: g.moment(), Do: pick(g, DoSlow, DoDuplicate), Amount: pick[int64](g, 300, 1000), For: g.between(time.Second, 5*time.Second)})
 	}
 	for range g.rand.IntN(3) {
 		g.add(Op{At: g.moment(), Do: DoReset, Device: g.device()})

@@ -1,4 +1,4 @@
-package sim
+package scenario
 
 import (
 	"fmt"
@@ -10,6 +10,10 @@ import (
 // A Scenario is everything that happens in one run: the devices, the network between them, and a list of timed operations. With
 // its Seed it decides every detail, so a run can be repeated, edited and cut down.
 type Scenario struct {
+	// Name is short and without spaces, About tells people in a sentence what happens; both may be empty.
+	Name  string `json:"name,omitempty"`
+	About string `json:"about,omitempty"`
+
 	Seed    uint64   `json:"seed"`
 	Devices []Device `json:"devices"`
 	Paths   []string `json:"paths"`
@@ -17,6 +21,8 @@ type Scenario struct {
 	// AntiEntropy is the mean period between sessions with one peer; DeleteLog is how many deletes a replica remembers.
 	AntiEntropy time.Duration `json:"antiEntropy"`
 	DeleteLog   int           `json:"deleteLog"`
+	// NoGossip lets operations travel by sessions only, as devices do that poll.
+	NoGossip bool `json:"noGossip,omitempty"`
 	// Ops are sorted by time.
 	Ops []Op `json:"ops"`
 	// End is when all faults are over; ConvergeMax is how long the devices may take from then until they agree.
@@ -24,14 +30,12 @@ type Scenario struct {
 	ConvergeMax time.Duration `json:"convergeMax"`
 }
 
-// A Device is one participant.
+// A Device is one participant. It runs from the start, unless an Op with DoJoin or DoClone says when it does.
 type Device struct {
+	// Name is what people call it; its number if empty.
+	Name string `json:"name,omitempty"`
 	// Skew is the error of its clock at the start, in milliseconds.
 	Skew int64 `json:"skew,omitempty"`
-	// Joins is when it starts for the first time.
-	Joins time.Duration `json:"joins,omitempty"`
-	// CloneOf is one more than the device whose data it starts with a copy of; 0 if it starts empty.
-	CloneOf int `json:"cloneOf,omitempty"`
 }
 
 // A Network says how the links behave.
@@ -55,20 +59,26 @@ type Action string
 
 // The actions.
 const (
-	DoWrite     Action = "write"     // Device writes Parts as one transaction
-	DoRead      Action = "read"      // Device reads Path
-	DoPartition Action = "partition" // Groups lose all connections to each other for For
-	DoStall     Action = "stall"     // nothing passes between Groups for For; then everything does, late
-	DoHeal      Action = "heal"      // all partitions and stalls end
-	DoLoss      Action = "loss"      // the share Amount/1000 of gossip is lost for For
-	DoReset     Action = "reset"     // all streams of Device break
-	DoCrash     Action = "crash"     // Device loses power for For; Amount/1000 of what was not durable survives
-	DoRestart   Action = "restart"   // Device closes in order and is away for For
-	DoBackup    Action = "backup"    // the data of Device are copied
-	DoRestore   Action = "restore"   // Device gets the data of its last backup and is away for For
-	DoDiskFull  Action = "diskfull"  // the disk of Device is full for For
-	DoClock     Action = "clock"     // the clock of Device jumps by Amount milliseconds
-	DoSync      Action = "sync"      // Device starts a session with every peer
+	DoWrite      Action = "write"      // Device writes Parts as one transaction
+	DoRead       Action = "read"       // Device reads Path
+	DoSync       Action = "sync"       // Device starts a session with every peer
+	DoJoin       Action = "join"       // Device starts for the first time, empty
+	DoClone      Action = "clone"      // Device starts for the first time, with a copy of the data of Of
+	DoPartition  Action = "partition"  // Groups lose all connections to each other for For, and what was on the way
+	DoDisconnect Action = "disconnect" // Device loses all its connections for For, and what was on the way
+	DoStall      Action = "stall"      // nothing passes between Groups for For; then everything does, late
+	DoHeal       Action = "heal"       // all partitions, disconnections and stalls end
+	DoLoss       Action = "loss"       // the share Amount/1000 of gossip is lost for For
+	DoDuplicate  Action = "duplicate"  // the share Amount/1000 of gossip arrives twice for For
+	DoReorder    Action = "reorder"    // each gossip message takes up to Amount milliseconds longer for For
+	DoSlow       Action = "slow"       // every message takes Amount milliseconds longer for For
+	DoReset      Action = "reset"      // all streams of Device break
+	DoCrash      Action = "crash"      // Device loses power for For; Amount/1000 of what was not durable survives
+	DoRestart    Action = "restart"    // Device closes in order and is away for For
+	DoBackup     Action = "backup"     // the data of Device are copied
+	DoRestore    Action = "restore"    // Device gets the data of its last backup and is away for For
+	DoDiskFull   Action = "diskfull"   // the disk of Device is full for For
+	DoClock      Action = "clock"      // the clock of Device jumps by Amount milliseconds
 )
 
 // An Op is one timed operation or fault.
@@ -76,6 +86,8 @@ type Op struct {
 	At     time.Duration `json:"at"`
 	Do     Action        `json:"do"`
 	Device int           `json:"device"`
+	// Of is the device whose data are copied.
+	Of     int           `json:"of,omitempty"`
 	Parts  []Part        `json:"parts,omitempty"`
 	Path   string        `json:"path,omitempty"`
 	Groups [][]int       `json:"groups,omitempty"`
@@ -122,6 +134,12 @@ func (o Op) String() string {
 		}
 	case DoRead:
 		fmt.Fprintf(&b, " of %s on device %d", o.Path, o.Device)
+	case DoDuplicate:
+		fmt.Fprintf(&b, " %.1f%% for %v", float64(o.Amount)/10, o.For)
+	case DoReorder, DoSlow:
+		fmt.Fprintf(&b, " by %v for %v", time.Duration(o.Amount)*time.Millisecond, o.For)
+	case DoClone:
+		fmt.Fprintf(&b, " device %d from device %d", o.Device, o.Of)
 	case DoClock:
 		fmt.Fprintf(&b, " of device %d jumps by %v", o.Device, time.Duration(o.Amount)*time.Millisecond)
 	default:
@@ -152,8 +170,18 @@ func (s *Scenario) sortOps() {
 // OnDevice reports whether the action happens on one device.
 func (a Action) OnDevice() bool {
 	switch a {
-	case DoPartition, DoStall, DoHeal, DoLoss:
+	case DoPartition, DoStall, DoHeal, DoLoss, DoDuplicate, DoReorder, DoSlow:
 		return false
 	}
 	return true
+}
+
+// Start returns the operation by which a device starts for the first time, nil if it runs from the beginning.
+func (s *Scenario) Start(device int) *Op {
+	for i := range s.Ops {
+		if o := &s.Ops[i]; o.Device == device && (o.Do == DoJoin || o.Do == DoClone) {
+			return o
+		}
+	}
+	return nil
 }

@@ -1,4 +1,4 @@
-package sim
+package oracle
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 
 	"syncline/crdt"
 	"syncline/node"
+	"syncline/sim/scenario"
 )
 
 // contentType is that of every value.
@@ -33,12 +34,12 @@ const (
 )
 
 // Attempt prepares a write: it reads what the device shows and derives what the write will supersede. wall is the device's clock.
-func (o *Oracle) Attempt(device int, parts []Part, wall int64) *Attempt {
+func (o *Oracle) Attempt(device int, parts []scenario.Part, wall int64) *Attempt {
 	d := o.devices[device]
 	a := &Attempt{device: device, ctx: d.app.clone(), expect: success, wall: wall}
 	for i, p := range parts {
-		if p.Verb == PutIf && d.versions[p.Path].name == "" {
-			p.Verb = Put
+		if p.Verb == scenario.PutIf && d.versions[p.Path].name == "" {
+			p.Verb = scenario.Put
 		}
 		reg, err := d.view.Get(p.Path)
 		if err != nil {
@@ -51,14 +52,14 @@ func (o *Oracle) Attempt(device int, parts []Part, wall int64) *Attempt {
 }
 
 // plan derives one part.
-func (a *Attempt) plan(o *Oracle, p Part, i int, reg crdt.Register) {
-	e := &entry{path: p.Path, put: p.Verb != Delete && p.Verb != DeleteAll, resolve: p.Verb == Resolve || p.Verb == Keep,
+func (a *Attempt) plan(o *Oracle, p scenario.Part, i int, reg crdt.Register) {
+	e := &entry{path: p.Path, put: p.Verb != scenario.Delete && p.Verb != scenario.DeleteAll, resolve: p.Verb == scenario.Resolve || p.Verb == scenario.Keep,
 		preds: newSet(o.limit), below: newSet(o.limit), kept: newSet(o.limit)}
-	op := node.WriteOp{Path: p.Path, Delete: !e.put, Sibling: p.Verb == Sibling, All: p.Verb == PutAll || p.Verb == DeleteAll, Resolve: e.resolve}
+	op := node.WriteOp{Path: p.Path, Delete: !e.put, Sibling: p.Verb == scenario.Sibling, All: p.Verb == scenario.PutAll || p.Verb == scenario.DeleteAll, Resolve: e.resolve}
 	if e.put {
 		e.data = fmt.Sprintf("v%d.%d", len(o.writes), i)
 	}
-	if p.Verb == Keep && len(reg.Live) > 0 {
+	if p.Verb == scenario.Keep && len(reg.Live) > 0 {
 		e.data = string(reg.Live[len(o.writes)%len(reg.Live)].Data)
 	}
 	op.Content = node.Content{Data: []byte(e.data)}
@@ -99,10 +100,10 @@ func (a *Attempt) plan(o *Oracle, p Part, i int, reg crdt.Register) {
 }
 
 // condition derives whether a part must be refused.
-func (a *Attempt) condition(o *Oracle, op *node.WriteOp, p Part, reg crdt.Register) {
+func (a *Attempt) condition(o *Oracle, op *node.WriteOp, p scenario.Part, reg crdt.Register) {
 	want := success
 	switch {
-	case p.Verb == PutIf:
+	case p.Verb == scenario.PutIf:
 		v := o.devices[a.device].versions[p.Path]
 		op.IfVersion = v.name
 		if v.live != liveKey(reg.Live) {
@@ -119,11 +120,11 @@ func (a *Attempt) condition(o *Oracle, op *node.WriteOp, p Part, reg crdt.Regist
 }
 
 // superseded returns what a verb replaces: without an explicit wish, what a person is shown and no value they never saw.
-func superseded(verb Verb, live []crdt.Value) []crdt.Value {
+func superseded(verb scenario.Verb, live []crdt.Value) []crdt.Value {
 	switch verb {
-	case Sibling:
+	case scenario.Sibling:
 		return nil
-	case PutAll, DeleteAll, Resolve, Keep, PutIf:
+	case scenario.PutAll, scenario.DeleteAll, scenario.Resolve, scenario.Keep, scenario.PutIf:
 		return live
 	}
 	if len(live) == 0 {

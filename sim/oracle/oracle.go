@@ -1,4 +1,4 @@
-package sim
+package oracle
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 
 	"syncline/crdt"
 	"syncline/node"
+	"syncline/sim/scenario"
 	"syncline/store"
 )
 
@@ -31,7 +32,7 @@ type View interface {
 // An Oracle knows the truth about one run and compares the devices with it. Its methods are called as things happen, by one
 // goroutine.
 type Oracle struct {
-	s        *Scenario
+	s        *scenario.Scenario
 	now      func() time.Duration
 	devices  []*truth
 	writes   []*write
@@ -105,8 +106,8 @@ type version struct {
 	live string
 }
 
-// NewOracle returns an oracle that has seen nothing. now tells the virtual time.
-func NewOracle(s *Scenario, now func() time.Duration) *Oracle {
+// New returns an oracle that has seen nothing. now tells the virtual time.
+func New(s *scenario.Scenario, now func() time.Duration) *Oracle {
 	o := &Oracle{s: s, now: now, byDot: map[crdt.Dot]*write{}, byData: map[string][]*entry{}, byPath: map[string][]*entry{},
 		limit: 2*s.Writes() + 64, digests: map[string]crdt.Digest{}, reported: map[pair]bool{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, Coverage: Coverage{}}
 	for range s.Devices {
