@@ -26,7 +26,10 @@ func DecodeVector(b []byte) (Vector, error) {
 	if len(b) > 9*VectorReplicasMax {
 		return Vector{}, fmt.Errorf("%w: a vector of %d bytes", ErrDecode, len(b))
 	}
-	v := Vector{top: make(map[ReplicaID]uint64, len(b)/9)}
+	var v Vector
+	if len(b) > 0 {
+		v.tops = make([]Dot, 0, len(b)/9)
+	}
 	r := Reader{B: b}
 	var last ReplicaID
 	for len(r.B) > 0 {
@@ -41,7 +44,7 @@ func DecodeVector(b []byte) (Vector, error) {
 			return Vector{}, fmt.Errorf("%w: replica %v is out of order", ErrDecode, d.Replica)
 		}
 		last = d.Replica
-		v.top[d.Replica] = d.Counter
+		v.tops = append(v.tops, d)
 	}
 	return v, nil
 }

@@ -201,7 +201,7 @@ func TestDecodersRefuseAbsurdCounters(t *testing.T) {
 			"predecessor":     {Dot: dot(2, 2), Entries: []OpEntry{{Path: "k", Preds: []Dot{d}}}},
 			"deleted":         {Dot: dot(2, 2), Entries: []OpEntry{{Path: "k", PredDeletes: []Dot{d}}}},
 			"left alone":      {Dot: dot(2, 2), Entries: []OpEntry{{Path: "k", Also: []Dot{d}}}},
-			"dependency":      {Dot: dot(2, 2), Deps: Vector{map[ReplicaID]uint64{d.Replica: counter}}, Entries: []OpEntry{{Path: "k"}}},
+			"dependency":      {Dot: dot(2, 2), Deps: Vector{[]Dot{d}}, Entries: []OpEntry{{Path: "k"}}},
 			"the zero id":     {Dot: Dot{Counter: 2}, Entries: []OpEntry{{Path: "k"}}},
 			"pred of zero id": {Dot: dot(2, 2), Entries: []OpEntry{{Path: "k", Preds: []Dot{{Counter: 1}}}}},
 		}
@@ -210,7 +210,7 @@ func TestDecodersRefuseAbsurdCounters(t *testing.T) {
 				t.Errorf("%s with counter %d: got %+v, %v; want it refused", name, counter, got, err)
 			}
 		}
-		if v, err := DecodeVector(AppendVector(nil, Vector{map[ReplicaID]uint64{d.Replica: counter}})); !errors.Is(err, ErrDecode) {
+		if v, err := DecodeVector(AppendVector(nil, Vector{[]Dot{d}})); !errors.Is(err, ErrDecode) {
 			t.Errorf("vector with counter %d: got %v, %v; want it refused", counter, v, err)
 		}
 		if v, err := DecodeValues(AppendValues(nil, []Value{{Dot: d}})); !errors.Is(err, ErrDecode) {
