@@ -31,10 +31,10 @@ func bind(key ed25519.PrivateKey, space gossip.SpaceID, r crdt.ReplicaID) []byte
 }
 
 // boundDevice returns the device that a binding ties the replica to, if its signature holds.
-func boundDevice(space gossip.SpaceID, r crdt.ReplicaID, open []byte) (gossip.DeviceID, error) {
-	b, err := readBinding(r, open)
-	if err == nil && !ed25519.Verify(b.Device[:], bindingText(space, r, b.Device), b.Sig) {
-		err = fmt.Errorf("binding of replica %v to device %s: the signature does not hold", r, b.Device.Short())
+func (r *Replica) boundDevice(id crdt.ReplicaID, open []byte) (gossip.DeviceID, error) {
+	b, err := readBinding(id, open)
+	if err == nil && !r.cfg.Verify(b.Device[:], bindingText(r.cfg.Space, id, b.Device), b.Sig) {
+		err = fmt.Errorf("binding of replica %v to device %s: the signature does not hold", id, b.Device.Short())
 	}
 	return b.Device, err
 }

@@ -44,19 +44,21 @@ func Run(s *scenario.Scenario, o Options) *oracle.Report {
 
 // A world is one run.
 type world struct {
-	s       *scenario.Scenario
-	taps    Taps
-	trace   func(string)
-	first   bool
-	now     time.Duration
-	queue   queue
-	events  int
-	hash    uint64
-	oracle  *oracle.Oracle
-	space   gossip.SpaceID
-	devices []*device
-	byID    map[gossip.DeviceID]*device
-	pairs   map[[2]int]*pair
+	s      *scenario.Scenario
+	taps   Taps
+	trace  func(string)
+	first  bool
+	now    time.Duration
+	queue  queue
+	events int
+	hash   uint64
+	oracle *oracle.Oracle
+	space  gossip.SpaceID
+	// signatures is shared by the devices: each binding is verified once, not once on each of them.
+	signatures signatures
+	devices    []*device
+	byID       map[gossip.DeviceID]*device
+	pairs      map[[2]int]*pair
 	// cuts are the partitions and stalls that hold now; what follows adds to the badness of the network until it ends.
 	cuts            []*cut
 	loss, duplicate float64
@@ -74,7 +76,7 @@ type world struct {
 }
 
 func newWorld(s *scenario.Scenario, o Options) *world {
-	w := &world{s: s, taps: o.Taps, trace: o.Trace, first: o.First, byID: map[gossip.DeviceID]*device{}, pairs: map[[2]int]*pair{}, dots: map[uint64]crdt.Dot{}}
+	w := &world{s: s, taps: o.Taps, trace: o.Trace, first: o.First, byID: map[gossip.DeviceID]*device{}, pairs: map[[2]int]*pair{}, dots: map[uint64]crdt.Dot{}, signatures: signatures{}}
 	w.oracle = oracle.New(s, func() time.Duration { return w.now })
 	copy(w.space[:], "a simulated space")
 	for i := range s.Devices {
