@@ -78,6 +78,9 @@ func (v Value) flags() byte {
 	return f
 }
 
+// minValueBytes is the least that one value takes up: its dot, time, flags, and the lengths of its type and data.
+const minValueBytes = 8 + 1 + 8 + 1 + 1 + 1
+
 // DecodeValues is the inverse of AppendValues over the whole of b. The values' data point into b.
 func DecodeValues(b []byte) ([]Value, error) {
 	r := Reader{B: b}
@@ -106,6 +109,9 @@ func DecodeValues(b []byte) ([]Value, error) {
 		}
 		if len(live) > 0 && v.Dot.Compare(live[len(live)-1].Dot) <= 0 {
 			return nil, fmt.Errorf("%w: dot %v is out of order", ErrDecode, v.Dot)
+		}
+		if live == nil {
+			live = make([]Value, 0, 1+min(len(r.B)/minValueBytes, 3)) // conflicts of more than a few values are rare
 		}
 		live = append(live, v)
 	}

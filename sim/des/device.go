@@ -3,7 +3,6 @@ package des
 import (
 	"context"
 	"crypto/ed25519"
-	"encoding/binary"
 	"math/rand/v2"
 	"time"
 
@@ -62,9 +61,7 @@ func (d *disk) Sync(ctx context.Context, key datastore.Key) error {
 }
 
 func (w *world) addDevice(i int) {
-	var seed [ed25519.SeedSize]byte
-	binary.BigEndian.PutUint64(seed[:], uint64(i)+1)
-	d := &device{w: w, index: i, key: ed25519.NewKeyFromSeed(seed[:]), skew: w.s.Devices[i].Skew, disk: &disk{Datastore: mem.New()}, token: &store.MemoryToken{}}
+	d := &device{w: w, index: i, key: keys.of(i), skew: w.s.Devices[i].Skew, disk: &disk{Datastore: mem.New()}, token: &store.MemoryToken{}}
 	d.id = gossip.DeviceID(d.key.Public().(ed25519.PublicKey))
 	w.devices = append(w.devices, d)
 	w.byID[d.id] = d

@@ -1,7 +1,6 @@
 package oracle
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -15,7 +14,6 @@ func (o *Oracle) Stepped(device int, out []node.Output, a *Attempt, via bool) {
 	d := o.devices[device]
 	context := d.view.Context()
 	before := d.app
-	paths := map[string]bool{}
 	if a != nil {
 		o.settle(device, a, out, context)
 	}
@@ -23,21 +21,24 @@ func (o *Oracle) Stepped(device int, out []node.Output, a *Attempt, via bool) {
 	if !context.Equal(d.context) {
 		o.advance(device, context)
 	}
+	changes := reports(out)
+	if len(changes) == 0 && slices.Equal(d.app, before) {
+		return
+	}
+	var paths []string
 	var added []*write
 	for i := range d.app.minus(before).all {
 		added = append(added, o.writes[i])
 		for _, e := range o.writes[i].entries {
-			paths[e.path] = true
+			paths = append(paths, e.path)
 		}
 	}
-	changes := reports(out)
 	for _, c := range changes {
-		for _, p := range c.Paths {
-			paths[p] = true
-		}
+		paths = append(paths, c.Paths...)
 	}
+	slices.Sort(paths)
 	o.checkConflicts(device, before, changes)
-	for _, path := range slices.Sorted(maps.Keys(paths)) {
+	for _, path := range slices.Compact(paths) {
 		o.checkArrivals(device, path, before, changes)
 		o.checkPath(device, path, false)
 	}
@@ -229,7 +230,7 @@ func (o *Oracle) checkPath(device int, path string, fresh bool) {
 		live.add(e.index)
 	}
 	o.checkTransactions(device, path, live)
-	if want := o.spec(path, d.app); live.key() != want.key() {
+	if want := o.spec(path, d.app); !slices.Equal(live, want) {
 		o.checkResurrection(device, path, live.minus(want))
 		o.Fail(Exact, device, "%s holds %s, want %s", path, o.names(path, live), o.names(path, want))
 	}
