@@ -97,7 +97,7 @@ type truth struct {
 	open     map[string]bool
 	frontier map[string]set
 	versions map[string]version
-	full     bool
+	fails    bool
 }
 
 // A version is what a device was told after a write, and the live set for which it stands.
@@ -188,8 +188,8 @@ func (o *Oracle) BackedUp(device int) { o.devices[device].backup = o.devices[dev
 // CanRestore reports whether there is a backup with something in it.
 func (o *Oracle) CanRestore(device int) bool { return o.devices[device].backup.len() > 0 }
 
-// DiskFull takes note of whether the disk of a device has space.
-func (o *Oracle) DiskFull(device int, full bool) { o.devices[device].full = full }
+// DiskFails takes note of whether the disk of a device refuses writes.
+func (o *Oracle) DiskFails(device int, fails bool) { o.devices[device].fails = fails }
 
 // Durable is what a sync that begins now will cover; call the result when it is done.
 func (o *Oracle) Durable(device int) (done func()) {
