@@ -41,7 +41,6 @@ type Oracle struct {
 	byPath   map[string][]*entry
 	limit    int
 	digests  map[string]crdt.Digest
-	reported map[pair]bool
 	clocks   map[crdt.ReplicaID]crdt.Timestamp
 	survived set
 
@@ -93,8 +92,9 @@ type truth struct {
 	app, durable, backup, told set
 	// ever holds what the disk confirmed at any time, also before the device was set back.
 	ever set
-	// open holds the paths whose open conflict was reported; frontier what was read or written on the device, by path.
+	// open holds the paths whose open conflict was reported, reported the pairs of values that stood in a report; frontier what was read or written on the device, by path.
 	open     map[string]bool
+	reported map[pair]bool
 	frontier map[string]set
 	versions map[string]version
 	fails    bool
@@ -109,10 +109,10 @@ type version struct {
 // New returns an oracle that has seen nothing. now tells the virtual time.
 func New(s *scenario.Scenario, now func() time.Duration) *Oracle {
 	o := &Oracle{s: s, now: now, byDot: map[crdt.Dot]*write{}, byData: map[string][]*entry{}, byPath: map[string][]*entry{},
-		limit: 2*s.Writes() + 64, digests: map[string]crdt.Digest{}, reported: map[pair]bool{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, Coverage: Coverage{}}
+		limit: 2*s.Writes() + 64, digests: map[string]crdt.Digest{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, Coverage: Coverage{}}
 	for range s.Devices {
 		o.devices = append(o.devices, &truth{app: newSet(o.limit), durable: newSet(o.limit), ever: newSet(o.limit), backup: newSet(o.limit), told: newSet(o.limit),
-			open: map[string]bool{}, frontier: map[string]set{}, versions: map[string]version{}})
+			open: map[string]bool{}, reported: map[pair]bool{}, frontier: map[string]set{}, versions: map[string]version{}})
 	}
 	return o
 }
