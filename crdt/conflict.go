@@ -35,7 +35,7 @@ func conflictOf(e Effect) (Conflict, bool) {
 	switch {
 	case len(differ) > 0:
 		return c, true
-	case len(distinct(e.After.Live)) > max(1, len(distinct(e.Before.Live))):
+	case len(distinct(e.After.Live)) > max(1, len(distinct(e.Before.Live))), e.Met && !e.Won:
 		c.Local, c.Remote = e.meeting()
 		return c, true
 	case !e.Won:

@@ -67,6 +67,27 @@ func TestMergeReportsAConflictToAReplicaThatHadNeither(t *testing.T) {
 	}
 }
 
+// TestMergeReportsNewRivalsWhereAConflictIsOpen: c has told of a conflict between the first values of a and b. Both write again, and their
+// second values come to c together. They are not those that c has told of (rule 21).
+func TestMergeReportsNewRivalsWhereAConflictIsOpen(t *testing.T) {
+	a, b := apart("from a", "from b")
+	c := newReplica(3)
+	c.pull(a)
+	if got := c.pull(b); len(got) != 1 {
+		t.Fatalf("at c: got %v, want one conflict", got)
+	}
+	a.put("k", "again from a")
+	b.put("k", "again from b")
+	a.pull(b)
+	got := c.pull(a)
+	if len(got) != 1 || !slices.Equal(contents(got[0].Siblings), []string{"again from b", "again from a"}) {
+		t.Errorf("at c: got %v, want one conflict between the new values", got)
+	}
+	if again := c.pull(a); len(again) > 0 {
+		t.Errorf("at c: got %v once more", again)
+	}
+}
+
 // TestMergeReportsNoConflictBetweenAWriteAndItsSuccessor: b knew a's value when it wrote.
 func TestMergeReportsNoConflictBetweenAWriteAndItsSuccessor(t *testing.T) {
 	a, b := newReplica(1), newReplica(2)

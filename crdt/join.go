@@ -97,6 +97,7 @@ func deadOutsideRows(b Base, d *Delta) ([]Name, error) {
 func (d *Delta) joinRow(row *Row, before Register, c Vector) Effect {
 	out := Effect{Path: row.Path, Before: before}
 	var after Register
+	arrived := false
 	for _, v := range before.Live {
 		won, live := row.has(v.Dot)
 		if live || !d.Context.Has(v.Dot) {
@@ -115,7 +116,9 @@ func (d *Delta) joinRow(row *Row, before Register, c Vector) Effect {
 			}
 		}
 		after = after.withValue(v)
+		arrived = true
 	}
+	out.Met = arrived && len(distinct(after.Live)) > 1
 	for _, del := range row.Deletes {
 		if !c.Has(del.Dot) {
 			after = after.withDelete(del)

@@ -31,6 +31,9 @@ type Effect struct {
 	// Fresh holds the pairs of live values that met here for the first time and were written without knowledge of each other:
 	// the one that arrived, then the one that stood.
 	Fresh [][2]Value
+	// Met says that a delta brought a value that stands beside one of another content. They may have met at another replica before;
+	// whether their writers knew of each other a delta does not tell.
+	Met bool
 	// Won says that a live value of After was found to have been written concurrently with a delete.
 	Won bool
 }

@@ -106,7 +106,7 @@ func (c *control) run() (noticed, seeds int, checks string) {
 }
 
 func lyingDisk(*scenario.Scenario) des.Taps {
-	return des.Taps{Durable: func(int) bool { return false }}
+	return diskTap(diskOf{sync: func(func() error) error { return nil }})
 }
 
 func earlyReply(*scenario.Scenario) des.Taps {
@@ -123,6 +123,25 @@ type diskOf struct {
 	// value changes what is read under a key; write says whether an entry is written, and delete whether it is deleted.
 	value         func(key string, value []byte) []byte
 	write, delete func(key string) bool
+	// sync stands for a sync, which it is given.
+	sync func(sync func() error) error
+}
+
+// diskTap gives every device a disk with something wrong.
+func diskTap(wrong diskOf) des.Taps {
+	return des.Taps{Datastore: func(_ int, d des.Disk) datastore.Batching {
+		disk := wrong
+		disk.Disk = d
+		return &disk
+	}}
+}
+
+func (d *diskOf) Sync(ctx context.Context, key datastore.Key) error {
+	sync := func() error { return d.Disk.Sync(ctx, key) }
+	if d.sync != nil {
+		return d.sync(sync)
+	}
+	return sync()
 }
 
 func (d *diskOf) Get(ctx context.Context, key datastore.Key) ([]byte, error) {
@@ -203,12 +222,9 @@ func idContinued(*scenario.Scenario) des.Taps {
 		}
 		return value
 	}
-	return des.Taps{
-		Datastore: func(_ int, d des.Disk) datastore.Batching { return &diskOf{Disk: d, value: clean} },
-		Token: func(_ int, ds *mem.Datastore, t store.BootToken) store.BootToken {
-			return tokenOf{t, ds}
-		},
-	}
+	taps := diskTap(diskOf{value: clean})
+	taps.Token = func(_ int, ds *mem.Datastore, t store.BootToken) store.BootToken { return tokenOf{t, ds} }
+	return taps
 }
 
 // entriesUnder copies the entries whose keys begin with a prefix.
@@ -252,7 +268,7 @@ func deletesLost(*scenario.Scenario) des.Taps {
 
 func indexLeaks(*scenario.Scenario) des.Taps {
 	keep := func(key string) bool { return !strings.HasPrefix(key, liveIndex) }
-	return des.Taps{Datastore: func(_ int, d des.Disk) datastore.Batching { return &diskOf{Disk: d, delete: keep} }}
+	return diskTap(diskOf{delete: keep})
 }
 
 func clockForgotten(*scenario.Scenario) des.Taps {
@@ -262,7 +278,7 @@ func clockForgotten(*scenario.Scenario) des.Taps {
 		}
 		return value
 	}
-	return des.Taps{Datastore: func(_ int, d des.Disk) datastore.Batching { return &diskOf{Disk: d, value: zero} }}
+	return diskTap(diskOf{value: zero})
 }
 
 func rowsTap(x *rowsEditor) des.Taps { return des.Taps{Session: x.session} }

@@ -74,4 +74,4 @@ func TestSeeds(t *testing.T) {
 var sometimes = []string{"disconnect", "reorder", "conflict", "conflict of three", "conflict settled by time", "delete/update conflict", "transaction", "crash before the sync",
 	"crash that loses something", "overlapping sessions", "write during a session", "session below the floor", "kills", "gossip lost", "gossip twice",
 	"gossip held back", "partition", "stall", "stream broken", "restore", "clone", "orderly restart", "replica id continued", "disk full",
-	"step that failed", "clock jump", "resolve in a partition", "session refused for another"}
+	"sync that failed", "several operations in a frame", "step that failed", "clock jump", "resolve in a partition", "session refused for another"}

@@ -8,6 +8,9 @@
 // those that a returned [Store.Sync] covers is missing. Commit does not wait for the disk; whoever promises durability calls Sync
 // first, once for as many commits as there are.
 //
+// A Sync that fails makes the store read-only until it is opened again ([ErrUnsynced]): what the disk did not take may be lost although
+// it can still be read, and no later Sync would tell.
+//
 // A full disk makes Commit fail with an error that wraps [syscall.ENOSPC], changes nothing, and leaves the store usable. A record
 // that does not decode is a [CorruptError] for those who read it, and nobody else.
 //

@@ -11,6 +11,11 @@ var ErrNewer = errors.New("the store was written by a newer version")
 // ErrClosed is returned by a store after Close.
 var ErrClosed = errors.New("the store is closed")
 
+// ErrUnsynced is in the chain of the errors of Commit and Sync after a Sync has failed. The operating system takes what it could not
+// write for written: a later sync would succeed and not bring it back. So nothing is written or confirmed any more; reads go on.
+// A store that is opened anew, as after a crash, writes again.
+var ErrUnsynced = errors.New("the disk did not confirm what was written; the store is read-only until it is opened again")
+
 // ErrNotAtomic is in the chain of errors about backends that may apply half a batch.
 var ErrNotAtomic = errors.New("the backend does not apply a batch as a whole")
 

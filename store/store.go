@@ -30,6 +30,8 @@ type Store struct {
 	token  BootToken
 	random io.Reader
 	closed atomic.Bool
+	// unsynced is the error of the first sync that failed.
+	unsynced atomic.Pointer[error]
 
 	// The goroutine of the transaction owns these. context and floor include what the open transaction changed.
 	tx             Tx
@@ -154,13 +156,30 @@ func (s *Store) loadSeats(ctx context.Context) error {
 	return errors.Join(err, bad)
 }
 
-// Sync returns once everything that was committed before the call is durable.
+// Sync returns once everything that was committed before the call is durable. After one failed for another reason than the end of ctx,
+// it fails for ever: see [ErrUnsynced].
 func (s *Store) Sync(ctx context.Context) error {
 	if s.closed.Load() {
 		return ErrClosed
 	}
-	if err := s.eng.ds.Sync(ctx, datastore.RawKey("/")); err != nil {
+	if err := s.syncError(); err != nil {
+		return err
+	}
+	err := s.eng.ds.Sync(ctx, datastore.RawKey("/"))
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
 		return fmt.Errorf("sync: %w", err)
+	}
+	err = fmt.Errorf("sync: %w: %w", ErrUnsynced, err)
+	s.unsynced.CompareAndSwap(nil, &err)
+	return s.syncError()
+}
+
+func (s *Store) syncError() error {
+	if p := s.unsynced.Load(); p != nil {
+		return *p
 	}
 	return nil
 }

@@ -166,29 +166,72 @@ func TestIncarnationIsContinuedOnlyAfterACleanClose(t *testing.T) {
 	})
 }
 
-// TestTokenIsConsumedBeforeTheFirstWrite: a first commit that cannot take the clean mark back changes nothing, and a later one can.
+// TestTokenIsConsumedBeforeTheFirstWrite: a first commit that cannot take the clean mark back changes nothing, and a later one can; after
+// a sync that failed, one of another run.
 func TestTokenIsConsumedBeforeTheFirstWrite(t *testing.T) {
-	ds, token := mem.New(), &store.MemoryToken{}
-	s := mustOpen(t, ds, token)
+	for name, fail := range map[string]func(mem.Op, int) error{"disk full": mem.DiskFull, "sync fails": mem.SyncFails} {
+		t.Run(name, func(t *testing.T) {
+			ds, token := mem.New(), &store.MemoryToken{}
+			s := mustOpen(t, ds, token)
+			writeAs(t, s, replicaOf(1), "a", "1")
+			closeStore(t, s, true)
+			s = mustOpen(t, ds, token)
+			ds.Inject(fail)
+			tx := s.Begin()
+			put(t, tx, []crdt.Change{{Path: "b"}})
+			err := tx.Commit()
+			if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EIO) {
+				t.Fatalf("commit: %v", err)
+			}
+			tx.Discard()
+			if s.Head().Entries != 1 {
+				t.Fatalf("%d entries", s.Head().Entries)
+			}
+			ds.Inject(nil)
+			if errors.Is(err, store.ErrUnsynced) {
+				closeStore(t, s, false)
+				s = mustOpen(t, ds, token)
+				wantIncarnation(t, s, false)
+			}
+			writeAs(t, s, replicaOf(1), "b", "2")
+			if _, found, _ := token.Load(); found {
+				t.Error("the token is still there after a write")
+			}
+		})
+	}
+}
+
+// TestASyncThatFailedIsNotTriedAgain: what the disk refused is not on it, whatever a later sync says. The store can be read, and is
+// written again when it was opened anew.
+func TestASyncThatFailedIsNotTriedAgain(t *testing.T) {
+	ctx := context.Background()
+	ds := mem.New()
+	s := mustOpen(t, ds, nil)
 	writeAs(t, s, replicaOf(1), "a", "1")
-	closeStore(t, s, true)
-	s = mustOpen(t, ds, token)
-	for _, fail := range []func(mem.Op, int) error{mem.DiskFull, mem.SyncFails} {
-		ds.Inject(fail)
-		tx := s.Begin()
-		put(t, tx, []crdt.Change{{Path: "b"}})
-		if err := tx.Commit(); !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EIO) {
-			t.Fatalf("commit: %v", err)
-		}
-		tx.Discard()
-		if s.Head().Entries != 1 {
-			t.Fatalf("%d entries", s.Head().Entries)
-		}
+	ds.Inject(mem.SyncFails)
+	if err := s.Sync(ctx); !errors.Is(err, syscall.EIO) || !errors.Is(err, store.ErrUnsynced) {
+		t.Fatalf("sync: %v", err)
 	}
 	ds.Inject(nil)
-	writeAs(t, s, replicaOf(1), "b", "2")
-	if _, found, _ := token.Load(); found {
-		t.Error("the token is still there after a write")
+	if err := s.Sync(ctx); !errors.Is(err, store.ErrUnsynced) {
+		t.Errorf("a second sync: %v, want ErrUnsynced", err)
+	}
+	tx := s.Begin()
+	tx.SetClock(77)
+	if err := tx.Commit(); !errors.Is(err, store.ErrUnsynced) {
+		t.Errorf("commit: %v, want ErrUnsynced", err)
+	}
+	tx.Discard()
+	if err := s.Close(ctx, true); !errors.Is(err, store.ErrUnsynced) {
+		t.Errorf("close: %v, want ErrUnsynced", err)
+	}
+	s = mustOpen(t, ds, nil)
+	if reg, err := s.Get("a"); err != nil || len(reg.Live) != 1 {
+		t.Errorf("a = %v, %v", reg, err)
+	}
+	writeAs(t, s, replicaOf(2), "b", "2")
+	if err := s.Sync(ctx); err != nil {
+		t.Errorf("sync of a store that was opened anew: %v", err)
 	}
 }
 

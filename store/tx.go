@@ -351,6 +351,9 @@ func (tx *Tx) Commit() error {
 		tx.reset()
 		return nil
 	}
+	if err := tx.s.syncError(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
 	ctx := context.Background()
 	if err := tx.s.prepare(ctx); err != nil {
 		return fmt.Errorf("commit: %w", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"math/rand/v2"
+	"syscall"
 	"time"
 
 	"github.com/ipfs/go-datastore"
@@ -27,6 +28,7 @@ type device struct {
 	disk   *disk
 	token  *store.MemoryToken
 	backup *mem.Datastore
+	full   bool // the disk
 
 	// What follows lives from one start to the next stop. life tells one such time from another.
 	up      bool
@@ -37,6 +39,7 @@ type device struct {
 	streams map[node.SessionID]*end
 	lastIn  node.SessionID
 	seen    map[uint64]bool // the gossip that came by, which is not handed on twice
+	frame   frame           // operations that wait to be sent as one frame
 	waiting []node.Output   // outputs that wait for a sync which has not begun
 	syncing bool
 	attempt map[uint64]*oracle.Attempt // by tag
@@ -48,10 +51,36 @@ type disk struct {
 	*mem.Datastore
 	// durable is the number of unsynced batches, from the first, that finished syncs cover; epoch changes when the numbering does.
 	durable, epoch int
+	// covers is what the sync that ends now covers: the batches before a mark, or everything if it is negative.
+	covers int
+	fails  failure
 }
 
-// Sync makes everything durable at once: the few syncs that a store does by itself take no time here.
+// A failure is what is wrong with the syncs of a disk. One that failed to write says so once: the operating system then takes what it
+// could not write for written, and confirms every later sync (Rebello and others, "Can Applications Recover from fsync Failures?",
+// USENIX ATC 2020).
+type failure int
+
+const (
+	works failure = iota
+	fails         // at the next sync
+	lies
+)
+
+func newDisk(ds *mem.Datastore) *disk { return &disk{Datastore: ds, covers: -1} }
+
+// Sync makes everything durable at once, but for the sync that a device has waited for: what was written since it began is not.
 func (d *disk) Sync(ctx context.Context, key datastore.Key) error {
+	switch {
+	case d.fails == fails:
+		d.fails = lies
+		return syscall.EIO
+	case d.fails == lies:
+		return nil
+	case d.covers >= 0:
+		d.durable = max(d.durable, d.covers)
+		return nil
+	}
 	if err := d.Datastore.Sync(ctx, key); err != nil {
 		return err
 	}
@@ -61,7 +90,7 @@ func (d *disk) Sync(ctx context.Context, key datastore.Key) error {
 }
 
 func (w *world) addDevice(i int) {
-	d := &device{w: w, index: i, key: keys.of(i), skew: w.s.Devices[i].Skew, disk: &disk{Datastore: mem.New()}, token: &store.MemoryToken{}}
+	d := &device{w: w, index: i, key: keys.of(i), skew: w.s.Devices[i].Skew, disk: newDisk(mem.New()), token: &store.MemoryToken{}}
 	d.id = gossip.DeviceID(d.key.Public().(ed25519.PublicKey))
 	w.devices = append(w.devices, d)
 	w.byID[d.id] = d
@@ -75,7 +104,7 @@ func (w *world) join(op *scenario.Op) {
 	}
 	how := oracle.FirstStart
 	if op.Do == scenario.DoClone {
-		d.disk = &disk{Datastore: w.devices[op.Of].disk.Clone()}
+		d.disk = newDisk(w.devices[op.Of].disk.Clone())
 		how = oracle.AsClone
 		w.oracle.Sometimes("clone")
 	}
@@ -112,7 +141,7 @@ func (d *device) start(how oracle.Start) {
 	}
 	d.up, d.store, d.wakeAt = true, st, -1
 	d.streams, d.seen, d.attempt = map[node.SessionID]*end{}, map[uint64]bool{}, map[uint64]*oracle.Attempt{}
-	d.lastIn, d.waiting, d.syncing = 1<<63, nil, false
+	d.lastIn, d.frame, d.waiting, d.syncing = 1<<63, nil, nil, false
 	if _, ok := st.Incarnation(); ok {
 		w.oracle.Sometimes("replica id continued")
 	}
@@ -162,7 +191,17 @@ func (d *device) crash(share int64) {
 	}
 	d.disk.durable = 0
 	d.disk.epoch++
+	d.works()
 	d.token.Remove()
+}
+
+// works says that the disk is in order again.
+func (d *device) works() {
+	if d.disk.fails == lies {
+		d.w.oracle.Sometimes("sync that failed")
+	}
+	d.disk.fails = works
+	d.tellDisk()
 }
 
 // close ends the program in order.
@@ -269,8 +308,8 @@ func (d *device) flush() {
 	batch := d.waiting
 	d.waiting = nil
 	mark, epoch := d.disk.Unsynced(), d.disk.epoch
-	if mark == d.disk.durable {
-		d.releaseAll(batch)
+	if mark == d.disk.durable && d.disk.fails == works {
+		d.releaseAll(batch, nil)
 		return
 	}
 	d.syncing = true
@@ -281,23 +320,53 @@ func (d *device) flush() {
 			return
 		}
 		d.syncing = false
-		if tap := d.w.taps.Durable; d.disk.epoch == epoch && (tap == nil || tap(d.index)) {
-			d.disk.durable = max(d.disk.durable, mark)
+		err := d.sync(mark, epoch)
+		if err == nil {
+			durable()
 		}
-		durable()
-		d.releaseAll(batch)
+		d.releaseAll(batch, err)
 		if d.life == life {
 			d.flush()
 		}
 	})
 }
 
-func (d *device) releaseAll(batch []node.Output) {
+// sync ends the sync of the store that covers the unsynced batches before mark, counted in epoch: what came before epoch is durable.
+func (d *device) sync(mark, epoch int) error {
+	if d.disk.epoch != epoch {
+		mark = 0
+	}
+	d.disk.covers = mark
+	err := d.store.Sync(context.Background())
+	d.disk.covers = -1
+	return err
+}
+
+// releaseAll carries out outputs after their sync, or, if that failed with err, tells all who wait for it.
+func (d *device) releaseAll(batch []node.Output, err error) {
 	life := d.life
 	for _, out := range batch {
-		if d.life == life {
+		switch {
+		case d.life != life:
+			return
+		case err != nil:
+			d.abandon(out, err)
+		default:
 			d.release(out)
 		}
+	}
+}
+
+// abandon is release after a sync that failed, as the node does it.
+func (d *device) abandon(out node.Output, err error) {
+	switch o := out.(type) {
+	case node.Reply:
+		o.Err = node.ErrStore.Because(err)
+		d.reply(o)
+	case node.Send:
+		d.breakOne(o.ID)
+	case node.CloseSession:
+		d.finish(o.ID)
 	}
 }
 

@@ -241,41 +241,79 @@ func (w *world) latency(f fate) time.Duration {
 	return w.slow + f.between(w.s.Network.LatencyMin, w.s.Network.LatencyMax)
 }
 
-// publish hands an operation to all connected devices, each of which hands it on once.
+// A frame is what leaves a device at once: one operation, or several that were written within framePack.
+type frame [][]byte
+
+// framePack is how long operations wait for others to travel with.
+const framePack = 8 * time.Millisecond
+
+func (f frame) sum() uint64 {
+	h := uint64(len(f))
+	for _, op := range f {
+		h = mix(h, sum(op))
+	}
+	return h
+}
+
+// publish puts an operation into the author's next frame.
 func (w *world) publish(author *device, op []byte) {
 	if w.s.NoGossip {
 		return
 	}
-	author.seen[sum(op)] = true
 	if decoded, err := crdt.DecodeOp(op); err == nil {
 		w.dots[sum(op)] = decoded.Dot
 	}
-	w.spread(author, author, nil, op)
+	author.frame = append(author.frame, op)
+	if len(author.frame) > 1 {
+		w.oracle.Sometimes("several operations in a frame")
+		return
+	}
+	life, f := author.life, w.fate(fateFrame, author.index, 0, sum(op))
+	w.after(f.between(0, framePack), func() {
+		if author.life == life {
+			f := author.frame
+			author.frame = nil
+			author.seen[f.sum()] = true
+			w.spread(author, author, nil, f)
+		}
+	})
 }
 
-// spread sends an operation over all connections but the one that it came by.
-func (w *world) spread(author, at, from *device, op []byte) {
+// spread sends a frame over all connections but the one that it came by.
+func (w *world) spread(author, at, from *device, f frame) {
 	for _, to := range w.devices {
 		if to == at || to == from || to == author {
 			continue
 		}
 		if c := w.conn(at, to); c != nil {
-			w.gossip(author, c, at, to, op)
+			w.gossip(author, c, at, to, f)
 		}
 	}
 }
 
-func (w *world) gossip(author *device, c *conn, from, to *device, op []byte) {
-	if tap := w.taps.Gossip; tap != nil {
-		if op = tap(from.index, to.index, op); op == nil {
-			return
+// tapGossip changes the operations of a frame; it returns nil if none is left.
+func (w *world) tapGossip(from, to *device, ops frame) frame {
+	if w.taps.Gossip == nil {
+		return ops
+	}
+	var out frame
+	for _, op := range ops {
+		if op = w.taps.Gossip(from.index, to.index, op); op != nil {
+			out = append(out, op)
 		}
+	}
+	return out
+}
+
+func (w *world) gossip(author *device, c *conn, from, to *device, ops frame) {
+	if ops = w.tapGossip(from, to, ops); ops == nil {
+		return
 	}
 	loss := w.s.Network.Loss + w.loss
 	if w.healed {
 		loss = 0
 	}
-	content := sum(op)
+	content := ops.sum()
 	if f := w.fate(fateLoss, from.index, to.index, content); f.share() < loss {
 		w.oracle.Sometimes("gossip lost")
 		if f.next().share() < 0.2 { // a queue was full, and it was noticed
@@ -289,39 +327,43 @@ func (w *world) gossip(author *device, c *conn, from, to *device, op []byte) {
 		return
 	}
 	f := w.fate(fateLatency, from.index, to.index, content)
-	w.after(w.latency(f)+f.next().between(0, w.reorder), func() { w.arrive(author, c, from, to, op, false) })
+	w.after(w.latency(f)+f.next().between(0, w.reorder), func() { w.arrive(author, c, from, to, ops, false) })
 	if g := w.fate(fateDuplicate, from.index, to.index, content); g.share() < w.s.Network.Duplicate+w.duplicate {
 		w.oracle.Sometimes("gossip twice")
-		w.after(w.latency(f)+w.latency(g.next()), func() { w.arrive(author, c, from, to, op, true) })
+		w.after(w.latency(f)+w.latency(g.next()), func() { w.arrive(author, c, from, to, ops, true) })
 	}
 }
 
 // arrive brings gossip to a device. again says that even a transport that forgets nothing would not have stopped it.
-func (w *world) arrive(author *device, c *conn, from, to *device, op []byte, again bool) {
+func (w *world) arrive(author *device, c *conn, from, to *device, ops frame, again bool) {
 	if c.dead || !to.up {
 		return
 	}
 	if until := w.stalledUntil(from.index, to.index); until > w.now {
-		w.queue.push(until, func() { w.arrive(author, c, from, to, op, again) })
+		w.queue.push(until, func() { w.arrive(author, c, from, to, ops, again) })
 		return
 	}
-	key := sum(op)
+	key := ops.sum()
 	if to.seen[key] && !again {
 		return
 	}
 	to.seen[key] = true
-	to.receive(author, from, op)
+	to.receive(author, from, ops)
 	if !again && to.up {
-		w.spread(author, to, from, op)
+		w.spread(author, to, from, ops)
 	}
 }
 
-func (d *device) receive(author, from *device, op []byte) {
-	d.w.fold(sum(op))
-	dot := d.w.dots[sum(op)]
-	known := d.w.oracle.Has(d.index, dot)
-	d.step(PhaseGossip, node.Ops{Author: author.id, From: from.id, Ops: [][]byte{op}})
-	d.noteGossip(known, dot)
+func (d *device) receive(author, from *device, ops frame) {
+	d.w.fold(ops.sum())
+	known := make([]bool, len(ops))
+	for i, op := range ops {
+		known[i] = d.w.oracle.Has(d.index, d.w.dots[sum(op)])
+	}
+	d.step(PhaseGossip, node.Ops{Author: author.id, From: from.id, Ops: ops})
+	for i, op := range ops {
+		d.noteGossip(known[i], d.w.dots[sum(op)])
+	}
 }
 
 // do carries out an operation of the scenario.
@@ -393,7 +435,14 @@ func (w *world) doOn(d *device, op *scenario.Op) {
 	case scenario.DoCrash:
 		d.crash(op.Amount)
 		again(oracle.AfterCrash)
+	case scenario.DoSyncFail:
+		w.failSync(d, op)
 	case scenario.DoRestart:
+		if d.disk.fails != works { // what the program wrote may be gone when it is started again
+			d.crash(op.Amount)
+			again(oracle.AfterCrash)
+			return
+		}
 		if d.close() {
 			w.oracle.Sometimes("orderly restart")
 		}
@@ -415,12 +464,29 @@ func (w *world) restore(d *device, again func(oracle.Start)) {
 	}
 	w.oracle.Sometimes("restore")
 	d.stop()
-	d.disk = &disk{Datastore: d.backup.Clone()}
+	d.works()
+	d.disk = newDisk(d.backup.Clone())
 	again(oracle.AfterRestore)
 }
 
 func (w *world) fillDisk(d *device, length time.Duration) {
 	w.oracle.Sometimes("disk full")
-	d.full(true)
-	w.after(length, func() { d.full(false) })
+	d.fill(true)
+	w.after(length, func() { d.fill(false) })
+}
+
+// failSync breaks the disk of a device for a while. Then somebody starts the machine anew.
+func (w *world) failSync(d *device, op *scenario.Op) {
+	broken := d.disk
+	if broken.fails != works {
+		return
+	}
+	broken.fails = fails
+	d.tellDisk()
+	w.after(op.For, func() {
+		if d.disk == broken && broken.fails != works && d.up {
+			d.crash(op.Amount)
+			d.start(oracle.AfterCrash)
+		}
+	})
 }

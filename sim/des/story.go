@@ -37,7 +37,11 @@ func (w *world) tellInput(in node.Input) string {
 		}
 		return "write " + strings.Join(parts, ", ")
 	case node.Ops:
-		return fmt.Sprintf("gossip of %d from %d: %s", w.byID[i.Author].index, w.byID[i.From].index, tellOp(i.Ops[0]))
+		var ops []string
+		for _, op := range i.Ops {
+			ops = append(ops, tellOp(op))
+		}
+		return fmt.Sprintf("gossip of %d from %d: %s", w.byID[i.Author].index, w.byID[i.From].index, strings.Join(ops, "; "))
 	case node.SessionMsg:
 		return fmt.Sprintf("session %x: message of type %d, %d bytes", uint64(i.ID), i.Msg[1], len(i.Msg))
 	case node.SessionIn:

@@ -220,15 +220,19 @@ func (d *device) lastOut() (last node.SessionID) {
 	return last
 }
 
-// full fills the disk, or makes space.
-func (d *device) full(on bool) {
-	d.w.oracle.DiskFull(d.index, on)
-	if on {
+// fill fills the disk, or makes space.
+func (d *device) fill(full bool) {
+	d.full = full
+	if full {
 		d.disk.Inject(mem.DiskFull)
 	} else {
 		d.disk.Inject(nil)
 	}
+	d.tellDisk()
 }
+
+// tellDisk tells the oracle whether writes are refused with good reason.
+func (d *device) tellDisk() { d.w.oracle.DiskFails(d.index, d.full || d.disk.fails != works) }
 
 // noteGossip counts what became of an operation that came by gossip.
 func (d *device) noteGossip(known bool, dot crdt.Dot) {

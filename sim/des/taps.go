@@ -15,8 +15,6 @@ type Taps struct {
 	// Datastore and Token are what a store is opened with.
 	Datastore func(device int, d Disk) datastore.Batching
 	Token     func(device int, ds *mem.Datastore, t store.BootToken) store.BootToken
-	// Durable says whether a sync that the disk reports as done makes anything durable.
-	Durable func(device int) bool
 	// Early says whether an output is carried out without waiting for the sync.
 	Early func(device int, out node.Output) bool
 	// Input and Output change what a replica is told and what it wants done; Input may return nil.

@@ -29,7 +29,7 @@ type expectation int
 
 const (
 	either  expectation = iota
-	success             // unless the disk is full
+	success             // unless the disk fails
 	refusal
 )
 

@@ -77,7 +77,7 @@ func (o *Oracle) settle(device int, a *Attempt, out []node.Output, context crdt.
 	case reply.Err != nil && len(fresh) > 0:
 		o.Fail(Available, device, "a write failed (%v) and yet happened", reply.Err)
 	case reply.Err != nil:
-		if a.expect == success && !d.full {
+		if a.expect == success && !d.fails {
 			o.Fail(Available, device, "%s: %v", describe(a), reply.Err)
 		}
 	case a.expect == refusal:

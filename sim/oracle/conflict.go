@@ -72,11 +72,7 @@ func (o *Oracle) checkArrivals(device int, path string, before set, changes []no
 		}
 		for _, w := range reg.Live {
 			f := o.identify(path, w)
-			if f == nil || !before.has(f.index) || f.data == e.data || !e.apart(f) {
-				continue
-			}
-			// Values that met elsewhere first were reported there; here they may join a conflict that is open already.
-			if !o.reported[pairOf(e, f)] {
+			if f != nil && f.data != e.data && e.apart(f) && !d.reported[pairOf(e, f)] {
 				o.Fail(MissedConflict, device, "%s and %s met at %s and nobody was told", e.write, f.write, path)
 			}
 		}
@@ -108,7 +104,7 @@ func (o *Oracle) checkConflict(device int, before set, c crdt.Conflict) {
 	es := o.identifyAll(device, c.Path, c.Siblings)
 	for _, e := range es {
 		for _, f := range es {
-			o.reported[pairOf(e, f)] = true
+			o.devices[device].reported[pairOf(e, f)] = true
 		}
 		for _, f := range o.byPath[c.Path] {
 			if f.over(e) && before.has(f.index) {

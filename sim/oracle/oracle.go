@@ -41,7 +41,6 @@ type Oracle struct {
 	byPath   map[string][]*entry
 	limit    int
 	digests  map[string]crdt.Digest
-	reported map[pair]bool
 	clocks   map[crdt.ReplicaID]crdt.Timestamp
 	survived set
 
@@ -93,11 +92,12 @@ type truth struct {
 	app, durable, backup, told set
 	// ever holds what the disk confirmed at any time, also before the device was set back.
 	ever set
-	// open holds the paths whose open conflict was reported; frontier what was read or written on the device, by path.
+	// open holds the paths whose open conflict was reported, reported the pairs of values that stood in a report; frontier what was read or written on the device, by path.
 	open     map[string]bool
+	reported map[pair]bool
 	frontier map[string]set
 	versions map[string]version
-	full     bool
+	fails    bool
 }
 
 // A version is what a device was told after a write, and the live set for which it stands.
@@ -109,10 +109,10 @@ type version struct {
 // New returns an oracle that has seen nothing. now tells the virtual time.
 func New(s *scenario.Scenario, now func() time.Duration) *Oracle {
 	o := &Oracle{s: s, now: now, byDot: map[crdt.Dot]*write{}, byData: map[string][]*entry{}, byPath: map[string][]*entry{},
-		limit: 2*s.Writes() + 64, digests: map[string]crdt.Digest{}, reported: map[pair]bool{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, Coverage: Coverage{}}
+		limit: 2*s.Writes() + 64, digests: map[string]crdt.Digest{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, Coverage: Coverage{}}
 	for range s.Devices {
 		o.devices = append(o.devices, &truth{app: newSet(o.limit), durable: newSet(o.limit), ever: newSet(o.limit), backup: newSet(o.limit), told: newSet(o.limit),
-			open: map[string]bool{}, frontier: map[string]set{}, versions: map[string]version{}})
+			open: map[string]bool{}, reported: map[pair]bool{}, frontier: map[string]set{}, versions: map[string]version{}})
 	}
 	return o
 }
@@ -188,8 +188,8 @@ func (o *Oracle) BackedUp(device int) { o.devices[device].backup = o.devices[dev
 // CanRestore reports whether there is a backup with something in it.
 func (o *Oracle) CanRestore(device int) bool { return o.devices[device].backup.len() > 0 }
 
-// DiskFull takes note of whether the disk of a device has space.
-func (o *Oracle) DiskFull(device int, full bool) { o.devices[device].full = full }
+// DiskFails takes note of whether the disk of a device refuses writes.
+func (o *Oracle) DiskFails(device int, fails bool) { o.devices[device].fails = fails }
 
 // Durable is what a sync that begins now will cover; call the result when it is done.
 func (o *Oracle) Durable(device int) (done func()) {

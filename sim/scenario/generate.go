@@ -215,6 +215,9 @@ func (g *generator) faults() {
 	if g.chance(0.2) {
 		g.add(Op{At: g.moment(), Do: DoDiskFull, Device: g.device(), For: g.between(100*time.Millisecond, 6*time.Second)})
 	}
+	if g.chance(0.3) {
+		g.add(Op{At: g.moment(), Do: DoSyncFail, Device: g.device(), For: g.between(100*time.Millisecond, 4*time.Second), Amount: pick[int64](g, 0, 0, 500)})
+	}
 	for range g.rand.IntN(3) {
 		g.add(Op{At: g.moment(), Do: DoClock, Device: g.device(), Amount: pick[int64](g, 5_000, -5_000, 90_000, -3_600_000, century, -century)})
 	}

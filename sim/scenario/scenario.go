@@ -78,6 +78,7 @@ const (
 	DoBackup     Action = "backup"     // the data of Device are copied
 	DoRestore    Action = "restore"    // Device gets the data of its last backup and is away for For
 	DoDiskFull   Action = "diskfull"   // the disk of Device is full for For
+	DoSyncFail   Action = "syncfail"   // the disk of Device confirms no sync for For; then Device loses power, Amount/1000 of what was not durable survives, and starts
 	DoClock      Action = "clock"      // the clock of Device jumps by Amount milliseconds
 )
 
