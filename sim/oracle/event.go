@@ -1,6 +1,9 @@
 package oracle
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // A Kind says what an Event is about.
 type Kind string
@@ -45,4 +48,26 @@ type Event struct {
 	// State names the whole content of the device; it is equal for devices that hold the same.
 	State string `json:"state,omitempty"`
 	Text  string `json:"text,omitempty"`
+}
+
+// HasPeer reports whether Peer means something.
+func (k Kind) HasPeer() bool {
+	switch k {
+	case EventGossip, EventMessage, EventLost, EventConnect, EventLose:
+		return true
+	}
+	return false
+}
+
+// MarshalJSON writes the event with its peer where there is one, be it device 0.
+func (e Event) MarshalJSON() ([]byte, error) {
+	type plain Event
+	x := struct {
+		plain
+		Peer *int `json:"peer,omitempty"`
+	}{plain: plain(e)}
+	if e.Kind.HasPeer() {
+		x.Peer = &e.Peer
+	}
+	return json.Marshal(x)
 }
