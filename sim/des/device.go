@@ -149,6 +149,7 @@ func (d *device) start(how oracle.Start) {
 	w.tell("device %d starts, having seen %v", d.index, st.Context().Len())
 	w.fold(uint64(d.index)<<8 | uint64(how))
 	w.oracle.Started(d.index, how, st)
+	w.history.started(d, how)
 	d.step(PhaseStart, node.Tick{})
 	w.dialAll(d)
 }
@@ -236,6 +237,7 @@ func (d *device) stepFor(how Phase, a *oracle.Attempt, in ...node.Input) {
 	if w.trace != nil {
 		d.tellStep(in, out)
 	}
+	w.history.stepped(d, out)
 	for _, o := range out {
 		d.perform(o)
 	}
@@ -385,6 +387,7 @@ func (d *device) release(out node.Output) {
 func (d *device) reply(r node.Reply) {
 	a := d.attempt[r.Tag]
 	delete(d.attempt, r.Tag)
+	d.w.history.refused(d, a, r.Err)
 	d.w.oracle.Replied(d.index, a, r.Err)
 }
 
@@ -413,6 +416,7 @@ func (d *device) write(parts []scenario.Part) {
 	if d.sessions() > 0 {
 		d.w.oracle.Sometimes("write during a session")
 	}
+	d.w.history.write(d, parts, a)
 	d.stepFor(PhaseWrite, a, node.Write{Tag: d.tag, Ops: a.Ops})
 }
 
@@ -430,6 +434,7 @@ func (d *device) read(path string) {
 		live = tap(d.index, path, live)
 	}
 	d.w.oracle.Read(d.index, path, live)
+	d.w.history.read(d, path, live)
 	if shown, ok := (crdt.Register{Live: live}).Shown(); ok {
 		d.w.oracle.Shown(d.index, path, live, shown)
 	}

@@ -119,6 +119,7 @@ func (w *world) tellUp(c *conn, side, life int) {
 	}
 	c.told[side] = true
 	w.tell("device %d is connected to device %d", d.index, c.pair.end(1-side).index)
+	w.history.event(oracle.Event{Kind: oracle.EventConnect, Device: d.index, Peer: c.pair.end(1 - side).index})
 	d.step(PhaseOther, node.PeerUp{Peer: c.pair.end(1 - side).id})
 }
 
@@ -148,6 +149,7 @@ func (w *world) tellDown(c *conn, side, life int) {
 	if d.life == life {
 		c.told[side] = false
 		w.tell("device %d has lost device %d", d.index, c.pair.end(1-side).index)
+		w.history.event(oracle.Event{Kind: oracle.EventLose, Device: d.index, Peer: c.pair.end(1 - side).index})
 		d.step(PhaseOther, node.PeerDown{Peer: c.pair.end(1 - side).id})
 	}
 	w.forget(c)
@@ -202,13 +204,7 @@ func (w *world) addCut(groups [][]int, stall bool, length time.Duration) {
 // disconnect separates one device from all others for a while.
 func (w *world) disconnect(d *device, length time.Duration) {
 	w.oracle.Sometimes("disconnect")
-	groups := [][]int{{d.index}, nil}
-	for _, other := range w.devices {
-		if other != d {
-			groups[1] = append(groups[1], other.index)
-		}
-	}
-	w.addCut(groups, false, length)
+	w.addCut(apart(d.index, len(w.devices)), false, length)
 }
 
 // uncut ends one cut, or all if c is nil.
@@ -246,6 +242,15 @@ type frame [][]byte
 
 // framePack is how long operations wait for others to travel with.
 const framePack = 8 * time.Millisecond
+
+// size is the number of bytes in the operations.
+func (f frame) size() int {
+	n := 0
+	for _, op := range f {
+		n += len(op)
+	}
+	return n
+}
 
 func (f frame) sum() uint64 {
 	h := uint64(len(f))
@@ -316,6 +321,7 @@ func (w *world) gossip(author *device, c *conn, from, to *device, ops frame) {
 	content := ops.sum()
 	if f := w.fate(fateLoss, from.index, to.index, content); f.share() < loss {
 		w.oracle.Sometimes("gossip lost")
+		w.history.lost(from, to, "gossip")
 		if f.next().share() < 0.2 { // a queue was full, and it was noticed
 			life := from.life
 			w.after(0, func() {
@@ -327,7 +333,9 @@ func (w *world) gossip(author *device, c *conn, from, to *device, ops frame) {
 		return
 	}
 	f := w.fate(fateLatency, from.index, to.index, content)
-	w.after(w.latency(f)+f.next().between(0, w.reorder), func() { w.arrive(author, c, from, to, ops, false) })
+	way := w.latency(f) + f.next().between(0, w.reorder)
+	w.history.gossip(from, to, ops, way)
+	w.after(way, func() { w.arrive(author, c, from, to, ops, false) })
 	if g := w.fate(fateDuplicate, from.index, to.index, content); g.share() < w.s.Network.Duplicate+w.duplicate {
 		w.oracle.Sometimes("gossip twice")
 		w.after(w.latency(f)+w.latency(g.next()), func() { w.arrive(author, c, from, to, ops, true) })
@@ -337,6 +345,7 @@ func (w *world) gossip(author *device, c *conn, from, to *device, ops frame) {
 // arrive brings gossip to a device. again says that even a transport that forgets nothing would not have stopped it.
 func (w *world) arrive(author *device, c *conn, from, to *device, ops frame, again bool) {
 	if c.dead || !to.up {
+		w.history.lost(from, to, "gossip")
 		return
 	}
 	if until := w.stalledUntil(from.index, to.index); until > w.now {
@@ -372,6 +381,7 @@ func (w *world) do(op *scenario.Op) {
 	if w.trace != nil {
 		w.trace(op.String())
 	}
+	w.history.fault(op)
 	if d := w.devices[op.Device]; op.Do.OnDevice() {
 		w.doOn(d, op)
 		return
@@ -433,11 +443,13 @@ func (w *world) doOn(d *device, op *scenario.Op) {
 	case scenario.DoSync:
 		d.step(PhaseOther, node.SyncNow{})
 	case scenario.DoCrash:
+		w.history.down(d, oracle.EventCrash, "", op.For)
 		d.crash(op.Amount)
 		again(oracle.AfterCrash)
 	case scenario.DoSyncFail:
 		w.failSync(d, op)
 	case scenario.DoRestart:
+		w.history.down(d, oracle.EventStop, "restart", op.For)
 		if d.disk.fails != works { // what the program wrote may be gone when it is started again
 			d.crash(op.Amount)
 			again(oracle.AfterCrash)
@@ -451,18 +463,19 @@ func (w *world) doOn(d *device, op *scenario.Op) {
 		d.backup = d.disk.Clone()
 		w.oracle.BackedUp(d.index)
 	case scenario.DoRestore:
-		w.restore(d, again)
+		w.restore(d, op.For, again)
 	case scenario.DoDiskFull:
 		w.fillDisk(d, op.For)
 	}
 }
 
 // restore replaces the data of a device by its backup.
-func (w *world) restore(d *device, again func(oracle.Start)) {
+func (w *world) restore(d *device, length time.Duration, again func(oracle.Start)) {
 	if d.backup == nil {
 		return
 	}
 	w.oracle.Sometimes("restore")
+	w.history.down(d, oracle.EventStop, "its data are set back to the backup", length)
 	d.stop()
 	d.works()
 	d.disk = newDisk(d.backup.Clone())

@@ -4,6 +4,7 @@
 package des
 
 import (
+	"context"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -19,6 +20,8 @@ type Options struct {
 	Taps Taps
 	// Trace gets one line for everything that happens, if it is not nil.
 	Trace func(line string)
+	// Events gets everything that happens, if it is not nil.
+	Events func(oracle.Event)
 	// First ends the run at the first violation.
 	First bool
 }
@@ -35,25 +38,39 @@ const wallStart = 1_700_000_000_000
 
 // Run carries a scenario out and judges what happened.
 func Run(s *scenario.Scenario, o Options) *oracle.Report {
+	r, _ := run(context.Background(), s, o)
+	return r
+}
+
+// A Driver is Run as sim.Driver has it. The zero Driver plants no mistakes.
+type Driver struct{ Taps Taps }
+
+// Run carries s out, as sim.Driver says. If ctx ends, the report holds what was found until then.
+func (d Driver) Run(ctx context.Context, s *scenario.Scenario, events func(oracle.Event)) (*oracle.Report, error) {
+	return run(ctx, s, Options{Taps: d.Taps, Events: events})
+}
+
+func run(ctx context.Context, s *scenario.Scenario, o Options) (*oracle.Report, error) {
 	w := newWorld(s, o)
 	w.schedule()
-	w.loop()
-	return &oracle.Report{Seed: s.Seed, Violations: w.oracle.Violations, Coverage: w.oracle.Coverage, Converged: w.converged,
-		Elapsed: w.now, Events: w.events, Final: w.final, Trace: w.hash}
+	err := w.loop(ctx)
+	return &oracle.Report{Seed: s.Seed, Violations: w.oracle.Violations, Coverage: w.oracle.Coverage, Checked: w.oracle.Checked,
+		Converged: w.converged, Elapsed: w.now, Events: w.events, Final: w.final, Trace: w.hash}, err
 }
 
 // A world is one run.
 type world struct {
-	s      *scenario.Scenario
-	taps   Taps
-	trace  func(string)
-	first  bool
-	now    time.Duration
-	queue  queue
-	events int
-	hash   uint64
-	oracle *oracle.Oracle
-	space  gossip.SpaceID
+	s       *scenario.Scenario
+	taps    Taps
+	trace   func(string)
+	history *history // nil if nobody listens
+	first   bool
+	now     time.Duration
+	queue   queue
+	events  int
+	hash    uint64
+	oracle  *oracle.Oracle
+	space   gossip.SpaceID
 	// signatures is shared by the devices: each binding is verified once, not once on each of them.
 	signatures signatures
 	devices    []*device
@@ -78,6 +95,9 @@ type world struct {
 func newWorld(s *scenario.Scenario, o Options) *world {
 	w := &world{s: s, taps: o.Taps, trace: o.Trace, first: o.First, byID: map[gossip.DeviceID]*device{}, pairs: map[[2]int]*pair{}, dots: map[uint64]crdt.Dot{}, signatures: signatures{}}
 	w.oracle = oracle.New(s, func() time.Duration { return w.now })
+	if o.Events != nil {
+		w.history = &history{w: w, to: o.Events}
+	}
 	copy(w.space[:], "a simulated space")
 	for i := range s.Devices {
 		w.addDevice(i)
@@ -103,25 +123,34 @@ func (w *world) schedule() {
 	w.queue.push(w.s.End+10*time.Millisecond, w.heal)
 }
 
-// loop lets things happen until the run is done. A panic is a violation and ends it.
-func (w *world) loop() {
+// ctxEvery is how many events pass between two looks at whether the run is still wanted.
+const ctxEvery = 1 << 10
+
+// loop lets things happen until the run is done, or ctx ends. A panic is a violation and ends it.
+func (w *world) loop(ctx context.Context) error {
 	defer func() {
 		if r := recover(); r != nil {
 			w.oracle.Fail(oracle.NoPanic, 0, "%v\n%s", r, debug.Stack())
 		}
+		w.history.violations()
 	}()
 	for len(w.queue.heap) > 0 && !w.done {
 		e := w.queue.pop()
 		w.now = e.at
 		if w.events++; w.events > eventsMax {
 			w.oracle.Fail(oracle.Quiescence, 0, "more than %d events", eventsMax)
-			return
+			return nil
+		}
+		if w.events%ctxEvery == 0 && ctx.Err() != nil {
+			return ctx.Err()
 		}
 		e.run()
+		w.history.violations()
 		if w.first && len(w.oracle.Violations) > 0 {
-			return
+			return nil
 		}
 	}
+	return nil
 }
 
 // fold makes x part of the hash over everything that happened.
@@ -136,6 +165,7 @@ func (w *world) tell(format string, args ...any) {
 // heal ends all faults and begins to wait for the devices to agree.
 func (w *world) heal() {
 	w.tell("all faults are over")
+	w.history.event(oracle.Event{Kind: oracle.EventHeal, Device: -1, Text: "all faults are over"})
 	w.healed, w.loss, w.duplicate, w.reorder, w.slow = true, 0, 0, 0, 0
 	w.uncut(nil)
 	w.oracle.Healed()
@@ -147,6 +177,7 @@ func (w *world) probe() {
 	if w.oracle.Agree() {
 		w.converged = w.now - w.s.End
 		w.tell("the devices agree")
+		w.history.event(oracle.Event{Kind: oracle.EventAgree, Device: -1})
 		if w.s.Seed%quietShare != 0 {
 			w.finish()
 			return

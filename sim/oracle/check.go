@@ -62,6 +62,7 @@ func reports(out []node.Output) []node.Changed {
 
 // settle looks at the outcome of an attempt, and enters it if it succeeded.
 func (o *Oracle) settle(device int, a *Attempt, out []node.Output, context crdt.Vector) {
+	o.Checked++
 	d := o.devices[device]
 	i := slices.IndexFunc(out, func(x node.Output) bool { _, ok := x.(node.Reply); return ok })
 	if i < 0 {
@@ -213,6 +214,7 @@ func (o *Oracle) advance(device int, context crdt.Vector) {
 // checkPath compares what a device holds at a path with the truth. fresh says that the device has just started: nothing has been
 // reported yet, and nothing needs to be.
 func (o *Oracle) checkPath(device int, path string, fresh bool) {
+	o.Checked++
 	d := o.devices[device]
 	reg, err := d.view.Get(path)
 	if err != nil {
@@ -245,6 +247,7 @@ func (o *Oracle) checkPath(device int, path string, fresh bool) {
 
 // checkTransactions says whether all of each transaction of which a part stands here has been seen.
 func (o *Oracle) checkTransactions(device int, path string, live set) {
+	o.Checked++
 	d := o.devices[device]
 	for i := range live.all {
 		w := o.writes[i]
@@ -284,6 +287,7 @@ func (o *Oracle) checkResurrection(device int, path string, extra set) {
 }
 
 func (o *Oracle) checkPairs(device int, path string, es []*entry) {
+	o.Checked++
 	for _, e := range es {
 		for _, f := range es {
 			if e != f && e.settled(f) {
@@ -295,6 +299,7 @@ func (o *Oracle) checkPairs(device int, path string, es []*entry) {
 
 // checkDigest says whether devices that have seen the same have equal digests.
 func (o *Oracle) checkDigest(device int) {
+	o.Checked++
 	d := o.devices[device]
 	key, digest := d.app.key(), d.view.Head().Digest
 	if old, ok := o.digests[key]; ok && old != digest {

@@ -46,6 +46,8 @@ type Oracle struct {
 
 	Violations []Violation
 	Coverage   Coverage
+	// Checked counts the comparisons of a device with the truth.
+	Checked int
 }
 
 // A write is one transaction as the harness knows it.
@@ -141,6 +143,7 @@ const (
 
 // Started takes note that a device runs, and compares what its store holds with what it must hold.
 func (o *Oracle) Started(device int, how Start, v View) {
+	o.Checked++
 	d := o.devices[device]
 	before := d.app
 	d.view, d.up = v, true

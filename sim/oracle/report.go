@@ -79,6 +79,8 @@ type Report struct {
 	Seed       uint64
 	Violations []Violation
 	Coverage   Coverage
+	// Checked is how often a device was compared with the truth.
+	Checked int
 	// Converged is how long after the last fault the devices agreed.
 	Converged time.Duration
 	// Elapsed is the virtual time that the run took, Events the number of events in it.
