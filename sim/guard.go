@@ -49,7 +49,7 @@ func panicFrames(stack []byte) string {
 		lines = lines[i+2:]
 	}
 	if i := slices.IndexFunc(lines, func(l string) bool {
-		return strings.Contains(l, "sim.guarded") || strings.Contains(l, "sim.(*mergeCheck)")
+		return strings.HasPrefix(l, "syncline/sim.")
 	}); i > 0 {
 		lines = lines[:i]
 	}

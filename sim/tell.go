@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -14,26 +15,41 @@ func (c *mergeCheck) report(test string, i, inputs int, vs []crdt.Value, b *brea
 	for line := range strings.Lines(b.how) {
 		fmt.Fprintf(&text, "    %s", line)
 	}
-	text.WriteString("\nThe values, as Go:\n    []crdt.Value{\n")
-	for k, v := range vs {
-		typed := ""
-		if v.Type != "" {
-			typed = fmt.Sprintf("Type: %q, ", v.Type)
-		}
-		role := ""
-		if c.base {
-			role = [...]string{"the base, ", "", ""}[k]
-		}
-		fmt.Fprintf(&text, "        {Data: []byte(%s), %sTime: %d, Dot: crdt.Dot{Replica: crdt.ReplicaID{%d}, Counter: %d}}, // %s%s\n",
-			literal(v.Data), typed, v.Time, v.Dot.Replica[0], v.Dot.Counter, role, inHex(v.Data))
+	text.WriteString("\nThe values, as Go:\n" + goLiteral(vs))
+	if c.base {
+		text.WriteString("The first one is the base.\n")
 	}
-	fmt.Fprintf(&text, "    }\nReproduce with sim.MergeSeed(%d): %s. It is input %d of %d", c.seed, goTest(test), i+1, inputs)
+	fmt.Fprintf(&text, "Reproduce with sim.MergeSeed(%d): %s. It is input %d of %d", c.seed, goTest(test), i+1, inputs)
 	if b.law == ends {
 		text.WriteString(", and was not cut down: each try would leave one more goroutine behind")
 	} else {
 		text.WriteString(", cut down")
 	}
 	return text.String() + "."
+}
+
+// goLiteral writes values as Go.
+func goLiteral(vs []crdt.Value) string {
+	var text strings.Builder
+	text.WriteString("    []crdt.Value{\n")
+	for _, v := range vs {
+		typed := ""
+		if v.Type != "" {
+			typed = fmt.Sprintf("Type: %q, ", v.Type)
+		}
+		fmt.Fprintf(&text, "        {Data: []byte(%s), %sTime: %d, Dot: crdt.Dot{Replica: crdt.ReplicaID{%s}, Counter: %d}}, // %s\n",
+			literal(v.Data), typed, v.Time, idBytes(v.Dot.Replica), v.Dot.Counter, inHex(v.Data))
+	}
+	return text.String() + "    }\n"
+}
+
+// idBytes lists the bytes of an id up to the last that is not zero.
+func idBytes(id crdt.ReplicaID) string {
+	var parts []string
+	for _, b := range bytes.TrimRight(id[:], "\x00") {
+		parts = append(parts, fmt.Sprint(b))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // goTest is the command that runs one test.

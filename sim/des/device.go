@@ -42,6 +42,7 @@ type device struct {
 	syncing bool
 	attempt map[uint64]*oracle.Attempt // by tag
 	tag     uint64
+	merging map[string]bool // the paths at which a program is about to settle a conflict
 }
 
 // A disk is a datastore that knows how much of it is durable while a sync is under way.
@@ -115,6 +116,7 @@ func (d *device) start(how oracle.Start) {
 	}
 	d.up, d.store, d.wakeAt = true, st, -1
 	d.streams, d.seen, d.attempt = map[node.SessionID]*end{}, map[uint64]bool{}, map[uint64]*oracle.Attempt{}
+	d.merging = map[string]bool{}
 	d.lastIn, d.waiting, d.syncing = 1<<63, nil, false
 	if _, ok := st.Incarnation(); ok {
 		w.oracle.Sometimes("replica id continued")
@@ -124,6 +126,7 @@ func (d *device) start(how oracle.Start) {
 	w.fold(uint64(d.index)<<8 | uint64(how))
 	w.oracle.Started(d.index, how, st)
 	d.step(PhaseStart, node.Tick{})
+	d.notice(w.s.Paths)
 	w.dialAll(d)
 }
 
@@ -239,6 +242,7 @@ func (d *device) perform(out node.Output) {
 	case node.Synced:
 		d.synced(o)
 	case node.Changed:
+		d.notice(o.Paths)
 	case node.Reply:
 		if o.Err != nil {
 			d.reply(o)

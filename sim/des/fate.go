@@ -23,6 +23,7 @@ const (
 	fateDial
 	fateDetect
 	fateSent
+	fateMerge
 )
 
 // mix folds x into h (the finaliser of SplitMix64).

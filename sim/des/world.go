@@ -21,6 +21,8 @@ type Options struct {
 	Trace func(line string)
 	// First ends the run at the first violation.
 	First bool
+	// Program runs on every device, if it is not nil.
+	Program *oracle.Program
 }
 
 // eventsMax bounds a run; more is a storm.
@@ -71,11 +73,14 @@ type world struct {
 	// quietFrom is when the devices agreed and began to be watched for what they still say; said counts it.
 	quietFrom time.Duration
 	said      int
+	// merges counts the writes by programs.
+	merges int
 }
 
 func newWorld(s *scenario.Scenario, o Options) *world {
 	w := &world{s: s, taps: o.Taps, trace: o.Trace, first: o.First, byID: map[gossip.DeviceID]*device{}, pairs: map[[2]int]*pair{}, dots: map[uint64]crdt.Dot{}}
 	w.oracle = oracle.New(s, func() time.Duration { return w.now })
+	w.oracle.Program = o.Program
 	copy(w.space[:], "a simulated space")
 	for i := range s.Devices {
 		w.addDevice(i)
@@ -142,7 +147,7 @@ func (w *world) heal() {
 
 // probe looks from time to time whether the devices agree.
 func (w *world) probe() {
-	if w.oracle.Agree() {
+	if w.oracle.Agree() && !w.merging() {
 		w.converged = w.now - w.s.End
 		w.tell("the devices agree")
 		if w.s.Seed%quietShare != 0 {
@@ -157,7 +162,11 @@ func (w *world) probe() {
 		return
 	}
 	if w.now > w.s.End+w.s.ConvergeMax {
-		w.oracle.NotConverged()
+		if w.oracle.Agree() {
+			w.oracle.Fail(oracle.Merged, 0, "programs go on merging %v after the last fault", w.s.ConvergeMax)
+		} else {
+			w.oracle.NotConverged()
+		}
 		w.done = true
 		return
 	}
