@@ -44,6 +44,7 @@ type device struct {
 	syncing bool
 	attempt map[uint64]*oracle.Attempt // by tag
 	tag     uint64
+	merging map[string]bool // the paths at which a program is about to settle a conflict
 }
 
 // A disk is a datastore that knows how much of it is durable while a sync is under way.
@@ -142,6 +143,7 @@ func (d *device) start(how oracle.Start) {
 	d.up, d.store, d.wakeAt = true, st, -1
 	d.streams, d.seen, d.attempt = map[node.SessionID]*end{}, map[uint64]bool{}, map[uint64]*oracle.Attempt{}
 	d.lastIn, d.frame, d.waiting, d.syncing = 1<<63, nil, nil, false
+	d.merging = map[string]bool{}
 	if _, ok := st.Incarnation(); ok {
 		w.oracle.Sometimes("replica id continued")
 	}
@@ -151,6 +153,7 @@ func (d *device) start(how oracle.Start) {
 	w.oracle.Started(d.index, how, st)
 	w.history.started(d, how)
 	d.step(PhaseStart, node.Tick{})
+	d.notice(w.s.Paths)
 	w.dialAll(d)
 }
 
@@ -277,6 +280,7 @@ func (d *device) perform(out node.Output) {
 	case node.Synced:
 		d.synced(o)
 	case node.Changed:
+		d.notice(o.Paths)
 	case node.Reply:
 		if o.Err != nil {
 			d.reply(o)

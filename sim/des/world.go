@@ -24,6 +24,8 @@ type Options struct {
 	Events func(oracle.Event)
 	// First ends the run at the first violation.
 	First bool
+	// Program runs on every device, if it is not nil.
+	Program *oracle.Program
 }
 
 // eventsMax bounds a run; more is a storm.
@@ -90,6 +92,8 @@ type world struct {
 	// quietFrom is when the devices agreed and began to be watched for what they still say; said counts it.
 	quietFrom time.Duration
 	said      int
+	// merges counts the writes by programs.
+	merges int
 }
 
 func newWorld(s *scenario.Scenario, o Options) *world {
@@ -98,6 +102,7 @@ func newWorld(s *scenario.Scenario, o Options) *world {
 	if o.Events != nil {
 		w.history = &history{w: w, to: o.Events}
 	}
+	w.oracle.Program = o.Program
 	copy(w.space[:], "a simulated space")
 	for i := range s.Devices {
 		w.addDevice(i)
@@ -174,7 +179,7 @@ func (w *world) heal() {
 
 // probe looks from time to time whether the devices agree.
 func (w *world) probe() {
-	if w.oracle.Agree() {
+	if w.oracle.Agree() && !w.merging() {
 		w.converged = w.now - w.s.End
 		w.tell("the devices agree")
 		w.history.event(oracle.Event{Kind: oracle.EventAgree, Device: -1})
@@ -190,7 +195,11 @@ func (w *world) probe() {
 		return
 	}
 	if w.now > w.s.End+w.s.ConvergeMax {
-		w.oracle.NotConverged()
+		if w.oracle.Agree() {
+			w.oracle.Fail(oracle.Merged, 0, "programs go on merging %v after the last fault", w.s.ConvergeMax)
+		} else {
+			w.oracle.NotConverged()
+		}
 		w.done = true
 		return
 	}

@@ -53,11 +53,17 @@ func (o *Oracle) Attempt(device int, parts []scenario.Part, wall int64) *Attempt
 
 // plan derives one part.
 func (a *Attempt) plan(o *Oracle, p scenario.Part, i int, reg crdt.Register) {
-	e := &entry{path: p.Path, put: p.Verb != scenario.Delete && p.Verb != scenario.DeleteAll, resolve: p.Verb == scenario.Resolve || p.Verb == scenario.Keep,
+	e := &entry{path: p.Path, put: p.Verb != scenario.Delete && p.Verb != scenario.DeleteAll, resolve: p.Verb == scenario.Resolve || p.Verb == scenario.Keep || p.Verb == scenario.Merge,
 		preds: newSet(o.limit), below: newSet(o.limit), kept: newSet(o.limit)}
 	op := node.WriteOp{Path: p.Path, Delete: !e.put, Sibling: p.Verb == scenario.Sibling, All: p.Verb == scenario.PutAll || p.Verb == scenario.DeleteAll, Resolve: e.resolve}
 	if e.put {
 		e.data = fmt.Sprintf("v%d.%d", len(o.writes), i)
+	}
+	if p.Verb == scenario.Merge || e.put && p.Value != "" {
+		e.data = p.Value
+	}
+	if p.Verb == scenario.Merge {
+		e.inputs = o.inputs(p.Path, reg)
 	}
 	if p.Verb == scenario.Keep && len(reg.Live) > 0 {
 		e.data = string(reg.Live[len(o.writes)%len(reg.Live)].Data)
@@ -124,7 +130,7 @@ func superseded(verb scenario.Verb, live []crdt.Value) []crdt.Value {
 	switch verb {
 	case scenario.Sibling:
 		return nil
-	case scenario.PutAll, scenario.DeleteAll, scenario.Resolve, scenario.Keep, scenario.PutIf:
+	case scenario.PutAll, scenario.DeleteAll, scenario.Resolve, scenario.Keep, scenario.Merge, scenario.PutIf:
 		return live
 	}
 	if len(live) == 0 {

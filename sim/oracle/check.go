@@ -47,6 +47,7 @@ func (o *Oracle) Stepped(device int, out []node.Output, a *Attempt, via bool) {
 	}
 	if len(added) > 0 || len(changes) > 0 {
 		o.checkDigest(device)
+		o.checkState(device)
 	}
 }
 

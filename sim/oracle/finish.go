@@ -51,7 +51,9 @@ func (o *Oracle) Finish() {
 			o.checkKept(i, d, w)
 		}
 		o.checkCounts(i, d)
+		o.checkSettled(i)
 	}
+	o.checkMerges()
 }
 
 // Final returns the contents at each path of a device, sorted.

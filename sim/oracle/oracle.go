@@ -44,6 +44,9 @@ type Oracle struct {
 	clocks   map[crdt.ReplicaID]crdt.Timestamp
 	survived set
 
+	// Program runs on every device; nil if none does. Set it before anything happens.
+	Program *Program
+
 	Violations []Violation
 	Coverage   Coverage
 	// Checked counts the comparisons of a device with the truth.
@@ -68,6 +71,8 @@ type entry struct {
 	resolve bool
 	data    string
 	kind    crdt.Kind
+	// inputs is what a program made the value of.
+	inputs []crdt.Value
 	// preds are what its writer was shown and replaced, and all deletes that it had seen there; below is their closure. kept is
 	// what stood there and was not replaced.
 	preds, below, kept set
@@ -111,7 +116,7 @@ type version struct {
 // New returns an oracle that has seen nothing. now tells the virtual time.
 func New(s *scenario.Scenario, now func() time.Duration) *Oracle {
 	o := &Oracle{s: s, now: now, byDot: map[crdt.Dot]*write{}, byData: map[string][]*entry{}, byPath: map[string][]*entry{},
-		limit: 2*s.Writes() + 64, digests: map[string]crdt.Digest{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, Coverage: Coverage{}}
+		limit: 2*(s.Writes()+s.MergesMax) + 64, digests: map[string]crdt.Digest{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, Coverage: Coverage{}}
 	for range s.Devices {
 		o.devices = append(o.devices, &truth{app: newSet(o.limit), durable: newSet(o.limit), ever: newSet(o.limit), backup: newSet(o.limit), told: newSet(o.limit),
 			open: map[string]bool{}, reported: map[pair]bool{}, frontier: map[string]set{}, versions: map[string]version{}})
@@ -180,6 +185,7 @@ func (o *Oracle) Started(device int, how Start, v View) {
 		o.checkPath(device, path, true)
 	}
 	o.checkDigest(device)
+	o.checkState(device)
 }
 
 // Stopped takes note that a device does not run.

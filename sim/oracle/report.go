@@ -37,6 +37,8 @@ const (
 	Conditional    Check = "conditional"     // a conditional write succeeds if and only if nothing has changed
 	Available      Check = "available"       // a device with a working disk can write
 	NoPanic        Check = "panic"           // nothing panics
+	Merged         Check = "merged"          // a program settles the conflicts that it merges, everywhere with the same value
+	Invariant      Check = "invariant"       // what a program says of its data holds
 )
 
 // A Violation is one broken claim.

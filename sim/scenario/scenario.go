@@ -28,6 +28,8 @@ type Scenario struct {
 	// End is when all faults are over; ConvergeMax is how long the devices may take from then until they agree.
 	End         time.Duration `json:"end"`
 	ConvergeMax time.Duration `json:"convergeMax"`
+	// MergesMax bounds the writes by which programs on the devices settle conflicts; more of them is a failure.
+	MergesMax int `json:"mergesMax,omitempty"`
 }
 
 // A Device is one participant. It runs from the start, unless an Op with DoJoin or DoClone says when it does.
@@ -109,6 +111,7 @@ const (
 	Keep      Verb = "keep"      // settle the conflict with the content of one of its values
 	PutIf     Verb = "putif"     // write if nothing has changed since the device's last write there
 	DeleteAll Verb = "deleteall" // delete every value
+	Merge     Verb = "merge"     // settle the conflict with Value, which a program made of its values; drivers do that, scenarios do not hold it
 )
 
 // A Part is what a write does at one path.
@@ -116,6 +119,8 @@ type Part struct {
 	Path string `json:"path"`
 	Verb Verb   `json:"verb"`
 	LWW  bool   `json:"lww,omitempty"`
+	// Value is the content; if it is empty, the driver makes one that no other write has.
+	Value string `json:"value,omitempty"`
 }
 
 // String tells the operation in one line.
