@@ -208,7 +208,9 @@ func (d *Datastore) Sync(context.Context, datastore.Key) error {
 func (d *Datastore) Close() error { return nil }
 
 // Batch implements [datastore.Batching].
-func (d *Datastore) Batch(context.Context) (datastore.Batch, error) { return &batch{d: d}, nil }
+func (d *Datastore) Batch(context.Context) (datastore.Batch, error) {
+	return &batch{d: d, writes: make([]write, 0, 8)}, nil
+}
 
 // A write is one operation of a batch.
 type write struct {
