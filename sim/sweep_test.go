@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"runtime/debug"
 	"slices"
 	"sync"
 	"testing"
@@ -25,8 +26,20 @@ type sweepResult struct {
 // sweepWorkers run side by side; each run is on its own.
 const sweepWorkers = 2
 
+// relaxCollector lets more garbage gather than programs usually do: a run lives for milliseconds, and most of what it leaves behind
+// dies with it. Call the result to undo it.
+func relaxCollector() (undo func()) {
+	percent := debug.SetGCPercent(800)
+	limit := debug.SetMemoryLimit(1 << 30)
+	return func() {
+		debug.SetGCPercent(percent)
+		debug.SetMemoryLimit(limit)
+	}
+}
+
 // sweep runs seeds from first on, until failedMax of them have failed if that is not 0.
 func sweep(first uint64, seeds, failedMax int, options func(*scenario.Scenario) des.Options) *sweepResult {
+	defer relaxCollector()()
 	out := &sweepResult{checks: map[oracle.Check]int{}, coverage: oracle.Coverage{}}
 	start := time.Now()
 	var mu sync.Mutex
