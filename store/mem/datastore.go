@@ -73,6 +73,16 @@ func (d *Datastore) Crash(keep int) {
 	d.unsynced = nil
 }
 
+// Settle counts the first n unsynced batches as synced: the disk has got so far.
+func (d *Datastore) Settle(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	rest := d.unsynced[min(max(n, 0), len(d.unsynced)):]
+	copy(d.unsynced, rest)
+	clear(d.unsynced[len(rest):])
+	d.unsynced = d.unsynced[:len(rest)]
+}
+
 // Len returns the number of entries.
 func (d *Datastore) Len() int {
 	d.mu.RLock()
