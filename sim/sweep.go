@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -110,6 +111,7 @@ func Sweep(ctx context.Context, c SweepConfig) (*SweepResult, error) {
 			return scenario.Generate(seed, scenario.DefaultSize), nil
 		}
 	}
+	defer relaxCollector()()
 	var wait sync.WaitGroup
 	for range max(1, c.Workers) {
 		wait.Go(func() { w.work(ctx) })
@@ -219,5 +221,16 @@ func (w *sweep) add(r *oracle.Report, equal bool) {
 	}
 	if w.Done != nil {
 		w.Done(r, out.Progress)
+	}
+}
+
+// relaxCollector lets more garbage gather than programs usually do: a run lives for milliseconds, and most of what it leaves behind
+// dies with it. Call the result to undo it.
+func relaxCollector() (undo func()) {
+	percent := debug.SetGCPercent(800)
+	limit := debug.SetMemoryLimit(1 << 30)
+	return func() {
+		debug.SetGCPercent(percent)
+		debug.SetMemoryLimit(limit)
 	}
 }

@@ -29,6 +29,8 @@ type device struct {
 	token  *store.MemoryToken
 	backup *mem.Datastore
 	full   bool // the disk
+	// pairs are those that the device belongs to, in the order of the other device.
+	pairs []*pair
 
 	// What follows lives from one start to the next stop. life tells one such time from another.
 	up      bool
@@ -50,7 +52,7 @@ type device struct {
 // A disk is a datastore that knows how much of it is durable while a sync is under way.
 type disk struct {
 	*mem.Datastore
-	// durable is the number of unsynced batches, from the first, that finished syncs cover; epoch changes when the numbering does.
+	// durable is the number of batches that finished syncs cover; epoch changes when the numbering does.
 	durable, epoch int
 	// covers is what the sync that ends now covers: the batches before a mark, or everything if it is negative.
 	covers int
@@ -70,6 +72,17 @@ const (
 
 func newDisk(ds *mem.Datastore) *disk { return &disk{Datastore: ds, covers: -1} }
 
+// written returns the number of batches that were written.
+func (d *disk) written() int { return d.durable + d.Unsynced() }
+
+// settle makes the batches before mark durable.
+func (d *disk) settle(mark int) {
+	if mark > d.durable {
+		d.Settle(mark - d.durable)
+		d.durable = mark
+	}
+}
+
 // Sync makes everything durable at once, but for the sync that a device has waited for: what was written since it began is not.
 func (d *disk) Sync(ctx context.Context, key datastore.Key) error {
 	switch {
@@ -79,7 +92,7 @@ func (d *disk) Sync(ctx context.Context, key datastore.Key) error {
 	case d.fails == lies:
 		return nil
 	case d.covers >= 0:
-		d.durable = max(d.durable, d.covers)
+		d.settle(d.covers)
 		return nil
 	}
 	if err := d.Datastore.Sync(ctx, key); err != nil {
@@ -179,14 +192,14 @@ func (d *device) stop() {
 // crash takes the power away: what was not durable is lost but for a share of it.
 func (d *device) crash(share int64) {
 	unsynced := d.disk.Unsynced()
-	keep := d.disk.durable + int(int64(unsynced-d.disk.durable)*share/1000)
-	if unsynced > d.disk.durable {
+	keep := int(int64(unsynced) * share / 1000)
+	if unsynced > 0 {
 		d.w.oracle.Sometimes("crash before the sync")
 	}
 	if keep < unsynced {
 		d.w.oracle.Sometimes("crash that loses something")
 	}
-	d.w.tell("device %d loses power; %d of %d batches were durable, %d survive", d.index, d.disk.durable, unsynced, keep)
+	d.w.tell("device %d loses power; %d of %d batches were durable, %d survive", d.index, d.disk.durable, d.disk.written(), d.disk.durable+keep)
 	d.stop()
 	if tap := d.w.taps.Crash; tap != nil {
 		tap(d.index, d.disk.Datastore, keep)
@@ -313,7 +326,7 @@ func (d *device) flush() {
 	}
 	batch := d.waiting
 	d.waiting = nil
-	mark, epoch := d.disk.Unsynced(), d.disk.epoch
+	mark, epoch := d.disk.written(), d.disk.epoch
 	if mark == d.disk.durable && d.disk.fails == works {
 		d.releaseAll(batch, nil)
 		return

@@ -29,45 +29,62 @@ type conn struct {
 // A cut separates groups of devices: for good, so that connections die, or for a while, so that everything comes late.
 type cut struct {
 	stall bool
-	group map[int]int
+	// group holds for each device the number of its group, counted from 1; 0 stands for none.
+	group []int
 	// until is when it ends unless it is healed before, as reports tell it; late is what arrives then, after a stall.
 	until time.Duration
-	late []func()
+	late  []func()
 }
 
 func (c *cut) separates(a, b int) bool {
-	x, inX := c.group[a]
-	y, inY := c.group[b]
-	return inX && inY && x != y
+	x, y := c.group[a], c.group[b]
+	return x > 0 && y > 0 && x != y
 }
 
+// addPairs makes the pairs that can connect. They are kept with their devices: a large network has few links for each.
 func (w *world) addPairs() {
-	add := func(a, b int) {
-		w.pairs[[2]int{a, b}] = &pair{a: w.devices[a], b: w.devices[b]}
-	}
-	for _, l := range w.s.Network.Links {
-		add(min(l[0], l[1]), max(l[0], l[1]))
-	}
-	if w.s.Network.Links != nil {
-		return
-	}
-	for a := range w.devices {
-		for b := a + 1; b < len(w.devices); b++ {
-			add(a, b)
+	links := slices.Clone(w.s.Network.Links)
+	if links == nil {
+		for a := range w.devices {
+			for b := a + 1; b < len(w.devices); b++ {
+				links = append(links, [2]int{a, b})
+			}
 		}
 	}
+	for i, l := range links {
+		links[i] = [2]int{min(l[0], l[1]), max(l[0], l[1])}
+	}
+	slices.SortFunc(links, func(k, l [2]int) int { return slices.Compare(k[:], l[:]) })
+	for _, l := range slices.Compact(links) {
+		if l[0] == l[1] {
+			continue
+		}
+		p := &pair{a: w.devices[l[0]], b: w.devices[l[1]]}
+		w.pairs = append(w.pairs, p)
+		// In the order of links a device gets all the smaller others before the greater ones.
+		p.a.pairs, p.b.pairs = append(p.a.pairs, p), append(p.b.pairs, p)
+	}
 }
-
-func (w *world) pair(a, b int) *pair { return w.pairs[[2]int{min(a, b), max(a, b)}] }
 
 // conn returns the connection over which d reaches a peer, nil if it knows of none.
 func (w *world) conn(d, peer *device) *conn {
-	p := w.pair(d.index, peer.index)
-	if p == nil || p.conn == nil || !p.conn.told[p.side(d)] {
+	i, ok := slices.BinarySearchFunc(d.pairs, peer.index, func(p *pair, index int) int { return p.other(d).index - index })
+	if !ok {
+		return nil
+	}
+	return d.pairs[i].known(d)
+}
+
+// known returns the connection of a pair, nil if d knows of none.
+func (p *pair) known(d *device) *conn {
+	if p.conn == nil || !p.conn.told[p.side(d)] {
 		return nil
 	}
 	return p.conn
 }
+
+// other returns the device that d is paired with.
+func (p *pair) other(d *device) *device { return p.end(1 - p.side(d)) }
 
 func (p *pair) side(d *device) int {
 	if p.a == d {
@@ -85,10 +102,8 @@ func (p *pair) end(side int) *device {
 
 // dialAll tries to connect a device with all others.
 func (w *world) dialAll(d *device) {
-	for i := range w.devices {
-		if p := w.pair(d.index, i); p != nil && i != d.index {
-			w.dial(p, 0)
-		}
+	for _, p := range d.pairs {
+		w.dial(p, 0)
 	}
 }
 
@@ -167,12 +182,11 @@ func (w *world) forget(c *conn) {
 
 // dropAll ends all connections of a device that stopped.
 func (w *world) dropAll(d *device) {
-	for i := range w.devices {
-		p := w.pair(d.index, i)
-		if p == nil || i == d.index || p.conn == nil {
+	for _, p := range d.pairs {
+		c := p.conn
+		if c == nil {
 			continue
 		}
-		c := p.conn
 		if c.dead {
 			c.gone[p.side(d)] = true
 			w.forget(c)
@@ -184,22 +198,20 @@ func (w *world) dropAll(d *device) {
 
 // addCut separates groups for a while, or until they are healed if length is 0.
 func (w *world) addCut(groups [][]int, stall bool, length time.Duration) {
-	c := &cut{stall: stall, group: map[int]int{}, until: w.s.End}
+	c := &cut{stall: stall, group: make([]int, len(w.devices)), until: w.s.End}
 	if length > 0 {
 		c.until = w.now + length
 	}
 	for k, g := range groups {
 		for _, i := range g {
-			c.group[i] = k
+			c.group[i] = k + 1
 		}
 	}
 	w.cuts = append(w.cuts, c)
 	if !stall {
-		for a := range w.devices {
-			for b := a + 1; b < len(w.devices); b++ {
-				if p := w.pair(a, b); p != nil && p.conn != nil && c.separates(a, b) {
-					w.kill(p.conn, 4*time.Second)
-				}
+		for _, p := range w.pairs {
+			if p.conn != nil && c.separates(p.a.index, p.b.index) {
+				w.kill(p.conn, 4*time.Second)
 			}
 		}
 	}
@@ -321,11 +333,12 @@ func (w *world) publish(author *device, op []byte) {
 
 // spread sends a frame over all connections but the one that it came by.
 func (w *world) spread(author, at, from *device, f frame) {
-	for _, to := range w.devices {
-		if to == at || to == from || to == author {
+	for _, p := range at.pairs {
+		to := p.other(at)
+		if to == from || to == author {
 			continue
 		}
-		if c := w.conn(at, to); c != nil {
+		if c := p.known(at); c != nil {
 			w.gossip(author, c, at, to, f)
 		}
 	}

@@ -28,8 +28,8 @@ type Options struct {
 	Program *oracle.Program
 }
 
-// eventsMax bounds a run; more is a storm.
-const eventsMax = 2_000_000
+// stormMax bounds the events of one device in one minute; more is a storm.
+const stormMax = 250_000
 
 // quietShare is how many seeds there are to each one that goes on for a while once the devices agree, to see that they have little
 // to say.
@@ -80,7 +80,8 @@ type world struct {
 	signatures signatures
 	devices    []*device
 	byID       map[gossip.DeviceID]*device
-	pairs      map[[2]int]*pair
+	// pairs are in the order of their devices.
+	pairs []*pair
 	// cuts are the partitions and stalls that hold now; what follows adds to the badness of the network until it ends.
 	cuts            []*cut
 	loss, duplicate float64
@@ -102,7 +103,7 @@ type world struct {
 }
 
 func newWorld(s *scenario.Scenario, o Options) *world {
-	w := &world{s: s, taps: o.Taps, trace: o.Trace, first: o.First, byID: map[gossip.DeviceID]*device{}, pairs: map[[2]int]*pair{}, dots: map[uint64]crdt.Dot{}, signatures: signatures{}}
+	w := &world{s: s, taps: o.Taps, trace: o.Trace, first: o.First, byID: map[gossip.DeviceID]*device{}, dots: map[uint64]crdt.Dot{}, signatures: signatures{}}
 	w.oracle = oracle.New(s, func() time.Duration { return w.now })
 	if o.Events != nil {
 		w.history = &history{w: w, to: o.Events}
@@ -144,11 +145,15 @@ func (w *world) loop(ctx context.Context) error {
 		}
 		w.history.violations()
 	}()
+	calm, minute := 0, time.Duration(0) // the number of events before this minute
 	for len(w.queue.heap) > 0 && !w.done {
 		e := w.queue.pop()
 		w.now = e.at
-		if w.events++; w.events > eventsMax {
-			w.oracle.Fail(oracle.Quiescence, 0, "more than %d events", eventsMax)
+		if now := w.now / time.Minute; now != minute {
+			calm, minute = w.events, now
+		}
+		if w.events++; w.events-calm > stormMax*len(w.devices) {
+			w.oracle.Fail(oracle.Quiescence, 0, "more than %d events in a minute", w.events-calm-1)
 			return nil
 		}
 		if w.events%ctxEvery == 0 && ctx.Err() != nil {
