@@ -49,6 +49,7 @@ var forms = []form{
 	{key: "backup", do: DoBackup},
 	{key: "restore", do: DoRestore, may: []string{"for"}},
 	{key: "disk-full", do: DoDiskFull, may: []string{"for"}},
+	{key: "sync-fail", do: DoSyncFail, may: []string{"for", "keep"}},
 	{key: "clock", do: DoClock, needs: []string{"by"}},
 }
 

@@ -88,7 +88,7 @@ func (g drawer) op() {
 	}
 	o.Do = rapid.SampledFrom([]scenario.Action{scenario.DoWrite, scenario.DoWrite, scenario.DoRead, scenario.DoSync, scenario.DoJoin, scenario.DoClone, scenario.DoPartition,
 		scenario.DoDisconnect, scenario.DoStall, scenario.DoHeal, scenario.DoLoss, scenario.DoDuplicate, scenario.DoReorder, scenario.DoSlow, scenario.DoReset,
-		scenario.DoCrash, scenario.DoRestart, scenario.DoBackup, scenario.DoRestore, scenario.DoDiskFull, scenario.DoClock}).Draw(t, "do")
+		scenario.DoCrash, scenario.DoRestart, scenario.DoBackup, scenario.DoRestore, scenario.DoDiskFull, scenario.DoSyncFail, scenario.DoClock}).Draw(t, "do")
 	switch o.Do {
 	case scenario.DoWrite:
 		for _, path := range s.Paths {
@@ -115,7 +115,7 @@ func (g drawer) op() {
 	case scenario.DoReorder, scenario.DoSlow:
 		o.Device, o.Amount = 0, rapid.Int64Range(1, 100_000).Draw(t, "amount")
 		length()
-	case scenario.DoCrash:
+	case scenario.DoCrash, scenario.DoSyncFail:
 		o.Amount = rapid.Int64Range(0, 1000).Draw(t, "amount")
 		length()
 	case scenario.DoClock:
