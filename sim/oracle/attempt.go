@@ -3,6 +3,7 @@ package oracle
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"syncline/crdt"
 	"syncline/node"
@@ -58,13 +59,16 @@ func (a *Attempt) plan(o *Oracle, p scenario.Part, i int, reg crdt.Register) {
 	op := node.WriteOp{Path: p.Path, Delete: !e.put, Sibling: p.Verb == scenario.Sibling, All: p.Verb == scenario.PutAll || p.Verb == scenario.DeleteAll, Resolve: e.resolve}
 	if e.put {
 		e.data = fmt.Sprintf("v%d.%d", len(o.writes), i)
-	}
-	if p.Verb == scenario.Keep && len(reg.Live) > 0 {
-		e.data = string(reg.Live[len(o.writes)%len(reg.Live)].Data)
+		e.data += strings.Repeat(".", max(0, p.Size-len(e.data)))
 	}
 	op.Content = node.Content{Data: []byte(e.data)}
 	if e.put {
 		op.Content.Type = contentType
+	}
+	if p.Verb == scenario.Keep && len(reg.Live) > 0 {
+		v := reg.Live[len(o.writes)%len(reg.Live)]
+		op.Keep, op.Content = node.ValueID(v.Dot), node.Content{}
+		e.data = string(v.Data)
 	}
 	if p.LWW && e.put {
 		e.kind = crdt.LWW

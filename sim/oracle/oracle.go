@@ -97,7 +97,10 @@ type truth struct {
 	reported map[pair]bool
 	frontier map[string]set
 	versions map[string]version
-	fails    bool
+	// once holds the conflicts that were told since the start; starts counts those.
+	once   map[string]bool
+	starts int
+	fails  bool
 }
 
 // A version is what a device was told after a write, and the live set for which it stands.
@@ -144,6 +147,8 @@ func (o *Oracle) Started(device int, how Start, v View) {
 	d := o.devices[device]
 	before := d.app
 	d.view, d.up = v, true
+	d.once = map[string]bool{}
+	d.starts++
 	d.context = v.Context()
 	d.app = o.seen(device, d.context)
 	switch how {
@@ -235,7 +240,7 @@ func (w *write) String() string {
 			text += ", "
 		}
 		if e.put {
-			text += e.path + "=" + e.data
+			text += fmt.Sprintf("%s=%.24s", e.path, e.data)
 		} else {
 			text += "delete " + e.path
 		}
@@ -259,7 +264,7 @@ func (o *Oracle) identifyAll(device int, path string, live []crdt.Value) []*entr
 	for _, v := range live {
 		e := o.identify(path, v)
 		if e == nil {
-			o.Fail(Phantom, device, "%s holds %q under %v, which nobody wrote so", path, v.Data, v.Dot)
+			o.Fail(Phantom, device, "%s holds %.24q under %v, which nobody wrote so", path, v.Data, v.Dot)
 			continue
 		}
 		es = append(es, e)

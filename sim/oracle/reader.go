@@ -71,7 +71,7 @@ func (o *Oracle) goesBack(es []*entry, e *entry) bool {
 // Shown compares the value that a plain read returns with the newest one, which all devices with the same values must show.
 func (o *Oracle) Shown(device int, path string, live []crdt.Value, shown crdt.Value) {
 	if want := newest(live); want.Dot != shown.Dot {
-		o.Fail(SEC, device, "%s shows %q, not %q", path, shown.Data, want.Data)
+		o.Fail(SEC, device, "%s shows %.24q, not %.24q", path, shown.Data, want.Data)
 	}
 }
 

@@ -157,6 +157,12 @@ func (g *generator) parts() []Part {
 		if n > 1 && p.Verb != Delete && p.Verb != Sibling {
 			p.Verb = Put
 		}
+		switch k := g.rand.IntN(400); {
+		case k < 20:
+			p.Size = 1500
+		case k < 21:
+			p.Size = 70_000 // more than is gossiped
+		}
 		parts = append(parts, p)
 	}
 	return parts

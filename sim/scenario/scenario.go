@@ -116,6 +116,8 @@ type Part struct {
 	Path string `json:"path"`
 	Verb Verb   `json:"verb"`
 	LWW  bool   `json:"lww,omitempty"`
+	// Size is the number of bytes of the value; a short one if it is 0.
+	Size int `json:"size,omitempty"`
 }
 
 // String tells the operation in one line.
