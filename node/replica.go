@@ -121,6 +121,9 @@ func (r *Replica) Wake() (time.Duration, bool) {
 	return at, ok
 }
 
+// HeldBack returns the number of operations from gossip that wait for what comes before them.
+func (r *Replica) HeldBack() int { return r.delivery.Len() }
+
 // fail undoes a Step.
 func (r *Replica) fail(in []Input, err error) ([]Output, error) {
 	r.tx.Discard()

@@ -362,6 +362,9 @@ func (w *world) gossip(author *device, c *conn, from, to *device, ops frame) {
 	if ops = w.tapGossip(from, to, ops); ops == nil {
 		return
 	}
+	if w.quietFrom > 0 {
+		w.said++
+	}
 	loss := w.s.Network.Loss + w.loss
 	if w.healed {
 		loss = 0

@@ -33,7 +33,7 @@ func (w *world) tellInput(in node.Input) string {
 	case node.Write:
 		var parts []string
 		for _, op := range i.Ops {
-			parts = append(parts, fmt.Sprintf("%s=%q delete=%v all=%v resolve=%v sibling=%v if=%q", op.Path, op.Data, op.Delete, op.All, op.Resolve, op.Sibling, op.IfVersion))
+			parts = append(parts, fmt.Sprintf("%s=%.24q delete=%v all=%v resolve=%v sibling=%v if=%q", op.Path, op.Data, op.Delete, op.All, op.Resolve, op.Sibling, op.IfVersion))
 		}
 		return "write " + strings.Join(parts, ", ")
 	case node.Ops:
@@ -65,7 +65,7 @@ func tellOp(encoded []byte) string {
 	}
 	text := op.Dot.String()
 	for _, e := range op.Entries {
-		text += fmt.Sprintf(" %s=%q delete=%v preds %v %v also %v", e.Path, e.Data, e.Delete, e.Preds, e.PredDeletes, e.Also)
+		text += fmt.Sprintf(" %s=%.24q delete=%v preds %v %v also %v", e.Path, e.Data, e.Delete, e.Preds, e.PredDeletes, e.Also)
 	}
 	return text
 }

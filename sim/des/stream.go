@@ -6,6 +6,7 @@ import (
 
 	"syncline/crdt"
 	"syncline/node"
+	"syncline/sim/oracle"
 	"syncline/store/mem"
 )
 
@@ -17,6 +18,7 @@ type end struct {
 	conn   *conn
 	stream uint64
 	other  *end
+	costs  *oracle.Session
 	// way holds what was sent here and has not arrived; last is when the last of it will.
 	way  []parcel
 	last time.Duration
@@ -46,7 +48,8 @@ func (w *world) open(d *device, o node.OpenSession) {
 		e.broken = true // nobody answers
 		return
 	}
-	e.other = &end{d: peer, life: peer.life, conn: c, stream: w.streams, other: e}
+	e.costs = w.oracle.Session(d.index, peer.index)
+	e.other = &end{d: peer, life: peer.life, conn: c, stream: w.streams, other: e, costs: e.costs}
 	e.put(parcel{open: true})
 }
 
@@ -67,6 +70,7 @@ func (e *end) put(p parcel) {
 	e.last = max(e.last, w.now+w.latency(f))
 	e.way = append(e.way, p)
 	w.history.message(e.d, e.other.d, p.msg, e.last)
+	e.costs.Sent(e.d.index, len(p.msg))
 	w.queue.push(e.last, e.arrive)
 }
 

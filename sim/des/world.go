@@ -229,6 +229,9 @@ func (w *world) finish() {
 		w.oracle.Fail(oracle.Quiescence, 0, "%d messages in one period between devices that agree, want at most %d", w.said, limit)
 	}
 	w.oracle.Finish()
+	for _, d := range w.devices {
+		w.oracle.HeldBack(d.index, d.replica.HeldBack())
+	}
 	w.final = w.oracle.Final(0)
 	w.done = true
 }

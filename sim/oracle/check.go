@@ -38,6 +38,7 @@ func (o *Oracle) Stepped(device int, out []node.Output, a *Attempt, via bool) {
 	}
 	slices.Sort(paths)
 	o.checkConflicts(device, before, changes)
+	o.checkReports(device, before, added, changes)
 	for _, path := range slices.Compact(paths) {
 		o.checkArrivals(device, path, before, changes)
 		o.checkPath(device, path, false)
@@ -92,7 +93,7 @@ func (o *Oracle) settle(device int, a *Attempt, out []node.Output, context crdt.
 		}
 		fallthrough
 	default:
-		o.enter(a, fresh[0], timeOf(out))
+		o.enter(a, fresh[0], o.timeOf(device, out, a, fresh[0]))
 		o.Sometimes("write")
 		if len(a.entries) > 1 {
 			o.Sometimes("transaction")
@@ -113,13 +114,20 @@ func describe(a *Attempt) string {
 	return strings.Join(parts, ", ")
 }
 
-// timeOf returns the timestamp of the operation that was published.
-func timeOf(out []node.Output) crdt.Timestamp {
+// timeOf returns the timestamp of the operation that an attempt became: as it was published or, if it was too large for that, as it stands
+// in the store.
+func (o *Oracle) timeOf(device int, out []node.Output, a *Attempt, dot crdt.Dot) crdt.Timestamp {
 	for _, x := range out {
 		if p, ok := x.(node.Publish); ok {
 			if op, err := crdt.DecodeOp(p.Op); err == nil {
 				return op.Time
 			}
+		}
+	}
+	for _, e := range a.entries {
+		reg, err := o.devices[device].view.Get(e.path)
+		if i := slices.IndexFunc(reg.Live, func(v crdt.Value) bool { return v.Dot == dot }); err == nil && i >= 0 {
+			return reg.Live[i].Time
 		}
 	}
 	return 0

@@ -148,7 +148,7 @@ func (o *Oracle) checkWonReport(device int, c crdt.Conflict) {
 		v = c.Remote
 	}
 	if e := o.identify(c.Path, v); e == nil || !o.mayBeMarked(e) {
-		o.Fail(DeleteUpdate, device, "%q at %s is reported to have won over a delete; there was none", v.Data, c.Path)
+		o.Fail(DeleteUpdate, device, "%.24q at %s is reported to have won over a delete; there was none", v.Data, c.Path)
 	}
 }
 

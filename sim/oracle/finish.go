@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"syncline/crdt"
+	"syncline/sim/scenario"
 )
 
 // Healed takes note that the last fault is over: what living stores hold now must be everywhere in the end.
@@ -52,8 +53,41 @@ func (o *Oracle) Finish() {
 		}
 		o.checkCounts(i, d)
 		o.checkSettled(i)
+		o.checkIncarnations(i, d)
 	}
 	o.checkMerges()
+}
+
+// HeldBack takes note of how many operations a device still holds back in the end. Each waits for one that was lost with its writer.
+func (o *Oracle) HeldBack(device, n int) {
+	lost := 0
+	for _, w := range o.writes {
+		if !o.devices[device].app.has(w.index) {
+			lost++
+		}
+	}
+	if n > lost {
+		o.Fail(Metadata, device, "%d operations are held back, of %d that are not here", n, lost)
+	}
+}
+
+// checkIncarnations bounds the replica ids of a device, each of which is an entry of every vector for ever: one for each start that
+// writes, and one whenever its clock was set back.
+func (o *Oracle) checkIncarnations(device int, d *truth) {
+	ids, max := map[crdt.ReplicaID]bool{}, d.starts
+	for _, w := range o.writes {
+		if w.device == device {
+			ids[w.dot.Replica] = true
+		}
+	}
+	for i := range o.s.Ops {
+		if op := &o.s.Ops[i]; op.Do == scenario.DoClock && op.Device == device {
+			max++
+		}
+	}
+	if len(ids) > max {
+		o.Fail(Metadata, device, "%d replica ids after %d starts and jumps of the clock", len(ids), max)
+	}
 }
 
 // Final returns the contents at each path of a device, sorted.

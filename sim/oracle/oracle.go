@@ -105,7 +105,10 @@ type truth struct {
 	reported map[pair]bool
 	frontier map[string]set
 	versions map[string]version
-	fails    bool
+	// once holds the conflicts that were told since the start; starts counts those.
+	once   map[string]bool
+	starts int
+	fails  bool
 }
 
 // A version is what a device was told after a write, and the live set for which it stands.
@@ -153,6 +156,8 @@ func (o *Oracle) Started(device int, how Start, v View) {
 	d := o.devices[device]
 	before := d.app
 	d.view, d.up = v, true
+	d.once = map[string]bool{}
+	d.starts++
 	d.context = v.Context()
 	d.app = o.seen(device, d.context)
 	switch how {

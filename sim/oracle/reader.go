@@ -74,7 +74,7 @@ func (o *Oracle) goesBack(es []*entry, e *entry) bool {
 func (o *Oracle) Shown(device int, path string, live []crdt.Value, shown crdt.Value) {
 	o.Checked++
 	if want := newest(live); want.Dot != shown.Dot {
-		o.Fail(SEC, device, "%s shows %q, not %q", path, shown.Data, want.Data)
+		o.Fail(SEC, device, "%s shows %.24q, not %.24q", path, shown.Data, want.Data)
 	}
 }
 

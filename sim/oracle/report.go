@@ -29,13 +29,15 @@ const (
 	DotReuse       Check = "dot-reuse"       // one dot names one operation, for ever
 	Finality       Check = "finality"        // what was resolved stays resolved
 	Atomic         Check = "atomic"          // a transaction is seen as a whole
-	Metadata       Check = "metadata"        // a store keeps no more than it needs, and its indexes agree with its values
+	Metadata       Check = "metadata"        // a device keeps no more than it needs, and its indexes agree with its values
 	HeldClaim      Check = "held"            // what a device is said to have on disk, it has
 	NoAlarm        Check = "alarm"           // no alarm without a reason
 	Quiescence     Check = "quiescence"      // devices that agree have little to say
 	ClockOrder     Check = "clock"           // the timestamps under one replica id go forward, and follow no clock that is far ahead
 	Conditional    Check = "conditional"     // a conditional write succeeds if and only if nothing has changed
 	Available      Check = "available"       // a device with a working disk can write
+	Reports        Check = "reports"         // what changed is told, each conflict once, and nothing after what came of it
+	Bytes          Check = "bytes"           // a session costs what differs, whatever happened before
 	NoPanic        Check = "panic"           // nothing panics
 	Merged         Check = "merged"          // a program settles the conflicts that it merges, everywhere with the same value
 	Invariant      Check = "invariant"       // what a program says of its data holds

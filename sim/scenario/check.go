@@ -309,8 +309,12 @@ func (c *checker) parts(o *Op) {
 			c.fail("write", "make two writes of it", "one transaction writes %q twice", p.Path)
 		case !slices.Contains(verbs, p.Verb):
 			c.fail("how", meant(string(p.Verb), verbNames()), "there is no way to write called %q", p.Verb)
-		case p.Value != "" && (p.Verb.deletes() || p.Verb == Keep):
+		case (p.Value != "" || p.Size != 0) && (p.Verb.deletes() || p.Verb == Keep):
 			c.fail("value", "", "%s writes no value of its own", p.Verb)
+		case p.Value != "" && p.Size != 0:
+			c.fail("size", "leave out one of the two", "a write with a value has the size of that value")
+		case p.Size < 0 || p.Size > crdt.ValueBytesMax:
+			c.fail("size", "", "a value has at most %d bytes, this one has %d", crdt.ValueBytesMax, p.Size)
 		case len(p.Value) > crdt.ValueBytesMax:
 			c.fail("value", "", "a value has at most %d bytes, this one has %d", crdt.ValueBytesMax, len(p.Value))
 		case !utf8.ValidString(p.Value):

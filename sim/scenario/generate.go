@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -263,7 +262,10 @@ func (g *generator) groups() [][]int {
 }
 
 // Sizes of the contents that extremes writes, in bytes.
-const largeMin, largeMax = 1 << 10, 16 << 10
+const (
+	largeMin, largeMax = 1 << 10, 16 << 10
+	ungossiped         = 70_000 // such an operation travels by sessions only
+)
 
 // extremes gives some of the scenarios values of some kilobytes, equal values, and devices that write several times within one
 // millisecond. It has a source of its own, so that all else is drawn as without it.
@@ -282,8 +284,9 @@ func (g *generator) extremes(seed uint64) {
 			switch {
 			case p.Verb.deletes() || p.Verb == Keep:
 			case large && g.chance(0.1):
-				n := largeMin + g.rand.IntN(largeMax-largeMin)
-				p.Value = fmt.Sprintf("%d bytes, %d.%d: ", n, i, k) + strings.Repeat("syncline ", n/9)
+				p.Size = largeMin + g.rand.IntN(largeMax-largeMin)
+			case g.chance(1. / 400):
+				p.Size = ungossiped
 			case equal && g.chance(0.2):
 				p.Value = "the same"
 			}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"syncline/crdt"
 )
 
 // Parse reads a scenario file, a TOML document of the form that docs/reference/scenarios.md describes. What the file leaves to chance is drawn
@@ -350,7 +352,7 @@ func (p *parser) parts(t table, f *form) []Part {
 			parts = append(parts, all)
 		case map[string]any:
 			sub := table{t.p, t.path + "." + f.key, v}
-			sub.only("path", "how", "newest", "value")
+			sub.only("path", "how", "newest", "value", "size")
 			part := sub.manner(all)
 			part.Path, _ = sub.text("path")
 			parts = append(parts, part)
@@ -373,6 +375,7 @@ func (t table) manner(p Part) Part {
 	if value, ok := t.text("value"); ok {
 		p.Value = value
 	}
+	p.Size = t.count("size", p.Size, crdt.ValueBytesMax)
 	return p
 }
 

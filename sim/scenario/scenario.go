@@ -135,6 +135,8 @@ type Part struct {
 	LWW bool `json:"lww,omitempty"`
 	// Value is the content; if it is empty, the driver makes one that no other write has.
 	Value string `json:"value,omitempty"`
+	// Size is the number of bytes of a content that the driver makes; a short one if it is 0.
+	Size int `json:"size,omitempty"`
 }
 
 // String tells the operation in one line, with numbers for devices.
