@@ -59,11 +59,11 @@ func (a *Attempt) plan(o *Oracle, p scenario.Part, i int, reg crdt.Register) {
 	if e.put {
 		e.data = fmt.Sprintf("v%d.%d", len(o.writes), i)
 	}
-	if p.Verb == scenario.Merge || e.put && p.Value != "" {
-		e.data = p.Value
+	if e.put && p.Value != "" {
+		e.data = o.Program.content(p.Value)
 	}
 	if p.Verb == scenario.Merge {
-		e.inputs = o.inputs(p.Path, reg)
+		e.data, e.inputs = p.Value, o.inputs(p.Path, reg)
 	}
 	if p.Verb == scenario.Keep && len(reg.Live) > 0 {
 		e.data = string(reg.Live[len(o.writes)%len(reg.Live)].Data)
