@@ -41,7 +41,7 @@ func (c *Config) tell(test string, s *scenario.Scenario, run *checkRun) string {
 func (c *Config) shrink(s *scenario.Scenario, run *checkRun) (*scenario.Scenario, *checkRun) {
 	check, hung := run.Violations[0].Check, false
 	small := scenario.Shrink(s, func(s *scenario.Scenario) bool {
-		if hung {
+		if hung || s.Check() != nil {
 			return false
 		}
 		r := c.run(s, true)
@@ -55,9 +55,9 @@ func (c *Config) shrink(s *scenario.Scenario, run *checkRun) (*scenario.Scenario
 }
 
 func tellOps(text *strings.Builder, s *scenario.Scenario) {
-	for _, op := range s.Ops {
-		fmt.Fprintf(text, "    %s\n", op)
-		for _, p := range op.Parts {
+	for i := range s.Ops {
+		fmt.Fprintf(text, "    %s\n", s.Tell(&s.Ops[i]))
+		for _, p := range s.Ops[i].Parts {
 			if p.Value != "" {
 				fmt.Fprintf(text, "                %s = %s\n", p.Path, literal([]byte(decodeValue(p.Value))))
 			}

@@ -174,7 +174,7 @@ func liveKey(live []crdt.Value) string {
 
 // enter makes an attempt that succeeded part of the truth, under the dot by which the device's context grew.
 func (o *Oracle) enter(a *Attempt, d crdt.Dot, t crdt.Timestamp) *write {
-	w := &write{index: len(o.writes), device: a.device, dot: d, time: t, entries: a.entries, ctx: a.ctx}
+	w := &write{index: len(o.writes), device: a.device, by: o.s.DeviceName(a.device), dot: d, time: t, entries: a.entries, ctx: a.ctx}
 	if w.index >= o.limit {
 		panic("sim: more writes than the scenario holds")
 	}
