@@ -1,6 +1,7 @@
 package crdt
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,8 +11,9 @@ import (
 // that won over a concurrent delete.
 type Conflict struct {
 	Path string
-	// Local is the newest value that stood here before, Remote the newest that arrived. A delete is the zero Value. If all of
-	// them arrived at once, because they met elsewhere before, Local is the newest that differs from Remote.
+	// Remote is the newest value that arrived and met one of other content, Local the newest that it met: values written apart
+	// that never have equal contents. A delete is the zero Value. If all of them arrived at once, because they met elsewhere
+	// before, Local is the newest that differs from Remote.
 	Local, Remote Value
 	// Siblings holds all live values, newest first; more than two if more than two writers met.
 	Siblings []Value
@@ -24,12 +26,9 @@ type Conflict struct {
 func conflictOf(e Effect) (Conflict, bool) {
 	c := Conflict{Path: e.Path, Settled: e.After.Kind() == LWW}
 	differ := deleteFunc(e.Fresh, func(p [2]Value) bool { return p[0].SameContent(p[1]) })
-	for _, pair := range differ {
-		if c.Remote.Dot.Counter == 0 || compareNewest(pair[0], c.Remote) > 0 {
-			c.Remote = pair[0]
-		}
-		if c.Local.Dot.Counter == 0 || compareNewest(pair[1], c.Local) > 0 {
-			c.Local = pair[1]
+	for i, pair := range differ {
+		if i == 0 || cmp.Or(compareNewest(pair[0], c.Remote), compareNewest(pair[1], c.Local)) > 0 {
+			c.Remote, c.Local = pair[0], pair[1]
 		}
 	}
 	switch {

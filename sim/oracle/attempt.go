@@ -61,11 +61,11 @@ func (a *Attempt) plan(o *Oracle, p scenario.Part, i int, reg crdt.Register) {
 		e.data = fmt.Sprintf("v%d.%d", len(o.writes), i)
 		e.data += strings.Repeat(".", max(0, p.Size-len(e.data)))
 	}
-	if p.Verb == scenario.Merge || e.put && p.Value != "" {
-		e.data = p.Value
+	if e.put && p.Value != "" {
+		e.data = o.Program.content(p.Value)
 	}
 	if p.Verb == scenario.Merge {
-		e.inputs = o.inputs(p.Path, reg)
+		e.data, e.inputs = p.Value, o.inputs(p.Path, reg)
 	}
 	op.Content = node.Content{Data: []byte(e.data)}
 	if e.put {
