@@ -33,8 +33,11 @@ const quietShare = 8
 // wallStart is when every run begins by a clock that is right, in milliseconds since 1970.
 const wallStart = 1_700_000_000_000
 
-// Run carries a scenario out and judges what happened.
+// Run carries a scenario out and judges what happened. It panics if s does not pass its own Check.
 func Run(s *scenario.Scenario, o Options) *oracle.Report {
+	if err := s.Check(); err != nil {
+		panic(fmt.Errorf("des: a scenario that cannot be run: %w", err))
+	}
 	w := newWorld(s, o)
 	w.schedule()
 	w.loop()
@@ -61,7 +64,9 @@ type world struct {
 	cuts            []*cut
 	loss, duplicate float64
 	reorder, slow   time.Duration
-	streams         uint64
+	// healings counts how often all that lasted was ended.
+	healings int
+	streams  uint64
 	// dots tells which operation a hash over its bytes stands for.
 	dots map[uint64]crdt.Dot
 	// healed says that all faults are over, done that the run is.
@@ -134,8 +139,8 @@ func (w *world) tell(format string, args ...any) {
 // heal ends all faults and begins to wait for the devices to agree.
 func (w *world) heal() {
 	w.tell("all faults are over")
-	w.healed, w.loss, w.duplicate, w.reorder, w.slow = true, 0, 0, 0, 0
-	w.uncut(nil)
+	w.healed = true
+	w.healAll()
 	w.oracle.Healed()
 	w.probe()
 }
