@@ -28,6 +28,7 @@ type device struct {
 	disk   *disk
 	token  *store.MemoryToken
 	backup *mem.Datastore
+	full   bool // the disk
 
 	// What follows lives from one start to the next stop. life tells one such time from another.
 	up      bool

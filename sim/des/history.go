@@ -185,6 +185,25 @@ func (w *world) arrival(from, to *device, at time.Duration) time.Duration {
 	return at
 }
 
+// until returns when something ends that lasts for a length of time, or until it is healed if that is 0; healing ends it in any case.
+func (h *history) until(length time.Duration) time.Duration {
+	if h == nil {
+		return 0
+	}
+	s, now := h.w.s, h.w.now
+	end := s.End + healAfter
+	for i := range s.Ops {
+		if op := &s.Ops[i]; op.Do == scenario.DoHeal && op.At > now {
+			end = min(end, op.At)
+			break
+		}
+	}
+	if length > 0 {
+		end = min(end, now+length)
+	}
+	return max(end, now)
+}
+
 // toldElsewhere are the actions that tell of themselves when they succeed.
 var toldElsewhere = []scenario.Action{scenario.DoWrite, scenario.DoRead, scenario.DoSync, scenario.DoJoin, scenario.DoClone, scenario.DoCrash, scenario.DoRestart, scenario.DoRestore}
 
@@ -198,8 +217,9 @@ func (h *history) fault(op *scenario.Op) {
 	if op.Do.OnDevice() {
 		e.Device = op.Device
 	}
-	if op.For > 0 {
-		e.Until = h.w.now + op.For
+	switch op.Do {
+	case scenario.DoPartition, scenario.DoStall, scenario.DoDisconnect, scenario.DoLoss, scenario.DoDuplicate, scenario.DoReorder, scenario.DoSlow, scenario.DoDiskFull:
+		e.Until = h.until(op.For)
 	}
 	switch op.Do {
 	case scenario.DoHeal:

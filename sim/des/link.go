@@ -30,6 +30,8 @@ type conn struct {
 type cut struct {
 	stall bool
 	group map[int]int
+	// late is what arrives once the stall is over; until is when that is, if somebody wants to be told.
+	late  []func()
 	until time.Duration
 }
 
@@ -180,9 +182,9 @@ func (w *world) dropAll(d *device) {
 	}
 }
 
-// addCut separates groups for a while.
+// addCut separates groups for a while, or until they are healed if length is 0.
 func (w *world) addCut(groups [][]int, stall bool, length time.Duration) {
-	c := &cut{stall: stall, group: map[int]int{}, until: w.now + length}
+	c := &cut{stall: stall, group: map[int]int{}, until: w.history.until(length)}
 	for k, g := range groups {
 		for _, i := range g {
 			c.group[i] = k
@@ -198,7 +200,30 @@ func (w *world) addCut(groups [][]int, stall bool, length time.Duration) {
 			}
 		}
 	}
-	w.after(length, func() { w.uncut(c) })
+	w.lasting(length, func() { w.uncut(c) })
+}
+
+// lasting arranges the end of something that lasts for a while, unless it is healed before: with a length of 0 nothing else ends it.
+func (w *world) lasting(length time.Duration, end func()) {
+	if healings := w.healings; length > 0 {
+		w.after(length, func() {
+			if w.healings == healings {
+				end()
+			}
+		})
+	}
+}
+
+// healAll ends everything that lasts: cuts, full disks, and what makes the network worse.
+func (w *world) healAll() {
+	w.healings++
+	w.loss, w.duplicate, w.reorder, w.slow = 0, 0, 0, 0
+	for _, d := range w.devices {
+		if d.full {
+			d.fill(false)
+		}
+	}
+	w.uncut(nil)
 }
 
 // disconnect separates one device from all others for a while.
@@ -209,7 +234,15 @@ func (w *world) disconnect(d *device, length time.Duration) {
 
 // uncut ends one cut, or all if c is nil.
 func (w *world) uncut(c *cut) {
-	w.cuts = slices.DeleteFunc(w.cuts, func(d *cut) bool { return c == nil || c == d })
+	w.cuts = slices.DeleteFunc(w.cuts, func(d *cut) bool {
+		over := c == nil || c == d
+		if over {
+			for _, arrive := range d.late {
+				w.after(0, arrive)
+			}
+		}
+		return over
+	})
 	for _, d := range w.devices {
 		if d.up {
 			w.dialAll(d)
@@ -221,15 +254,14 @@ func (w *world) isCut(a, b int) bool {
 	return slices.ContainsFunc(w.cuts, func(c *cut) bool { return !c.stall && c.separates(a, b) })
 }
 
-// stalledUntil returns when something that arrives now gets through.
-func (w *world) stalledUntil(a, b int) time.Duration {
-	until := w.now
+// stalled returns a stall that holds up what arrives now, nil if there is none.
+func (w *world) stalled(a, b int) *cut {
 	for _, c := range w.cuts {
 		if c.stall && c.separates(a, b) {
-			until = max(until, c.until)
+			return c
 		}
 	}
-	return until
+	return nil
 }
 
 // latency returns how long a message takes.
@@ -301,8 +333,8 @@ func (w *world) arrive(author *device, c *conn, from, to *device, op []byte, aga
 		w.history.lost(from, to, "gossip")
 		return
 	}
-	if until := w.stalledUntil(from.index, to.index); until > w.now {
-		w.queue.push(until, func() { w.arrive(author, c, from, to, op, again) })
+	if stall := w.stalled(from.index, to.index); stall != nil {
+		stall.late = append(stall.late, func() { w.arrive(author, c, from, to, op, again) })
 		return
 	}
 	key := sum(op)
@@ -328,7 +360,7 @@ func (d *device) receive(author, from *device, op []byte) {
 func (w *world) do(op *scenario.Op) {
 	w.fold(sum([]byte(op.Do)))
 	if w.trace != nil {
-		w.trace(op.String())
+		w.trace(w.s.Tell(op))
 	}
 	w.history.fault(op)
 	if d := w.devices[op.Device]; op.Do.OnDevice() {
@@ -341,7 +373,7 @@ func (w *world) do(op *scenario.Op) {
 		w.oracle.Sometimes(string(op.Do))
 		w.addCut(op.Groups, op.Do == scenario.DoStall, op.For)
 	case scenario.DoHeal:
-		w.uncut(nil)
+		w.healAll()
 	case scenario.DoLoss:
 		worsen(w, &w.loss, float64(op.Amount)/1000, op.For)
 	case scenario.DoDuplicate:
@@ -354,10 +386,10 @@ func (w *world) do(op *scenario.Op) {
 	}
 }
 
-// worsen adds to one badness of the network for a while.
+// worsen adds to one badness of the network for a while, or until it is healed if length is 0.
 func worsen[T float64 | time.Duration](w *world, what *T, by T, length time.Duration) {
 	*what += by
-	w.after(length, func() { *what = max(0, *what-by) })
+	w.lasting(length, func() { *what = max(0, *what-by) })
 }
 
 // doOn carries out an operation on a device, if it runs.
@@ -407,7 +439,9 @@ func (w *world) doOn(d *device, op *scenario.Op) {
 	case scenario.DoRestore:
 		w.restore(d, op.For, again)
 	case scenario.DoDiskFull:
-		w.fillDisk(d, op.For)
+		w.oracle.Sometimes("disk full")
+		d.fill(true)
+		w.lasting(op.For, func() { d.fill(false) })
 	}
 }
 
@@ -421,10 +455,4 @@ func (w *world) restore(d *device, length time.Duration, again func(oracle.Start
 	d.stop()
 	d.disk = &disk{Datastore: d.backup.Clone()}
 	again(oracle.AfterRestore)
-}
-
-func (w *world) fillDisk(d *device, length time.Duration) {
-	w.oracle.Sometimes("disk full")
-	d.full(true)
-	w.after(length, func() { d.full(false) })
 }

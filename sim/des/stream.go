@@ -100,9 +100,8 @@ func (e *end) arrive() {
 		w.history.lost(e.d, to.d, "session")
 		return
 	}
-	if until := w.stalledUntil(e.d.index, to.d.index); until > w.now {
-		e.last = max(e.last, until)
-		w.queue.push(until, e.arrive)
+	if stall := w.stalled(e.d.index, to.d.index); stall != nil {
+		stall.late = append(stall.late, e.arrive)
 		return
 	}
 	p := e.way[0]
@@ -223,8 +222,9 @@ func (d *device) lastOut() (last node.SessionID) {
 	return last
 }
 
-// full fills the disk, or makes space.
-func (d *device) full(on bool) {
+// fill fills the disk, or makes space.
+func (d *device) fill(on bool) {
+	d.full = on
 	d.w.oracle.DiskFull(d.index, on)
 	if on {
 		d.disk.Inject(mem.DiskFull)

@@ -29,6 +29,9 @@ type Options struct {
 // eventsMax bounds a run; more is a storm.
 const eventsMax = 2_000_000
 
+// healAfter is how long after the end of a scenario the last fault is over.
+const healAfter = 10 * time.Millisecond
+
 // quietShare is how many seeds there are to each one that goes on for a while once the devices agree, to see that they have little
 // to say.
 const quietShare = 8
@@ -36,21 +39,31 @@ const quietShare = 8
 // wallStart is when every run begins by a clock that is right, in milliseconds since 1970.
 const wallStart = 1_700_000_000_000
 
-// Run carries a scenario out and judges what happened.
+// Run carries a scenario out and judges what happened. It panics if s does not pass its own Check.
 func Run(s *scenario.Scenario, o Options) *oracle.Report {
-	r, _ := run(context.Background(), s, o)
+	r, err := run(context.Background(), s, o)
+	if err != nil {
+		panic(fmt.Errorf("des: a scenario that cannot be run: %w", err))
+	}
 	return r
 }
 
 // A Driver is Run as sim.Driver has it. The zero Driver plants no mistakes.
-type Driver struct{ Taps Taps }
+type Driver struct {
+	Taps Taps
+	// First ends a run at the first violation.
+	First bool
+}
 
 // Run carries s out, as sim.Driver says. If ctx ends, the report holds what was found until then.
 func (d Driver) Run(ctx context.Context, s *scenario.Scenario, events func(oracle.Event)) (*oracle.Report, error) {
-	return run(ctx, s, Options{Taps: d.Taps, Events: events})
+	return run(ctx, s, Options{Taps: d.Taps, First: d.First, Events: events})
 }
 
 func run(ctx context.Context, s *scenario.Scenario, o Options) (*oracle.Report, error) {
+	if err := s.Check(); err != nil {
+		return nil, err
+	}
 	w := newWorld(s, o)
 	w.schedule()
 	err := w.loop(ctx)
@@ -78,7 +91,9 @@ type world struct {
 	cuts            []*cut
 	loss, duplicate float64
 	reorder, slow   time.Duration
-	streams         uint64
+	// healings counts how often all that lasted was ended.
+	healings int
+	streams  uint64
 	// dots tells which operation a hash over its bytes stands for.
 	dots map[uint64]crdt.Dot
 	// healed says that all faults are over, done that the run is.
@@ -118,7 +133,7 @@ func (w *world) schedule() {
 		op := &w.s.Ops[i]
 		w.queue.push(op.At, func() { w.do(op) })
 	}
-	w.queue.push(w.s.End+10*time.Millisecond, w.heal)
+	w.queue.push(w.s.End+healAfter, w.heal)
 }
 
 // ctxEvery is how many events pass between two looks at whether the run is still wanted.
@@ -164,8 +179,8 @@ func (w *world) tell(format string, args ...any) {
 func (w *world) heal() {
 	w.tell("all faults are over")
 	w.history.event(oracle.Event{Kind: oracle.EventHeal, Device: -1, Text: "all faults are over"})
-	w.healed, w.loss, w.duplicate, w.reorder, w.slow = true, 0, 0, 0, 0
-	w.uncut(nil)
+	w.healed = true
+	w.healAll()
 	w.oracle.Healed()
 	w.probe()
 }

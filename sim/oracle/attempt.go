@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -57,7 +58,7 @@ func (a *Attempt) plan(o *Oracle, p scenario.Part, i int, reg crdt.Register) {
 		preds: newSet(o.limit), below: newSet(o.limit), kept: newSet(o.limit)}
 	op := node.WriteOp{Path: p.Path, Delete: !e.put, Sibling: p.Verb == scenario.Sibling, All: p.Verb == scenario.PutAll || p.Verb == scenario.DeleteAll, Resolve: e.resolve}
 	if e.put {
-		e.data = fmt.Sprintf("v%d.%d", len(o.writes), i)
+		e.data = cmp.Or(p.Value, fmt.Sprintf("v%d.%d", len(o.writes), i))
 	}
 	if p.Verb == scenario.Keep && len(reg.Live) > 0 {
 		e.data = string(reg.Live[len(o.writes)%len(reg.Live)].Data)
@@ -168,7 +169,7 @@ func liveKey(live []crdt.Value) string {
 
 // enter makes an attempt that succeeded part of the truth, under the dot by which the device's context grew.
 func (o *Oracle) enter(a *Attempt, d crdt.Dot, t crdt.Timestamp) *write {
-	w := &write{index: len(o.writes), device: a.device, dot: d, time: t, entries: a.entries, ctx: a.ctx}
+	w := &write{index: len(o.writes), device: a.device, by: o.s.DeviceName(a.device), dot: d, time: t, entries: a.entries, ctx: a.ctx}
 	if w.index >= o.limit {
 		panic("sim: more writes than the scenario holds")
 	}

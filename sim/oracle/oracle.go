@@ -54,6 +54,7 @@ type Oracle struct {
 // A write is one transaction as the harness knows it.
 type write struct {
 	index, device int
+	by            string // the name of the device
 	dot           crdt.Dot
 	time          crdt.Timestamp
 	entries       []*entry
@@ -122,7 +123,7 @@ func New(s *scenario.Scenario, now func() time.Duration) *Oracle {
 // Fail notes a violation.
 func (o *Oracle) Fail(c Check, device int, format string, args ...any) {
 	if len(o.Violations) < violationsMax {
-		o.Violations = append(o.Violations, Violation{c, o.now(), device, fmt.Sprintf(format, args...)})
+		o.Violations = append(o.Violations, Violation{c, o.now(), device, o.s.DeviceName(device), fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -232,18 +233,27 @@ func (w *write) String() string {
 	if w == nil {
 		return "nothing"
 	}
-	text := fmt.Sprintf("w%d by device %d (", w.index, w.device)
+	text := fmt.Sprintf("w%d by %s (", w.index, w.by)
 	for i, e := range w.entries {
 		if i > 0 {
 			text += ", "
 		}
 		if e.put {
-			text += e.path + "=" + e.data
+			text += e.path + "=" + abbreviate(e.data)
 		} else {
 			text += "delete " + e.path
 		}
 	}
 	return text + ")"
+}
+
+// abbreviate cuts a long content down to its beginning and its length.
+func abbreviate(data string) string {
+	const most = 32
+	if len(data) <= most {
+		return data
+	}
+	return fmt.Sprintf("%.*s… (%d bytes)", most-8, data, len(data))
 }
 
 // identify finds the write that a live value stems from: by its content, and among writes of the same content by its dot.
@@ -262,7 +272,7 @@ func (o *Oracle) identifyAll(device int, path string, live []crdt.Value) []*entr
 	for _, v := range live {
 		e := o.identify(path, v)
 		if e == nil {
-			o.Fail(Phantom, device, "%s holds %q under %v, which nobody wrote so", path, v.Data, v.Dot)
+			o.Fail(Phantom, device, "%s holds %q under %v, which nobody wrote so", path, abbreviate(string(v.Data)), v.Dot)
 			continue
 		}
 		es = append(es, e)

@@ -84,7 +84,7 @@ func (o *Oracle) Held(device, peer int, v crdt.Vector) {
 	held := newSet(o.limit)
 	o.addHeld(device, held, v)
 	if i := held.less(o.devices[peer].ever); i >= 0 {
-		o.Fail(HeldClaim, device, "device %d is said to have %s on disk", peer, o.writes[i])
+		o.Fail(HeldClaim, device, "%s is said to have %s on disk", o.s.DeviceName(peer), o.writes[i])
 	}
 }
 

@@ -44,12 +44,14 @@ type Violation struct {
 	Check  Check
 	At     time.Duration
 	Device int
-	Text   string
+	// Name is what people call the device.
+	Name string
+	Text string
 }
 
 // String tells it in one line.
 func (v Violation) String() string {
-	return fmt.Sprintf("%s at %.6fs, device %d: %s", v.Check, v.At.Seconds(), v.Device, v.Text)
+	return fmt.Sprintf("%s at %.6fs, %s: %s", v.Check, v.At.Seconds(), v.Name, v.Text)
 }
 
 // violationsMax bounds the violations that are kept of one run; after the first, most are consequences.
