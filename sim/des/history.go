@@ -3,7 +3,6 @@ package des
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"syncline/crdt"
@@ -212,8 +211,7 @@ func (h *history) fault(op *scenario.Op) {
 	if h == nil || slices.Contains(toldElsewhere, op.Do) {
 		return
 	}
-	_, text, _ := strings.Cut(op.String(), "s  ")
-	e := oracle.Event{Kind: oracle.EventFault, Device: -1, Groups: op.Groups, Text: text}
+	e := oracle.Event{Kind: oracle.EventFault, Device: -1, Groups: op.Groups, Text: faultText(op)}
 	if op.Do.OnDevice() {
 		e.Device = op.Device
 	}
@@ -228,6 +226,34 @@ func (h *history) fault(op *scenario.Op) {
 		e.Groups = apart(op.Device, len(h.w.devices))
 	}
 	h.event(e)
+}
+
+// faultText says what a fault is, without where and how long.
+func faultText(op *scenario.Op) string {
+	amount := time.Duration(op.Amount) * time.Millisecond
+	switch op.Do {
+	case scenario.DoDisconnect:
+		return "disconnected"
+	case scenario.DoHeal:
+		return "partitions and stalls end"
+	case scenario.DoLoss:
+		return fmt.Sprintf("%g %% of gossip is lost", float64(op.Amount)/10)
+	case scenario.DoDuplicate:
+		return fmt.Sprintf("%g %% of gossip comes twice", float64(op.Amount)/10)
+	case scenario.DoReorder:
+		return fmt.Sprintf("gossip comes up to %v late", amount)
+	case scenario.DoSlow:
+		return fmt.Sprintf("all comes %v late", amount)
+	case scenario.DoReset:
+		return "all sessions break"
+	case scenario.DoBackup:
+		return "its data are copied"
+	case scenario.DoDiskFull:
+		return "disk full"
+	case scenario.DoClock:
+		return fmt.Sprintf("clock jumps by %v", amount)
+	}
+	return string(op.Do)
 }
 
 // apart divides devices into one and all others.

@@ -1,6 +1,8 @@
 package report
 
 import (
+	"fmt"
+	"math"
 	"time"
 
 	"syncline/sim/oracle"
@@ -40,16 +42,19 @@ type Document struct {
 	Schema  string  `json:"schema"`
 	Verdict Verdict `json:"verdict"`
 	// Reason says why a run is undecided.
-	Reason     string         `json:"reason,omitempty"`
-	Seed       uint64         `json:"seed"`
-	Driver     string         `json:"driver"`
-	Build      Build          `json:"build"`
-	Scenario   Scenario       `json:"scenario"`
-	Checks     Checks         `json:"checks"`
-	Violations []Violation    `json:"violations"`
-	Conflicts  Conflicts      `json:"conflicts"`
-	Coverage   map[string]int `json:"coverage"`
-	Figures    Figures        `json:"figures"`
+	Reason     string      `json:"reason,omitempty"`
+	Seed       uint64      `json:"seed"`
+	Driver     string      `json:"driver"`
+	Build      Build       `json:"build"`
+	Scenario   Scenario    `json:"scenario"`
+	Checks     Checks      `json:"checks"`
+	Violations []Violation `json:"violations"`
+	// First is the first broken claim; nil if none is, or if the events of the run were not followed.
+	First *First `json:"first,omitempty"`
+	// Conflicts is nil if the events of the run were not followed.
+	Conflicts *Conflicts     `json:"conflicts,omitempty"`
+	Coverage  map[string]int `json:"coverage"`
+	Figures   Figures        `json:"figures"`
 	// Trace is a hash over everything that happened; a repeated run has the same, if the driver is repeatable.
 	Trace string `json:"trace"`
 	// Again is the command line that repeats the run.
@@ -87,6 +92,8 @@ type Scenario struct {
 	Steps  int `json:"steps"`
 	Writes int `json:"writes"`
 	Reads  int `json:"reads"`
+	// Faults sums up in words what goes wrong.
+	Faults []string `json:"faults"`
 }
 
 // Checks says how often devices were compared with the truth, and which checks failed.
@@ -159,8 +166,9 @@ func NewDocument(s *scenario.Scenario, o Outcome) *Document {
 			d.Scenario.Reads++
 		}
 	}
+	d.Scenario.Faults = faults(s)
 	for _, v := range r.Violations {
-		d.Violations = append(d.Violations, Violation{v.Check, v.At.Seconds(), v.Device, deviceName(s, v.Device), v.Text})
+		d.Violations = append(d.Violations, Violation{v.Check, v.At.Seconds(), v.Device, s.DeviceName(v.Device), v.Text})
 	}
 	d.Checks.Broken = append(d.Checks.Broken, r.Checks()...)
 	if r.Final != nil {
@@ -174,4 +182,60 @@ func NewDocument(s *scenario.Scenario, o Outcome) *Document {
 		d.Verdict, d.Reason = Undecided, o.Reason
 	}
 	return d
+}
+
+// faultNouns says what the faults of a scenario are called, one and many, in the order in which they are summed up.
+var faultNouns = []struct {
+	do        scenario.Action
+	one, many string
+}{
+	{scenario.DoPartition, "partition", "partitions"}, {scenario.DoStall, "stall", "stalls"}, {scenario.DoDisconnect, "disconnection", "disconnections"},
+	{scenario.DoCrash, "crash", "crashes"}, {scenario.DoRestart, "restart", "restarts"}, {scenario.DoRestore, "restored backup", "restored backups"},
+	{scenario.DoClone, "clone", "clones"}, {scenario.DoDiskFull, "full disk", "full disks"},
+}
+
+// faults sums up what goes wrong in a scenario.
+func faults(s *scenario.Scenario) []string {
+	out := []string{}
+	counts := map[scenario.Action]int{}
+	wrong := int64(0)
+	for _, op := range s.Ops {
+		counts[op.Do]++
+		if op.Do == scenario.DoClock {
+			wrong = max(wrong, op.Amount, -op.Amount)
+		}
+	}
+	for _, d := range s.Devices {
+		wrong = max(wrong, d.Skew, -d.Skew)
+	}
+	for _, f := range faultNouns {
+		switch n := counts[f.do]; n {
+		case 0:
+		case 1:
+			out = append(out, "1 "+f.one)
+		default:
+			out = append(out, fmt.Sprintf("%d %s", n, f.many))
+		}
+	}
+	if s.Network.Loss > 0 {
+		out = append(out, fmt.Sprintf("%g %% loss", math.Round(1000*s.Network.Loss)/10))
+	}
+	if wrong > 0 {
+		out = append(out, "clocks wrong by up to "+roughly(time.Duration(wrong)*time.Millisecond))
+	}
+	return out
+}
+
+// roughly writes a length of time in its largest unit.
+func roughly(d time.Duration) string {
+	const day = 24 * time.Hour
+	for _, u := range []struct {
+		unit time.Duration
+		name string
+	}{{365 * day, "y"}, {day, "d"}, {time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}} {
+		if d >= u.unit {
+			return fmt.Sprintf("%.0f %s", float64(d)/float64(u.unit), u.name)
+		}
+	}
+	return fmt.Sprintf("%d ms", d.Milliseconds())
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"syncline/sim/scenario"
 )
@@ -44,14 +43,6 @@ func decodeScenario(name string, text []byte) (*scenario.Scenario, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return &s, nil
-}
-
-// deviceName is what people call a device.
-func deviceName(s *scenario.Scenario, device int) string {
-	if device >= 0 && device < len(s.Devices) && s.Devices[device].Name != "" {
-		return s.Devices[device].Name
-	}
-	return "device " + strconv.Itoa(device)
 }
 
 // traceName writes a trace for people and programs.

@@ -18,6 +18,7 @@ type Recorder struct {
 	dir    string
 	s      *scenario.Scenario
 	page   *page
+	sides  sides
 	file   *os.File
 	events *bufio.Writer
 	count  int
@@ -51,13 +52,15 @@ func Create(dir string, s *scenario.Scenario) (*Recorder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Recorder{dir: dir, s: s, page: newPage(s), file: f, events: bufio.NewWriterSize(f, 1<<16)}, nil
+	return &Recorder{dir: dir, s: s, page: newPage(s), file: f, events: bufio.NewWriterSize(f, 1<<16),
+		sides: sides{s: s, states: map[int]string{}, values: map[int]map[string][]string{}}}, nil
 }
 
 // Event takes the next event of the run. An error of the disk is kept for Close.
 func (r *Recorder) Event(e oracle.Event) {
 	r.count++
 	r.page.add(e)
+	r.sides.follow(e)
 	if r.err != nil {
 		return
 	}
@@ -75,7 +78,11 @@ func (r *Recorder) Close(o Outcome) (*Document, error) {
 		return nil, fmt.Errorf("write %s: %w", FileEvents, err)
 	}
 	d := NewDocument(r.s, o)
-	d.Conflicts = r.page.conflicts()
+	if d.First = r.sides.first; d.First != nil && len(d.Violations) > 0 {
+		d.First.Violation = d.Violations[0]
+	}
+	conflicts := r.page.conflicts()
+	d.Conflicts = &conflicts
 	d.Events = &Events{SchemaEvent, r.count}
 	return d, r.write(d, "")
 }
