@@ -19,7 +19,7 @@ const (
 const (
 	FileDocument = "report.json"
 	FileEvents   = "events.ndjson"
-	FileScenario = "scenario.json"
+	FileScenario = "scenario.toml"
 	FilePage     = "index.html"
 	FileStory    = "story.txt"
 	FileGoTest   = "repro_test.go"
@@ -61,6 +61,8 @@ type Document struct {
 	Again string `json:"again,omitempty"`
 	// Shrunk says what is left of a failing scenario, once it was cut down.
 	Shrunk *Shrunk `json:"shrunk,omitempty"`
+	// Replay compares the run with the report that it repeats.
+	Replay *Replay `json:"replay,omitempty"`
 	// Events says what events.ndjson holds.
 	Events *Events `json:"events,omitempty"`
 	// Folder is where the report was written, as the caller named it. It stands in no file.
@@ -133,6 +135,17 @@ type Shrunk struct {
 	To   int `json:"to_steps"`
 	// Complete says that no single step can be left out any more; false if shrinking was cut short.
 	Complete bool `json:"complete"`
+	// Story tells the steps in plain words, First is the first broken claim of what is left.
+	Story []string `json:"story"`
+	First *First   `json:"first,omitempty"`
+}
+
+// Replay says what became of a run that was run again.
+type Replay struct {
+	// Build is the one that made the report.
+	Build     Build `json:"build"`
+	SameBuild bool  `json:"same_build"`
+	SameTrace bool  `json:"same_trace"`
 }
 
 // Events says what events.ndjson holds.

@@ -27,22 +27,12 @@ func Read(dir string) (*Document, *scenario.Scenario, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := decodeScenario(name, text)
+	s, err := scenario.Parse(name, text)
 	if err != nil {
 		return nil, nil, err
 	}
 	d.Folder = dir
 	return &d, s, nil
-}
-
-func encodeScenario(s *scenario.Scenario) ([]byte, error) { return json.MarshalIndent(s, "", "  ") }
-
-func decodeScenario(name string, text []byte) (*scenario.Scenario, error) {
-	var s scenario.Scenario
-	if err := json.Unmarshal(text, &s); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return &s, nil
 }
 
 // traceName writes a trace for people and programs.
