@@ -79,7 +79,7 @@ func (c *simCommand) running(name, long string) *cobra.Command {
 func (c *simCommand) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.IntVar(&c.devices, "devices", 0, "number of devices (default: 8, or what the scenario says)")
-	f.IntVar(&c.ops, "ops", 0, "writes that are drawn from the seed, and as many reads (default: 40, or what the scenario says)")
+	f.IntVar(&c.ops, "ops", 0, "writes that are drawn from the seed (default: 40 and as many reads, or what the scenario says)")
 	f.StringVar(&c.scenario, "scenario", "", "name of a built-in scenario, or a file")
 	f.StringVar(&c.out, "out", "", "folder for the report (default: sim-out/<time>-<seed>)")
 }
