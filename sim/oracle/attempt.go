@@ -169,6 +169,9 @@ func liveKey(live []crdt.Value) string {
 
 // enter makes an attempt that succeeded part of the truth, under the dot by which the device's context grew.
 func (o *Oracle) enter(a *Attempt, d crdt.Dot, t crdt.Timestamp) *write {
+	if t == 0 {
+		t = o.timeHere(a, d)
+	}
 	w := &write{index: len(o.writes), device: a.device, by: o.s.DeviceName(a.device), dot: d, time: t, entries: a.entries, ctx: a.ctx}
 	if w.index >= o.limit {
 		panic("sim: more writes than the scenario holds")
@@ -187,4 +190,15 @@ func (o *Oracle) enter(a *Attempt, d crdt.Dot, t crdt.Timestamp) *write {
 	}
 	a.written = w
 	return w
+}
+
+// timeHere returns the timestamp of a write that was not gossiped, being too large: that of its values on the device that wrote it.
+func (o *Oracle) timeHere(a *Attempt, d crdt.Dot) crdt.Timestamp {
+	for _, e := range a.entries {
+		reg, err := o.devices[a.device].view.Get(e.path)
+		if i := slices.IndexFunc(reg.Live, func(v crdt.Value) bool { return v.Dot == d }); err == nil && i >= 0 {
+			return reg.Live[i].Time
+		}
+	}
+	return 0
 }

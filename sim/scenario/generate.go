@@ -23,7 +23,8 @@ const century = 100 * 365 * 24 * 3600 * 1000
 
 // Generate draws a scenario from a seed.
 func Generate(seed uint64, size Size) *Scenario {
-	g := &generator{size: size, from: 300 * time.Millisecond, until: size.Chaos * 9 / 10, last: size.Chaos, rand: rand.New(rand.NewPCG(seed, 0x5ce9a210))}
+	g := &generator{size: size, from: 300 * time.Millisecond, until: size.Chaos * 9 / 10, last: size.Chaos,
+		rand: rand.New(rand.NewPCG(seed, 0x5ce9a210))}
 	g.s = &Scenario{Seed: seed, End: size.Chaos, ConvergeMax: convergeDefault}
 	g.environment()
 	g.devices()

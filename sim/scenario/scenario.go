@@ -38,7 +38,8 @@ const (
 	restDefault        = time.Second // from the end of the last operation to the end
 )
 
-var networkDefault = Network{LatencyMin: 2 * time.Millisecond, LatencyMax: 40 * time.Millisecond, SyncMin: 500 * time.Microsecond, SyncMax: 4 * time.Millisecond}
+var networkDefault = Network{LatencyMin: 2 * time.Millisecond, LatencyMax: 40 * time.Millisecond,
+	SyncMin: 500 * time.Microsecond, SyncMax: 4 * time.Millisecond}
 
 // A Device is one participant. It runs from the start, unless an Op with DoJoin or DoClone says when it does.
 type Device struct {
