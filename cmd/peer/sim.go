@@ -123,6 +123,12 @@ func (c *simCommand) run(ctx context.Context) error {
 	return c.single(ctx, s, c.again(s.Seed))
 }
 
+// driverDES is the name of the driver of discrete events in reports.
+const driverDES = "des"
+
+// driver is what carries scenarios out, with its name.
+func (c *simCommand) driver() (sim.Driver, string) { return des.Driver{}, driverDES }
+
 // identify finds out which build this is.
 func (c *simCommand) identify() error {
 	v := versionInfo()

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"syncline/sim/des"
 	"syncline/sim/oracle"
 	"syncline/sim/report"
 	"syncline/sim/scenario"
@@ -20,9 +19,6 @@ const (
 	simOut    = "sim-out"
 	simLatest = "latest"
 )
-
-// driverDES is the name of the driver of discrete events in reports.
-const driverDES = "des"
 
 // single runs one scenario, writes its report and tells it.
 func (c *simCommand) single(ctx context.Context, s *scenario.Scenario, again string) error {
@@ -74,7 +70,8 @@ func (c *simCommand) record(ctx context.Context, s *scenario.Scenario, dir, agai
 	}
 	bar := c.progress(-1, "", false)
 	events, start := 0, time.Now()
-	r, err := des.Driver{}.Run(ctx, s, func(e oracle.Event) {
+	driver, name := c.driver()
+	r, err := driver.Run(ctx, s, func(e oracle.Event) {
 		rec.Event(e)
 		if events++; events%1000 == 0 {
 			bar.Describe(fmt.Sprintf("%s of virtual time, %s events", secondsText(e.At), count(events)))
@@ -82,7 +79,7 @@ func (c *simCommand) record(ctx context.Context, s *scenario.Scenario, dir, agai
 		}
 	})
 	bar.Finish()
-	o := report.Outcome{Report: r, Driver: driverDES, Build: c.build, Took: time.Since(start), Again: again, Reason: c.reason(err)}
+	o := report.Outcome{Report: r, Driver: name, Build: c.build, Took: time.Since(start), Again: again, Reason: c.reason(err)}
 	if r == nil {
 		o.Report = &oracle.Report{Seed: s.Seed}
 	}

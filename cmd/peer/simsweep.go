@@ -11,7 +11,6 @@ import (
 
 	"syncline/node/api/wire"
 	"syncline/sim"
-	"syncline/sim/des"
 	"syncline/sim/oracle"
 	"syncline/sim/report"
 )
@@ -67,13 +66,14 @@ func (c *simCommand) sweep(ctx context.Context) error {
 	lines := &sweepLines{c: c, next: c.seed, waiting: map[uint64]*report.Document{}}
 	bar := c.progress(int64(c.runs), "seeds", false)
 	checks := 0
-	config := sim.SweepConfig{Driver: des.Driver{}, First: c.seed, Seeds: c.runs, Workers: runtime.GOMAXPROCS(0), Twice: simTwice}
+	driver, name := c.driver()
+	config := sim.SweepConfig{Driver: driver, First: c.seed, Seeds: c.runs, Workers: runtime.GOMAXPROCS(0), Twice: simTwice}
 	if c.scenario != "" || c.devices > 0 || c.ops > 0 {
 		config.Scenario = c.make
 	}
 	config.Done = func(r sim.Run, p sim.Progress) {
 		checks += r.Report.Checked
-		lines.add(report.NewDocument(r.Scenario, report.Outcome{Report: r.Report, Driver: driverDES, Build: c.build, Took: r.Took, Again: c.again(r.Scenario.Seed)}))
+		lines.add(report.NewDocument(r.Scenario, report.Outcome{Report: r.Report, Driver: name, Build: c.build, Took: r.Took, Again: c.again(r.Scenario.Seed)}))
 		bar.Describe(fmt.Sprintf("seeds, %s failed, %.0f a minute, %.1f simulated years a day", count(p.Failed), p.PerMinute(), p.YearsPerDay()))
 		bar.Add(1)
 	}

@@ -251,8 +251,13 @@
     c.lineJoin = "round";
     drawFaults(c);
     drawLanes(c);
+    c.save();
+    c.beginPath();
+    c.rect(gutter, 0, W - gutter - 4, H - axisH);
+    c.clip();
     drawArrows(c);
     drawMarks(c);
+    c.restore();
     c.fillStyle = colors.card; // what was drawn left of the lanes
     c.fillRect(0, 0, gutter, H);
     drawNames(c);
