@@ -10,8 +10,8 @@ import (
 // that won over a concurrent delete.
 type Conflict struct {
 	Path string
-	// Local is the newest value that stood here before, Remote the newest that arrived. A delete is the zero Value. If all of
-	// them arrived at once, because they met elsewhere before, Local is the newest that differs from Remote.
+	// Remote is the newest value that arrived, Local the newest that stood here before and that it conflicts with. A delete is the zero
+	// Value. If all of them arrived at once, because they met elsewhere before, Local is the newest that differs from Remote.
 	Local, Remote Value
 	// Siblings holds all live values, newest first; more than two if more than two writers met.
 	Siblings []Value
@@ -25,11 +25,9 @@ func conflictOf(e Effect) (Conflict, bool) {
 	c := Conflict{Path: e.Path, Siblings: e.After.Newest(), Settled: e.After.Kind() == LWW}
 	differ := deleteFunc(e.Fresh, func(p [2]Value) bool { return p[0].SameContent(p[1]) })
 	for _, pair := range differ {
-		if c.Remote.Dot.Counter == 0 || compareNewest(pair[0], c.Remote) > 0 {
-			c.Remote = pair[0]
-		}
-		if c.Local.Dot.Counter == 0 || compareNewest(pair[1], c.Local) > 0 {
-			c.Local = pair[1]
+		newer := c.Remote.Dot.Counter == 0 || compareNewest(pair[0], c.Remote) > 0
+		if newer || pair[0].Dot == c.Remote.Dot && compareNewest(pair[1], c.Local) > 0 {
+			c.Remote, c.Local = pair[0], pair[1]
 		}
 	}
 	switch {
