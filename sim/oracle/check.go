@@ -44,6 +44,7 @@ func (o *Oracle) Stepped(device int, out []node.Output, a *Attempt, via bool) {
 	}
 	if via && len(added) == 1 {
 		o.checkDeleteUpdate(device, added[0], before, changes)
+		o.checkCarried(device, before, changes)
 	}
 	if len(added) > 0 || len(changes) > 0 {
 		o.checkDigest(device)
