@@ -63,7 +63,9 @@ func BenchmarkApply(b *testing.B) {
 				base.SetRegister(op.Entries[0].Path, Register{Live: []Value{v}})
 			}
 		}
-		base.context.top[r.id] = ops[i].Dot.Counter - 1
+		last := Dot{r.id, ops[i].Dot.Counter - 1}
+		base.context.Retreat(last)
+		base.context.Add(last)
 		if _, err := Apply(base, ops[i]); err != nil {
 			b.Fatal(err)
 		}

@@ -26,7 +26,10 @@ func DecodeVector(b []byte) (Vector, error) {
 	if len(b) > 9*VectorReplicasMax {
 		return Vector{}, fmt.Errorf("%w: a vector of %d bytes", ErrDecode, len(b))
 	}
-	v := Vector{top: make(map[ReplicaID]uint64, len(b)/9)}
+	var v Vector
+	if len(b) > 0 {
+		v.tops = make([]Dot, 0, len(b)/9)
+	}
 	r := Reader{B: b}
 	var last ReplicaID
 	for len(r.B) > 0 {
@@ -41,7 +44,7 @@ func DecodeVector(b []byte) (Vector, error) {
 			return Vector{}, fmt.Errorf("%w: replica %v is out of order", ErrDecode, d.Replica)
 		}
 		last = d.Replica
-		v.top[d.Replica] = d.Counter
+		v.tops = append(v.tops, d)
 	}
 	return v, nil
 }
@@ -75,6 +78,9 @@ func (v Value) flags() byte {
 	return f
 }
 
+// minValueBytes is the least that one value takes up: its dot, time, flags, and the lengths of its type and data.
+const minValueBytes = 8 + 1 + 8 + 1 + 1 + 1
+
 // DecodeValues is the inverse of AppendValues over the whole of b. The values' data point into b.
 func DecodeValues(b []byte) ([]Value, error) {
 	r := Reader{B: b}
@@ -103,6 +109,9 @@ func DecodeValues(b []byte) ([]Value, error) {
 		}
 		if len(live) > 0 && v.Dot.Compare(live[len(live)-1].Dot) <= 0 {
 			return nil, fmt.Errorf("%w: dot %v is out of order", ErrDecode, v.Dot)
+		}
+		if live == nil {
+			live = make([]Value, 0, 1+min(len(r.B)/minValueBytes, 3)) // conflicts of more than a few values are rare
 		}
 		live = append(live, v)
 	}

@@ -2,9 +2,9 @@ package crdt
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/fxamacker/cbor/v2"
@@ -66,35 +66,6 @@ func Unmarshal(b []byte, v any) error {
 	return nil
 }
 
-// wireOp, wireEntry and wireDot are the CBOR arrays of an operation; docs/PROTOCOL.md explains each field.
-type wireOp struct {
-	_       struct{} `cbor:",toarray"`
-	Version uint8
-	Replica ReplicaID
-	Counter uint64
-	Time    uint64
-	Entries []wireEntry
-	Deps    []wireDot
-	Open    []byte
-}
-
-type wireEntry struct {
-	_           struct{} `cbor:",toarray"`
-	Path        string
-	Flags       uint8
-	Type        string
-	Data        []byte
-	Preds       []wireDot
-	PredDeletes []wireDot
-	Also        []wireDot
-}
-
-type wireDot struct {
-	_       struct{} `cbor:",toarray"`
-	Replica ReplicaID
-	Counter uint64
-}
-
 // The flags of an entry or a value on the wire and on disk. The kind takes the bits from kindShift on.
 const (
 	flagDelete = 1 << iota
@@ -145,28 +116,23 @@ func CheckType(t string) error {
 	return nil
 }
 
-// Encode returns the operation as it is gossiped: a [wireOp] in CBOR, written by hand because every put pays for it.
+// Encode returns the operation as it is gossiped; docs/PROTOCOL.md explains each field.
 func (op *Op) Encode() []byte {
 	size := 64 + len(op.Open)
 	for i := range op.Entries {
 		e := &op.Entries[i]
 		size += 32 + len(e.Path) + len(e.Data) + 24*(len(e.Preds)+len(e.PredDeletes)+len(e.Also))
 	}
-	b := appendHead(make([]byte, 0, size), cborArray, 7)
-	b = appendHead(b, cborUint, OpVersion)
+	b := AppendArray(make([]byte, 0, size), 7)
+	b = AppendUint(b, OpVersion)
 	b = appendDot(b, op.Dot)
-	b = appendHead(b, cborUint, uint64(op.Time))
-	b = appendHead(b, cborArray, uint64(len(op.Entries)))
+	b = AppendUint(b, uint64(op.Time))
+	b = AppendArray(b, len(op.Entries))
 	for i := range op.Entries {
 		b = op.Entries[i].append(b)
 	}
-	b = appendHead(b, cborArray, uint64(op.Deps.Len()))
-	if op.Deps.Len() > 0 {
-		for d := range op.Deps.All() {
-			b = appendDot(appendHead(b, cborArray, 2), d)
-		}
-	}
-	return append(appendHead(b, cborBytes, uint64(len(op.Open))), op.Open...)
+	b = appendDots(b, op.Deps.tops)
+	return AppendBytes(b, op.Open)
 }
 
 func (e *OpEntry) append(b []byte) []byte {
@@ -177,48 +143,25 @@ func (e *OpEntry) append(b []byte) []byte {
 	if e.Clear {
 		flags |= flagClear
 	}
-	packed := PackType(e.Type)
-	b = appendHead(b, cborArray, 7)
-	b = append(appendHead(b, cborText, uint64(len(e.Path))), e.Path...)
-	b = appendHead(b, cborUint, flags)
-	b = append(appendHead(b, cborText, uint64(len(packed))), packed...)
-	b = append(appendHead(b, cborBytes, uint64(len(e.Data))), e.Data...)
-	for _, dots := range [][]Dot{e.Preds, e.PredDeletes, e.Also} {
-		b = appendHead(b, cborArray, uint64(len(dots)))
-		for _, d := range dots {
-			b = appendDot(appendHead(b, cborArray, 2), d)
-		}
-	}
-	return b
+	b = AppendArray(b, 7)
+	b = AppendText(b, e.Path)
+	b = AppendUint(b, flags)
+	b = AppendText(b, PackType(e.Type))
+	b = AppendBytes(b, e.Data)
+	b = appendDots(b, e.Preds)
+	b = appendDots(b, e.PredDeletes)
+	return appendDots(b, e.Also)
 }
 
 // appendDot appends the two items of a dot.
-func appendDot(b []byte, d Dot) []byte {
-	b = append(appendHead(b, cborBytes, uint64(len(d.Replica))), d.Replica[:]...)
-	return appendHead(b, cborUint, d.Counter)
-}
+func appendDot(b []byte, d Dot) []byte { return AppendUint(AppendBytes(b, d.Replica[:]), d.Counter) }
 
-// The major types of CBOR that operations use (RFC 8949, section 3.1).
-const (
-	cborUint  = 0
-	cborBytes = 2
-	cborText  = 3
-	cborArray = 4
-)
-
-// appendHead appends the head of an item in its shortest form.
-func appendHead(b []byte, major byte, n uint64) []byte {
-	switch {
-	case n < 24:
-		return append(b, major<<5|byte(n))
-	case n < 1<<8:
-		return append(b, major<<5|24, byte(n))
-	case n < 1<<16:
-		return binary.BigEndian.AppendUint16(append(b, major<<5|25), uint16(n))
-	case n < 1<<32:
-		return binary.BigEndian.AppendUint32(append(b, major<<5|26), uint32(n))
+func appendDots(b []byte, dots []Dot) []byte {
+	b = AppendArray(b, len(dots))
+	for _, d := range dots {
+		b = appendDot(AppendArray(b, 2), d)
 	}
-	return binary.BigEndian.AppendUint64(append(b, major<<5|27), n)
+	return b
 }
 
 // DecodeOp is the inverse of [Op.Encode]. It refuses operations that no correct writer makes; it shares no memory with b.
@@ -230,98 +173,118 @@ func DecodeOp(b []byte) (*Op, error) {
 	if len(b) >= 2 && b[1] != OpVersion {
 		return nil, fmt.Errorf("%w: operation of version %d, this program reads %d", ErrDecode, b[1], OpVersion)
 	}
-	var w wireOp
-	if err := decMode.Unmarshal(b, &w); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrDecode, err)
-	}
-	op, err := w.unpack()
-	if err == nil && !bytes.Equal(op.Encode(), b) {
-		return nil, fmt.Errorf("%w: not in canonical form", ErrDecode)
-	}
-	return op, err
-}
-
-func (w *wireOp) unpack() (*Op, error) {
-	op := &Op{Dot: Dot{w.Replica, w.Counter}, Time: Timestamp(w.Time), Open: w.Open}
-	if err := checkDot(op.Dot); err != nil {
-		return nil, err
-	}
-	if (w.Counter == 1) != (len(w.Open) > 0) || len(w.Open) > OpenBytesMax {
-		return nil, fmt.Errorf("%w: the first operation of a replica, and no other, carries its binding", ErrDecode)
-	}
-	if len(w.Open) == 0 {
-		op.Open = nil
-	}
-	deps, err := unpackDots(w.Deps)
-	if err != nil {
-		return nil, err
-	}
-	for i, d := range deps {
-		if i > 0 && deps[i-1].Replica == d.Replica {
-			return nil, fmt.Errorf("%w: two dependencies on replica %v", ErrDecode, d.Replica)
-		}
-		op.Deps.Add(d)
-	}
-	if len(w.Entries) == 0 || len(w.Entries) > OpEntriesMax {
-		return nil, fmt.Errorf("%w: %d entries, want 1 to %d", ErrDecode, len(w.Entries), OpEntriesMax)
-	}
-	op.Entries = make([]OpEntry, len(w.Entries))
-	for i := range w.Entries {
-		if i > 0 && w.Entries[i].Path <= w.Entries[i-1].Path {
-			return nil, fmt.Errorf("%w: path %q is out of order", ErrDecode, w.Entries[i].Path)
-		}
-		if err := w.Entries[i].unpack(&op.Entries[i]); err != nil {
+	i := ItemsOf(b)
+	i.Array(7)
+	i.Uint(OpVersion)
+	op := &Op{Dot: readDot(&i), Time: Timestamp(i.Uint(math.MaxUint64))}
+	op.Entries = make([]OpEntry, i.Len(OpEntriesMax))
+	for n := range op.Entries {
+		if err := op.Entries[n].read(&i); err != nil {
 			return nil, err
 		}
 	}
-	return op, nil
+	op.Deps.tops = readDots(&i, OpDotsMax)
+	if open := i.Bytes(OpBytesMax); len(open) > 0 {
+		op.Open = bytes.Clone(open)
+	}
+	if err := i.End(); err != nil {
+		return nil, err
+	}
+	return op, op.check()
 }
 
-func (w *wireEntry) unpack(e *OpEntry) (err error) {
-	if err := checkPathShape(w.Path); err != nil {
+// check refuses operations that no correct writer makes. Their entries were looked at one by one.
+func (op *Op) check() error {
+	if err := checkDot(op.Dot); err != nil {
+		return err
+	}
+	if (op.Dot.Counter == 1) != (len(op.Open) > 0) || len(op.Open) > OpenBytesMax {
+		return fmt.Errorf("%w: the first operation of a replica, and no other, carries its binding", ErrDecode)
+	}
+	if err := checkDots(op.Deps.tops); err != nil {
+		return err
+	}
+	for i, d := range op.Deps.tops {
+		if i > 0 && op.Deps.tops[i-1].Replica == d.Replica {
+			return fmt.Errorf("%w: two dependencies on replica %v", ErrDecode, d.Replica)
+		}
+	}
+	if len(op.Entries) == 0 {
+		return fmt.Errorf("%w: an operation without entries", ErrDecode)
+	}
+	for i := 1; i < len(op.Entries); i++ {
+		if op.Entries[i].Path <= op.Entries[i-1].Path {
+			return fmt.Errorf("%w: path %q is out of order", ErrDecode, op.Entries[i].Path)
+		}
+	}
+	return nil
+}
+
+// read reads an entry.
+func (e *OpEntry) read(i *Items) (err error) {
+	i.Array(7)
+	e.Path = i.Text(PathBytesMax)
+	flags := byte(i.Uint(math.MaxUint8))
+	packed := i.Text(TypeBytesMax)
+	e.Data = bytes.Clone(i.Bytes(ValueBytesMax))
+	e.Preds, e.PredDeletes, e.Also = readDots(i, OpDotsMax), readDots(i, OpDotsMax), readDots(i, OpDotsMax)
+	if i.Err() != nil {
+		return i.Err()
+	}
+	if err := checkPathShape(e.Path); err != nil {
 		return fmt.Errorf("%w: %w", ErrDecode, err)
 	}
-	*e = OpEntry{Path: w.Path, Delete: w.Flags&flagDelete != 0, Clear: w.Flags&flagClear != 0, Kind: Kind(w.Flags >> kindShift), Data: w.Data}
+	e.Delete, e.Clear, e.Kind = flags&flagDelete != 0, flags&flagClear != 0, Kind(flags>>kindShift)
 	switch {
-	case e.Kind > LWW, w.Flags&flagWon != 0:
-		return fmt.Errorf("%w: unknown flags %#x", ErrDecode, w.Flags)
-	case len(e.Data) > ValueBytesMax:
-		return fmt.Errorf("%w: a value of %d bytes, more than %d", ErrDecode, len(e.Data), ValueBytesMax)
-	case e.Delete && (len(e.Data) > 0 || w.Type != "" || e.Kind != Multi || len(w.Preds) == 0):
+	case e.Kind > LWW, flags&flagWon != 0:
+		return fmt.Errorf("%w: unknown flags %#x", ErrDecode, flags)
+	case e.Delete && (len(e.Data) > 0 || packed != "" || e.Kind != Multi || len(e.Preds) == 0):
 		return fmt.Errorf("%w: a delete with content, or of nothing", ErrDecode)
 	}
 	if e.Delete {
 		e.Data = nil
 	}
-	if e.Type, err = UnpackType(w.Type); err != nil {
-		return err
+	for _, dots := range [...][]Dot{e.Preds, e.PredDeletes, e.Also} {
+		if err := checkDots(dots); err != nil {
+			return err
+		}
 	}
-	if e.Preds, err = unpackDots(w.Preds); err != nil {
-		return err
-	}
-	if e.PredDeletes, err = unpackDots(w.PredDeletes); err != nil {
-		return err
-	}
-	e.Also, err = unpackDots(w.Also)
+	e.Type, err = UnpackType(packed)
 	return err
 }
 
-func unpackDots(ws []wireDot) ([]Dot, error) {
-	if len(ws) > OpDotsMax {
-		return nil, fmt.Errorf("%w: %d dots, more than %d", ErrDecode, len(ws), OpDotsMax)
+// readDot reads the two items of a dot.
+func readDot(i *Items) (d Dot) {
+	i.Fill(d.Replica[:])
+	d.Counter = i.Uint(math.MaxUint64)
+	return d
+}
+
+// readDots reads a list of at most max dots, nil if it is empty.
+func readDots(i *Items, max int) []Dot {
+	n := i.Len(max)
+	if n == 0 {
+		return nil
 	}
-	var dots []Dot
-	for i, w := range ws {
-		d := Dot{w.Replica, w.Counter}
+	dots := make([]Dot, 0, min(n, 1024))
+	for ; n > 0 && i.Err() == nil; n-- {
+		i.Array(2)
+		dots = append(dots, readDot(i))
+	}
+	return dots
+}
+
+// checkDots says whether dots name operations, in order, each once.
+func checkDots(dots []Dot) error {
+	for i, d := range dots {
 		if err := checkDot(d); err != nil {
-			return nil, err
+			return err
 		}
 		if i > 0 && d.Compare(dots[i-1]) <= 0 {
-			return nil, fmt.Errorf("%w: dot %v is out of order", ErrDecode, d)
+			return fmt.Errorf("%w: dot %v is out of order", ErrDecode, d)
 		}
-		dots = append(dots, d)
 	}
-	return dots, nil
+	return nil
 }
 
 func checkDot(d Dot) error {

@@ -201,7 +201,7 @@ func TestDecodersRefuseAbsurdCounters(t *testing.T) {
 			"predecessor":     {Dot: dot(2, 2), Entries: []OpEntry{{Path: "k", Preds: []Dot{d}}}},
 			"deleted":         {Dot: dot(2, 2), Entries: []OpEntry{{Path: "k", PredDeletes: []Dot{d}}}},
 			"left alone":      {Dot: dot(2, 2), Entries: []OpEntry{{Path: "k", Also: []Dot{d}}}},
-			"dependency":      {Dot: dot(2, 2), Deps: Vector{map[ReplicaID]uint64{d.Replica: counter}}, Entries: []OpEntry{{Path: "k"}}},
+			"dependency":      {Dot: dot(2, 2), Deps: Vector{[]Dot{d}}, Entries: []OpEntry{{Path: "k"}}},
 			"the zero id":     {Dot: Dot{Counter: 2}, Entries: []OpEntry{{Path: "k"}}},
 			"pred of zero id": {Dot: dot(2, 2), Entries: []OpEntry{{Path: "k", Preds: []Dot{{Counter: 1}}}}},
 		}
@@ -210,7 +210,7 @@ func TestDecodersRefuseAbsurdCounters(t *testing.T) {
 				t.Errorf("%s with counter %d: got %+v, %v; want it refused", name, counter, got, err)
 			}
 		}
-		if v, err := DecodeVector(AppendVector(nil, Vector{map[ReplicaID]uint64{d.Replica: counter}})); !errors.Is(err, ErrDecode) {
+		if v, err := DecodeVector(AppendVector(nil, Vector{[]Dot{d}})); !errors.Is(err, ErrDecode) {
 			t.Errorf("vector with counter %d: got %v, %v; want it refused", counter, v, err)
 		}
 		if v, err := DecodeValues(AppendValues(nil, []Value{{Dot: d}})); !errors.Is(err, ErrDecode) {
@@ -519,6 +519,64 @@ func FuzzDecodeDeletes(f *testing.F) {
 		}
 		if again := AppendDeletes(nil, deletes); !bytes.Equal(again, b) {
 			t.Fatalf("got %x, want %x", again, b)
+		}
+	})
+}
+
+// A wireDot is a dot as the library writes it.
+type wireDot struct {
+	_       struct{} `cbor:",toarray"`
+	Replica ReplicaID
+	Counter uint64
+}
+
+// FuzzItems says that what is written and read by hand is what the library writes and reads.
+func FuzzItems(f *testing.F) {
+	type message struct {
+		_      struct{} `cbor:",toarray"`
+		Kind   uint8
+		Number int64
+		Large  uint64
+		Text   string
+		Data   []byte
+		Hash   [16]byte
+		List   []wireDot
+	}
+	byHand := func(m *message) []byte {
+		b := AppendInt(AppendUint(AppendArray(nil, 7), uint64(m.Kind)), m.Number)
+		b = AppendBytes(AppendBytes(AppendText(AppendUint(b, m.Large), m.Text), m.Data), m.Hash[:])
+		b = AppendArray(b, len(m.List))
+		for _, d := range m.List {
+			b = AppendUint(AppendBytes(AppendArray(b, 2), d.Replica[:]), d.Counter)
+		}
+		return b
+	}
+	for _, n := range []uint64{0, 23, 24, 255, 256, 65535, 65536, 1<<32 - 1, 1 << 32, 1<<63 - 1} {
+		f.Add(Marshal(&message{Number: int64(n), Large: n, List: []wireDot{{Counter: n}}}))
+		f.Add(Marshal(&message{Number: -1 - int64(n), Text: "ü", Data: make([]byte, n%70_000), List: make([]wireDot, n%300)}))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var want, got message
+		wantErr := Unmarshal(b, &want)
+		i := ItemsOf(b)
+		i.Array(7)
+		got.Kind, got.Number, got.Large = uint8(i.Uint(math.MaxUint8)), i.Int(), i.Uint(math.MaxUint64)
+		got.Text, got.Data = i.Text(len(b)), i.Bytes(len(b))
+		i.Fill(got.Hash[:])
+		for range i.Len(1 << 17) {
+			i.Array(2)
+			d := readDot(&i)
+			got.List = append(got.List, wireDot{Replica: d.Replica, Counter: d.Counter})
+		}
+		err := i.End()
+		if (err == nil) != (wantErr == nil) || err != nil && !errors.Is(err, ErrDecode) {
+			t.Fatalf("%x: by hand %v, the library %v", b, err, wantErr)
+		}
+		if err != nil {
+			return
+		}
+		if hand := byHand(&got); !bytes.Equal(hand, b) || !bytes.Equal(Marshal(&got), b) {
+			t.Fatalf("%x: by hand %x, the library %x", b, hand, Marshal(&got))
 		}
 	})
 }

@@ -22,7 +22,7 @@ type Conflict struct {
 
 // conflictOf returns the conflict that an effect brought to light, if it did.
 func conflictOf(e Effect) (Conflict, bool) {
-	c := Conflict{Path: e.Path, Siblings: e.After.Newest(), Settled: e.After.Kind() == LWW}
+	c := Conflict{Path: e.Path, Settled: e.After.Kind() == LWW}
 	differ := deleteFunc(e.Fresh, func(p [2]Value) bool { return p[0].SameContent(p[1]) })
 	for _, pair := range differ {
 		newer := c.Remote.Dot.Counter == 0 || compareNewest(pair[0], c.Remote) > 0
@@ -32,19 +32,18 @@ func conflictOf(e Effect) (Conflict, bool) {
 	}
 	switch {
 	case len(differ) > 0:
-		return c, true
-	case len(distinct(e.After.Live)) > max(1, len(distinct(e.Before.Live))), e.Met && !e.Won:
+	case different(e.After.Live) > max(1, different(e.Before.Live)), e.Met && !e.Won:
 		c.Local, c.Remote = e.meeting()
-		return c, true
-	case !e.Won:
-		return c, false
+	case e.Won:
+		if winner := e.winner(); e.Before.has(winner.Dot) {
+			c.Local = winner
+		} else {
+			c.Remote = winner
+		}
+	default:
+		return Conflict{}, false
 	}
-	winner := e.winner()
-	if e.Before.has(winner.Dot) {
-		c.Local = winner
-	} else {
-		c.Remote = winner
-	}
+	c.Siblings = e.After.Newest()
 	return c, true
 }
 

@@ -83,10 +83,8 @@ func (r Register) Contending() int {
 	if len(r.Live) == 0 || r.Kind() == LWW {
 		return 0
 	}
-	if len(r.Live) > 1 {
-		if n := len(distinct(r.Live)); n > 1 {
-			return n
-		}
+	if n := different(r.Live); n > 1 {
+		return n
 	}
 	if slices.ContainsFunc(r.Live, func(v Value) bool { return v.Won }) {
 		return 1
@@ -100,7 +98,18 @@ func (r Register) Overruled() int {
 	if len(r.Live) < 2 || r.Kind() != LWW {
 		return 0
 	}
-	return len(distinct(r.Live)) - 1
+	return different(r.Live) - 1
+}
+
+// different returns the number of different contents.
+func different(live []Value) int {
+	n := 0
+	for i := range live {
+		if !slices.ContainsFunc(live[:i], live[i].SameContent) {
+			n++
+		}
+	}
+	return n
 }
 
 // distinct returns the values without those whose content equals that of a newer one, newest first.

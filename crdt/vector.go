@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"iter"
-	"maps"
 	"slices"
 )
 
@@ -14,17 +13,57 @@ import (
 //
 // Invariant: no entry is zero, so equal sets have equal encodings.
 //
-// The zero Vector is empty and ready to use. Copies share their entries: use Clone for one of your own. A Vector is not safe
-// for concurrent use.
+// The zero Vector is empty and ready to use. Copies share their entries: use Clone for one of your own, and do not read a copy after
+// the other was changed. A Vector is not safe for concurrent use.
 type Vector struct {
-	top map[ReplicaID]uint64
+	// tops holds the highest dot of each replica, in the order of replicas: most of what is asked of a vector is a walk along two.
+	tops []Dot
+}
+
+// VectorOf returns the set of the given dots and all earlier ones of their replicas. It takes over the slice.
+func VectorOf(dots []Dot) Vector {
+	slices.SortFunc(dots, Dot.Compare)
+	tops := dots[:0]
+	for _, d := range dots {
+		switch n := len(tops); {
+		case d.Counter == 0:
+		case n > 0 && tops[n-1].Replica == d.Replica:
+			tops[n-1] = d
+		default:
+			tops = append(tops, d)
+		}
+	}
+	return Vector{tops}
+}
+
+// find returns the place of r in v, or where it belongs.
+func (v Vector) find(r ReplicaID) (int, bool) {
+	key := r.key()
+	lo, hi := 0, len(v.tops)
+	// Vectors are mostly read and built in order.
+	if hi == 0 || v.tops[hi-1].Replica.key() < key {
+		return hi, false
+	}
+	for lo < hi {
+		if mid := int(uint(lo+hi) / 2); v.tops[mid].Replica.key() < key {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo, v.tops[lo].Replica == r
 }
 
 // Get returns the highest counter of r in the set, 0 if there is none.
-func (v Vector) Get(r ReplicaID) uint64 { return v.top[r] }
+func (v Vector) Get(r ReplicaID) uint64 {
+	if i, ok := v.find(r); ok {
+		return v.tops[i].Counter
+	}
+	return 0
+}
 
 // Has reports whether d is in the set.
-func (v Vector) Has(d Dot) bool { return d.Counter <= v.top[d.Replica] }
+func (v Vector) Has(d Dot) bool { return d.Counter <= v.Get(d.Replica) }
 
 // HasAll reports whether every one of dots is in the set.
 func (v Vector) HasAll(dots []Dot) bool {
@@ -37,53 +76,64 @@ func (v Vector) HasAll(dots []Dot) bool {
 }
 
 // Len returns the number of replicas in the set.
-func (v Vector) Len() int { return len(v.top) }
+func (v Vector) Len() int { return len(v.tops) }
 
-// Add puts d and every earlier dot of its replica into the set.
+// Add puts d and every earlier dot of its replica into the set. For a replica that is new in the middle it costs a pass over those
+// behind it: make a large set with [VectorOf].
 func (v *Vector) Add(d Dot) {
-	if d.Counter <= v.top[d.Replica] {
-		return
+	switch i, ok := v.find(d.Replica); {
+	case ok:
+		v.tops[i].Counter = max(v.tops[i].Counter, d.Counter)
+	case d.Counter > 0:
+		v.tops = slices.Insert(v.tops, i, d)
 	}
-	if v.top == nil {
-		v.top = make(map[ReplicaID]uint64)
-	}
-	v.top[d.Replica] = d.Counter
 }
 
 // Retreat takes every later dot of d's replica out of the set. A context may do that only for dots that were never shown to be
 // what they were taken for: those of an incarnation that turned out to be used twice.
 func (v *Vector) Retreat(d Dot) {
-	if d.Counter == 0 {
-		delete(v.top, d.Replica)
-	} else if v.top[d.Replica] > d.Counter {
-		v.top[d.Replica] = d.Counter
+	i, ok := v.find(d.Replica)
+	switch {
+	case !ok:
+	case d.Counter == 0:
+		v.tops = slices.Delete(v.tops, i, i+1)
+	default:
+		v.tops[i].Counter = min(v.tops[i].Counter, d.Counter)
 	}
 }
 
 // Join puts every dot of w into v.
 func (v *Vector) Join(w Vector) {
-	for r, n := range w.top {
-		v.Add(Dot{r, n})
+	if w.Within(*v) {
+		return
 	}
+	out := make([]Dot, 0, len(v.tops)+len(w.tops))
+	rest := v.tops
+	for _, d := range w.tops {
+		for len(rest) > 0 && rest[0].Replica.key() < d.Replica.key() {
+			out, rest = append(out, rest[0]), rest[1:]
+		}
+		if len(rest) > 0 && rest[0].Replica == d.Replica {
+			d.Counter, rest = max(d.Counter, rest[0].Counter), rest[1:]
+		}
+		out = append(out, d)
+	}
+	v.tops = append(out, rest...)
 }
 
 // Clone returns a copy that shares nothing with v.
-func (v Vector) Clone() Vector { return Vector{maps.Clone(v.top)} }
+func (v Vector) Clone() Vector { return Vector{slices.Clone(v.tops)} }
 
 // All yields the highest dot of each replica, in the order of replicas.
-func (v Vector) All() iter.Seq[Dot] {
-	return func(yield func(Dot) bool) {
-		for _, r := range v.Replicas() {
-			if !yield(Dot{r, v.top[r]}) {
-				return
-			}
-		}
-	}
-}
+func (v Vector) All() iter.Seq[Dot] { return slices.Values(v.tops) }
 
 // Replicas returns the replicas in the set, in order.
 func (v Vector) Replicas() []ReplicaID {
-	return slices.SortedFunc(maps.Keys(v.top), ReplicaID.Compare)
+	ids := make([]ReplicaID, len(v.tops))
+	for i, d := range v.tops {
+		ids[i] = d.Replica
+	}
+	return ids
 }
 
 // An Order says how two sets of dots, or two writes, stand to each other.
@@ -115,33 +165,42 @@ func (v Vector) Compare(w Vector) Order {
 
 // Within reports whether every dot of v is in w.
 func (v Vector) Within(w Vector) bool {
-	for r, n := range v.top {
-		if w.top[r] < n {
-			return false
-		}
+	for range v.above(w) {
+		return false
 	}
 	return true
 }
 
-// Equal reports whether v and w hold the same dots.
-func (v Vector) Equal(w Vector) bool { return maps.Equal(v.top, w.top) }
-
-// Above returns the entries of v that are higher than in w.
-func (v Vector) Above(w Vector) Vector {
-	var out Vector
-	for r, n := range v.top {
-		if n > w.top[r] {
-			out.Add(Dot{r, n})
+// above yields the entries of v that are higher than in w.
+func (v Vector) above(w Vector) iter.Seq[Dot] {
+	return func(yield func(Dot) bool) {
+		rest := w.tops
+		for _, d := range v.tops {
+			for len(rest) > 0 && rest[0].Replica.key() < d.Replica.key() {
+				rest = rest[1:]
+			}
+			if (len(rest) == 0 || rest[0].Replica != d.Replica || rest[0].Counter < d.Counter) && !yield(d) {
+				return
+			}
 		}
 	}
-	return out
 }
+
+// Equal reports whether v and w hold the same dots.
+func (v Vector) Equal(w Vector) bool { return slices.Equal(v.tops, w.tops) }
+
+// Above returns the entries of v that are higher than in w.
+func (v Vector) Above(w Vector) Vector { return Vector{slices.Collect(v.above(w))} }
 
 // Hash returns the first 16 bytes of the SHA-256 over the entries in order, 16 bytes each: replica, counter big-endian. Equal
 // sets have equal hashes.
 func (v Vector) Hash() [16]byte {
-	buf := make([]byte, 0, 16*len(v.top))
-	for d := range v.All() {
+	var short [512]byte // enough for the vectors of most spaces, without an allocation
+	buf := short[:0]
+	if 16*len(v.tops) > len(short) {
+		buf = make([]byte, 0, 16*len(v.tops))
+	}
+	for _, d := range v.tops {
 		buf = append(buf, d.Replica[:]...)
 		buf = binary.BigEndian.AppendUint64(buf, d.Counter)
 	}

@@ -162,3 +162,17 @@ func TestNamesOrderByReplicaCounterPath(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+// TestVectorOfIsWhatAddMakes says that a set that is made at once is the one that grows dot by dot.
+func TestVectorOfIsWhatAddMakes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		list := rapid.SliceOf(rapid.Custom(func(t *rapid.T) Dot { return drawDot(t, "v") })).Draw(t, "dots")
+		var want Vector
+		for _, d := range list {
+			want.Add(d)
+		}
+		if got := VectorOf(slices.Clone(list)); !got.Equal(want) || !slices.IsSortedFunc(got.Replicas(), ReplicaID.Compare) {
+			t.Fatalf("VectorOf(%v): got %v, want %v", list, got, want)
+		}
+	})
+}

@@ -215,6 +215,10 @@ func Trim(b Base, max int) error {
 	if b.DeleteCount() <= max {
 		return nil
 	}
+	return trim(b, max)
+}
+
+func trim(b Base, max int) error {
 	type aged struct {
 		time Timestamp
 		dot  Dot

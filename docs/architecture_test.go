@@ -363,7 +363,8 @@ func anchors(t *testing.T, file string) []string {
 
 // named maps the name of a package, as documents write it, to its directory.
 var named = map[string]string{
-	"crdt": "crdt", "store": "store", "mem": "store/mem", "pebbledb": "store/pebbledb", "gossip": "gossip", "p2p": "gossip/p2p",
+	"crdt": "crdt", "store": "store", "mem": "store/mem", "pebbledb": "store/pebbledb", "leveldb": "store/leveldb",
+	"reserve": "store/reserve", "gossip": "gossip", "p2p": "gossip/p2p",
 	"node": "node", "nodetest": "node/nodetest", "api": "node/api", "wire": "node/api/wire", "client": "node/api/client",
 	"sim": "sim", "scenario": "sim/scenario", "oracle": "sim/oracle", "des": "sim/des",
 }

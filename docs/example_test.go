@@ -4,6 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"testing"
+
+	"github.com/ipfs/go-datastore"
+	"github.com/ipfs/go-datastore/query"
 
 	"syncline/gossip/p2p"
 	"syncline/node"
@@ -24,6 +28,92 @@ func Example() {
 	for ev, err := range space.Watch(ctx, "notes/", node.CursorNow) { // also what other devices write
 		if err == nil && !ev.UpToDate {
 			fmt.Println(ev.Change.Type, ev.Change.Path)
+		}
+	}
+}
+
+func Example_datastore() {
+	ctx := context.Background()
+	net := p2p.New(p2p.Config{BookFile: "data/addresses.json"})
+	n, err := node.Open(ctx, node.Config{Dir: "data", Network: net})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer n.Close()
+	space, err := n.Space("")
+	if err != nil {
+		log.Fatal(err)
+	}
+	ds, err := space.Datastore(node.DatastoreOptions{
+		Namespace:  datastore.NewKey("crdt"),
+		PutHook:    func(k datastore.Key, v []byte) { fmt.Printf("put %s %s\n", k, v) },
+		DeleteHook: func(k datastore.Key) { fmt.Printf("deleted %s\n", k) },
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ds.Close()
+	if err := ds.Put(ctx, datastore.NewKey("/pins/a"), []byte("1")); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// copyDatastore is the second block of how-to/switch-from-go-ds-crdt.md.
+func copyDatastore(ctx context.Context, to datastore.Batching, from datastore.Datastore) error {
+	batch, err := to.Batch(ctx)
+	if err != nil {
+		return err
+	}
+	inBatch := 0
+	for e, err := range datastore.QueryIter(ctx, from, query.Query{}) {
+		if err != nil {
+			return err
+		}
+		if err := batch.Put(ctx, datastore.RawKey(e.Key), e.Value); err != nil {
+			return err
+		}
+		if inBatch++; inBatch < 1000 {
+			continue
+		}
+		if err := batch.Commit(ctx); err != nil {
+			return err
+		}
+		if batch, err = to.Batch(ctx); err != nil {
+			return err
+		}
+		inBatch = 0
+	}
+	return batch.Commit(ctx)
+}
+
+// TestTheCopyIsComplete runs the code that how-to/switch-from-go-ds-crdt.md gives for taking data along.
+func TestTheCopyIsComplete(t *testing.T) {
+	ctx := context.Background()
+	n, err := node.Open(ctx, node.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	space, err := n.Space("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := space.Datastore(node.DatastoreOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, count := range []int{0, 999, 1000, 2500} {
+		from := datastore.NewMapDatastore()
+		for i := range count {
+			from.Put(ctx, datastore.NewKey(fmt.Sprint(i)), []byte(fmt.Sprint(count)))
+		}
+		if err := copyDatastore(ctx, to, from); err != nil {
+			t.Fatal(err)
+		}
+		for i := range count {
+			if v, err := to.Get(ctx, datastore.NewKey(fmt.Sprint(i))); err != nil || string(v) != fmt.Sprint(count) {
+				t.Fatalf("key %d of %d: got %q, %v", i, count, v, err)
+			}
 		}
 	}
 }

@@ -227,23 +227,30 @@ func checkSource(t *testing.T, b block) {
 	}
 }
 
-// TestTheReadmeShowsTheExample: the Go code of README.md is that of example_test.go, which is compiled.
-func TestTheReadmeShowsTheExample(t *testing.T) {
-	blocks := fenced(t, filepath.Join(root, "README.md"), "go")
-	if len(blocks) != 1 {
-		t.Fatalf("README.md has %d blocks of Go, want 1", len(blocks))
+// TestGoCodeIsCompiled: every block of Go in the documents is the body of a function of example_test.go.
+func TestGoCodeIsCompiled(t *testing.T) {
+	var compiled []string
+	var body []string
+	for _, line := range readLines(t, "example_test.go") {
+		switch {
+		case strings.HasPrefix(line, "func "):
+			body = []string{}
+		case line == "}" && body != nil:
+			compiled, body = append(compiled, strings.Join(body, "\n")), nil
+		case body != nil:
+			body = append(body, strings.TrimPrefix(line, "\t"))
+		}
 	}
-	code := readLines(t, "example_test.go")
-	first := slices.Index(code, "func Example() {")
-	last := slices.Index(code, "}")
-	if first < 0 || last < first {
-		t.Fatal("example_test.go has no Example")
+	found := 0
+	for _, file := range documents(t) {
+		for _, b := range fenced(t, file, "go") {
+			found++
+			if code := strings.Join(b.lines, "\n"); !slices.Contains(compiled, code) {
+				t.Errorf("%s has a block that is no function of example_test.go:\n%s", file, code)
+			}
+		}
 	}
-	var want []string
-	for _, line := range code[first+1 : last] {
-		want = append(want, strings.TrimPrefix(line, "\t"))
-	}
-	if !slices.Equal(blocks[0].lines, want) {
-		t.Errorf("README.md has\n%s\nexample_test.go\n%s", strings.Join(blocks[0].lines, "\n"), strings.Join(want, "\n"))
+	if found == 0 {
+		t.Error("no block of Go was found")
 	}
 }

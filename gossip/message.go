@@ -1,7 +1,9 @@
 package gossip
 
 import (
+	"bytes"
 	"fmt"
+	"math"
 
 	"syncline/crdt"
 )
@@ -120,6 +122,123 @@ type bye struct {
 	Text string
 }
 
+// An encoder is a message. Messages are written and read by hand, because devices that agree say nothing else all day. The bytes are those that crdt.Marshal
+// makes of the structures. What is read points into the message.
+type encoder interface{ encode() []byte }
+
+func (m *hello) encode() []byte {
+	b := crdt.AppendArray(make([]byte, 0, 64+len(m.Vector)+len(m.Floor)), 7)
+	b = crdt.AppendUint(crdt.AppendUint(b, uint64(m.Type)), uint64(m.Version))
+	b = crdt.AppendBytes(crdt.AppendBytes(b, m.Hash[:]), m.Digest[:])
+	b = crdt.AppendInt(b, m.Wall)
+	return crdt.AppendBytes(crdt.AppendBytes(b, m.Vector), m.Floor)
+}
+
+func (m *vector) encode() []byte {
+	b := crdt.AppendArray(make([]byte, 0, 16+len(m.Vector)+len(m.Floor)), 3)
+	b = crdt.AppendUint(b, uint64(m.Type))
+	return crdt.AppendBytes(crdt.AppendBytes(b, m.Vector), m.Floor)
+}
+
+func (m *vector) decode(msg []byte) error {
+	i := crdt.ItemsOf(msg)
+	i.Array(3)
+	m.Type = uint8(i.Uint(math.MaxUint8))
+	m.Vector, m.Floor = i.Bytes(MessageBytesMax), i.Bytes(MessageBytesMax)
+	return i.End()
+}
+
+func (m *plain) encode() []byte {
+	return crdt.AppendInt(crdt.AppendUint(crdt.AppendArray(make([]byte, 0, 16), 2), uint64(m.Type)), m.Wall)
+}
+
+func (m *plain) decode(msg []byte) error {
+	i := crdt.ItemsOf(msg)
+	i.Array(2)
+	m.Type, m.Wall = uint8(i.Uint(math.MaxUint8)), i.Int()
+	return i.End()
+}
+
+func (m *ask) encode() []byte {
+	b := crdt.AppendUint(crdt.AppendArray(make([]byte, 0, 16+len(m.Vector)), 3), uint64(m.Type))
+	return crdt.AppendUint(crdt.AppendBytes(b, m.Vector), m.Rows)
+}
+
+func (m *ask) decode(msg []byte) error {
+	i := crdt.ItemsOf(msg)
+	i.Array(3)
+	m.Type, m.Vector, m.Rows = uint8(i.Uint(math.MaxUint8)), i.Bytes(MessageBytesMax), i.Uint(math.MaxUint64)
+	return i.End()
+}
+
+func (m *end) encode() []byte {
+	b := crdt.AppendUint(crdt.AppendArray(make([]byte, 0, 96+len(m.Context)+len(m.Floor)), 9), uint64(m.Type))
+	b = crdt.AppendBytes(b, m.Asked[:])
+	b = crdt.AppendBytes(crdt.AppendBytes(b, m.Context), m.Floor)
+	b = crdt.AppendUint(crdt.AppendUint(crdt.AppendUint(b, m.Rows), m.Kills), m.Opens)
+	return crdt.AppendBytes(crdt.AppendBytes(b, m.Hash[:]), m.Digest[:])
+}
+
+func (m *end) decode(msg []byte) error {
+	i := crdt.ItemsOf(msg)
+	i.Array(9)
+	m.Type = uint8(i.Uint(math.MaxUint8))
+	i.Fill(m.Asked[:])
+	m.Context, m.Floor = i.Bytes(MessageBytesMax), i.Bytes(MessageBytesMax)
+	m.Rows, m.Kills, m.Opens = i.Uint(math.MaxUint64), i.Uint(math.MaxUint64), i.Uint(math.MaxUint64)
+	i.Fill(m.Hash[:])
+	i.Fill(m.Digest[:])
+	return i.End()
+}
+
+func (m *opens) encode() []byte {
+	b := crdt.AppendUint(crdt.AppendArray(make([]byte, 0, 16+160*len(m.Opens)), 2), uint64(m.Type))
+	b = crdt.AppendArray(b, len(m.Opens))
+	for _, o := range m.Opens {
+		b = crdt.AppendBytes(crdt.AppendBytes(crdt.AppendArray(b, 2), o.Replica[:]), o.Open)
+	}
+	return b
+}
+
+func (m *opens) decode(msg []byte) error {
+	i := crdt.ItemsOf(msg)
+	i.Array(2)
+	m.Type = uint8(i.Uint(math.MaxUint8))
+	m.Opens = make([]wireOpen, 0, i.Len(1<<17))
+	for range cap(m.Opens) {
+		var o wireOpen
+		i.Array(2)
+		i.Fill(o.Replica[:])
+		o.Open = bytes.Clone(i.Bytes(crdt.OpenBytesMax)) // it is kept
+		m.Opens = append(m.Opens, o)
+	}
+	return i.End()
+}
+
+func (m *done) encode() []byte {
+	return crdt.AppendBytes(crdt.AppendUint(crdt.AppendArray(make([]byte, 0, 20), 2), uint64(m.Type)), m.Hash[:])
+}
+
+func (m *done) decode(msg []byte) error {
+	i := crdt.ItemsOf(msg)
+	i.Array(2)
+	m.Type = uint8(i.Uint(math.MaxUint8))
+	i.Fill(m.Hash[:])
+	return i.End()
+}
+
+func (m *bye) encode() []byte {
+	b := crdt.AppendUint(crdt.AppendArray(make([]byte, 0, 16+len(m.Code)+len(m.Text)), 3), uint64(m.Type))
+	return crdt.AppendText(crdt.AppendText(b, m.Code), m.Text)
+}
+
+func (m *bye) decode(msg []byte) error {
+	i := crdt.ItemsOf(msg)
+	i.Array(3)
+	m.Type, m.Code, m.Text = uint8(i.Uint(math.MaxUint8)), i.Text(MessageBytesMax), i.Text(MessageBytesMax)
+	return i.End()
+}
+
 // messageType returns the type of an encoded message: the byte after the head of a short array.
 func messageType(msg []byte) (uint8, error) {
 	if len(msg) < 2 || msg[0] < 0x81 || msg[0] > 0x97 || msg[1] < msgHello || msg[1] > msgOpens {
@@ -137,7 +256,14 @@ func decodeHello(msg []byte) (*hello, error) {
 		return nil, &VersionError{Theirs: int(msg[2])}
 	}
 	h := new(hello)
-	return h, crdt.Unmarshal(msg, h)
+	i := crdt.ItemsOf(msg)
+	i.Array(7)
+	h.Type, h.Version = uint8(i.Uint(math.MaxUint8)), uint8(i.Uint(math.MaxUint8))
+	i.Fill(h.Hash[:])
+	i.Fill(h.Digest[:])
+	h.Wall = i.Int()
+	h.Vector, h.Floor = i.Bytes(MessageBytesMax), i.Bytes(MessageBytesMax)
+	return h, i.End()
 }
 
 // A VersionError says that the peer speaks another version of the protocol.

@@ -3,6 +3,7 @@ package gossip
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 
 	"syncline/crdt"
@@ -36,6 +37,33 @@ type wireRows struct {
 	// Sizes: per value the number of its bytes. Data: all bytes, one value after the other.
 	Sizes []byte
 	Data  []byte
+}
+
+// columns returns the byte strings of the message in their order.
+func (w *wireRows) columns() [10]*[]byte {
+	return [...]*[]byte{&w.Replicas, &w.Shapes, &w.Paths, &w.Indexes, &w.Counters, &w.Times, &w.Flags, &w.Types, &w.Sizes, &w.Data}
+}
+
+func (w *wireRows) encode() []byte {
+	size := 64
+	for _, column := range w.columns() {
+		size += len(*column)
+	}
+	b := crdt.AppendUint(crdt.AppendArray(make([]byte, 0, size), 11), uint64(w.Type))
+	for _, column := range w.columns() {
+		b = crdt.AppendBytes(b, *column)
+	}
+	return b
+}
+
+func (w *wireRows) decode(msg []byte) error {
+	i := crdt.ItemsOf(msg)
+	i.Array(11)
+	w.Type = uint8(i.Uint(math.MaxUint8))
+	for _, column := range w.columns() {
+		*column = i.Bytes(MessageBytesMax)
+	}
+	return i.End()
 }
 
 // rowsBuilder collects rows for one frame.
@@ -151,12 +179,7 @@ func (b *rowsBuilder) finish() []byte {
 	b.w.Indexes = b.indexes.append(nil, number)
 	b.w.Flags = b.flags.append(nil, func(out []byte, f byte) []byte { return append(out, f) })
 	b.w.Types = b.types.append(nil, appendBytes[string])
-	for _, column := range []*[]byte{&b.w.Replicas, &b.w.Shapes, &b.w.Paths, &b.w.Indexes, &b.w.Counters, &b.w.Times, &b.w.Flags, &b.w.Types, &b.w.Sizes, &b.w.Data} {
-		if *column == nil {
-			*column = []byte{}
-		}
-	}
-	return crdt.Marshal(&b.w)
+	return b.w.encode()
 }
 
 // rowsDecoder takes a frame apart, column by column in step.
@@ -212,7 +235,7 @@ func (r *runReader[T]) end() error {
 // decodeRows decodes a message of one of the three types. Values point into msg.
 func decodeRows(msg []byte) ([]crdt.Row, error) {
 	var w wireRows
-	if err := crdt.Unmarshal(msg, &w); err != nil {
+	if err := w.decode(msg); err != nil {
 		return nil, err
 	}
 	if len(w.Replicas)%8 != 0 || len(w.Replicas) > 8*crdt.VectorReplicasMax {

@@ -131,8 +131,8 @@ func (s *Session) Next() []byte {
 	return nil
 }
 
-func (s *Session) say(m any) {
-	msg := crdt.Marshal(m)
+func (s *Session) say(m encoder) {
+	msg := m.encode()
 	s.queue = append(s.queue, func() ([]byte, bool) { return msg, false })
 }
 
@@ -239,7 +239,7 @@ func (s *Session) onPlain(kind uint8, msg []byte) error {
 		return s.unexpected(kind)
 	}
 	var p plain
-	if err := crdt.Unmarshal(msg, &p); err != nil {
+	if err := p.decode(msg); err != nil {
 		return err
 	}
 	s.result.PeerWall = p.Wall * 1000
@@ -257,7 +257,7 @@ func (s *Session) onVector(v View, msg []byte) error {
 		return s.unexpected(msgVector)
 	}
 	var m vector
-	if err := crdt.Unmarshal(msg, &m); err != nil {
+	if err := m.decode(msg); err != nil {
 		return err
 	}
 	if err := s.learn(v, m.Vector, m.Floor, [16]byte{}); err != nil {
@@ -339,7 +339,7 @@ func (s *Session) onAsk(v View, msg []byte) error {
 		return s.unexpected(msgAsk)
 	}
 	var m ask
-	if err := crdt.Unmarshal(msg, &m); err != nil {
+	if err := m.decode(msg); err != nil {
 		return err
 	}
 	if m.Rows != uint64(len(s.theirLive)) {
@@ -483,7 +483,7 @@ func (s *Session) onOpens(msg []byte) error {
 		return s.unexpected(msgOpens)
 	}
 	var m opens
-	if err := crdt.Unmarshal(msg, &m); err != nil {
+	if err := m.decode(msg); err != nil {
 		return err
 	}
 	if len(m.Opens) == 0 || len(s.opens)+len(m.Opens) > crdt.VectorReplicasMax {
@@ -503,7 +503,7 @@ func (s *Session) onEnd(v View, msg []byte) (*crdt.Delta, error) {
 		return nil, s.unexpected(msgEnd)
 	}
 	var e end
-	if err := crdt.Unmarshal(msg, &e); err != nil {
+	if err := e.decode(msg); err != nil {
 		return nil, err
 	}
 	if e.Rows != uint64(len(s.rows)) || e.Kills != uint64(len(s.kills)) || e.Opens != uint64(len(s.opens)) {
@@ -559,7 +559,7 @@ func (s *Session) onDone(v View, msg []byte) error {
 		return s.unexpected(msgDone)
 	}
 	var m done
-	if err := crdt.Unmarshal(msg, &m); err != nil {
+	if err := m.decode(msg); err != nil {
 		return err
 	}
 	s.result.Held.Join(s.given)
@@ -570,7 +570,7 @@ func (s *Session) onDone(v View, msg []byte) error {
 
 func (s *Session) onBye(msg []byte) error {
 	var m bye
-	if err := crdt.Unmarshal(msg, &m); err != nil {
+	if err := m.decode(msg); err != nil {
 		return err
 	}
 	s.finished = true

@@ -3,6 +3,7 @@ package node
 import (
 	"crypto/ed25519"
 	"fmt"
+	"math"
 
 	"syncline/crdt"
 	"syncline/gossip"
@@ -10,8 +11,9 @@ import (
 
 // A binding ties a replica to the device that writes under it. The first operation of every replica carries one, so that a
 // Conflict can name devices and nobody can write under another device's replica.
+//
+// It travels as a CBOR array of its fields.
 type binding struct {
-	_       struct{} `cbor:",toarray"`
 	Version uint8
 	Device  gossip.DeviceID
 	Sig     []byte
@@ -27,21 +29,27 @@ func bindingText(space gossip.SpaceID, r crdt.ReplicaID, d gossip.DeviceID) []by
 func bind(key ed25519.PrivateKey, space gossip.SpaceID, r crdt.ReplicaID) []byte {
 	b := binding{Version: 1, Device: gossip.DeviceID(key.Public().(ed25519.PublicKey))}
 	b.Sig = ed25519.Sign(key, bindingText(space, r, b.Device))
-	return crdt.Marshal(&b)
+	open := crdt.AppendUint(crdt.AppendArray(make([]byte, 0, 128), 3), uint64(b.Version))
+	return crdt.AppendBytes(crdt.AppendBytes(open, b.Device[:]), b.Sig)
 }
 
 // boundDevice returns the device that a binding ties the replica to, if its signature holds.
-func boundDevice(space gossip.SpaceID, r crdt.ReplicaID, open []byte) (gossip.DeviceID, error) {
-	b, err := readBinding(r, open)
-	if err == nil && !ed25519.Verify(b.Device[:], bindingText(space, r, b.Device), b.Sig) {
-		err = fmt.Errorf("binding of replica %v to device %s: the signature does not hold", r, b.Device.Short())
+func (r *Replica) boundDevice(id crdt.ReplicaID, open []byte) (gossip.DeviceID, error) {
+	b, err := readBinding(id, open)
+	if err == nil && !r.cfg.Verify(b.Device[:], bindingText(r.cfg.Space, id, b.Device), b.Sig) {
+		err = fmt.Errorf("binding of replica %v to device %s: the signature does not hold", id, b.Device.Short())
 	}
 	return b.Device, err
 }
 
 // readBinding reads a binding without looking at its signature, which was verified before it was stored.
 func readBinding(r crdt.ReplicaID, open []byte) (b binding, err error) {
-	if err := crdt.Unmarshal(open, &b); err != nil {
+	i := crdt.ItemsOf(open)
+	i.Array(3)
+	b.Version = uint8(i.Uint(math.MaxUint8))
+	i.Fill(b.Device[:])
+	b.Sig = i.Bytes(crdt.OpenBytesMax)
+	if err := i.End(); err != nil {
 		return b, fmt.Errorf("binding of replica %v: %w", r, err)
 	}
 	if b.Version != 1 {

@@ -29,7 +29,8 @@ type Config struct {
 	// Dir is the data directory: keys, spaces, address book. It is made with mode 0700 if absent. Empty: nothing is written
 	// to disk and all is lost at Close.
 	Dir string
-	// Store chooses the backend of the spaces: "pebble:" (default with a Dir) or "mem:" (default without).
+	// Store chooses the backend of the spaces: "pebble:" (default with a Dir), "leveldb:", or "mem:" (the only one without). A space
+	// stays with the backend that it began with; with another one, Open fails and says so.
 	Store string
 	// Name is what people call this device; default: the host's name.
 	Name string

@@ -256,3 +256,26 @@ func TestAnInviteOutlivesARestart(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestASpaceStaysWithItsBackend: a node on LevelDB finds its entries again, and no other backend touches them.
+func TestASpaceStaysWithItsBackend(t *testing.T) {
+	cfg := node.Config{Dir: t.TempDir(), RuntimeDir: t.TempDir(), Store: "leveldb:"}
+	n := open(t, cfg)
+	if _, err := space(t, n).Put(within(t), "hello", node.Text("world")); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	other := cfg
+	other.Store = "pebble:"
+	if n, err := node.Open(within(t), other); err == nil {
+		n.Close()
+		t.Fatal("pebble opened a directory of LevelDB")
+	} else if !errors.Is(err, node.ErrStore) {
+		t.Error(err)
+	}
+	if e, err := space(t, open(t, cfg)).Get(within(t), "hello"); err != nil || string(e.Shown().Data) != "world" {
+		t.Errorf("got %v, %v", e, err)
+	}
+}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log"
 
+	"github.com/ipfs/go-datastore"
+
 	"syncline/crdt"
 	"syncline/node"
 	"syncline/node/nodetest"
@@ -149,4 +151,47 @@ func ExampleAs() {
 	e, _ := sp.Get(ctx, "presence/laptop")
 	fmt.Println(e.Kind)
 	// Output: lww
+}
+
+// A program written for a go-datastore keeps its data on all devices of a space. The hooks tell what others changed.
+func ExampleSpace_Datastore() {
+	ctx := context.Background()
+	hub := new(nodetest.Hub) // a network in memory; programs use p2p.New
+	laptop, _ := node.Open(ctx, node.Config{Name: "laptop", Network: hub.New()})
+	defer laptop.Close()
+	phone, _ := node.Open(ctx, node.Config{Name: "phone", Network: hub.New()})
+	defer phone.Close()
+	inv, _ := laptop.Invite(ctx, nil, node.InviteOptions{AutoAccept: true})
+	if _, err := phone.Join(ctx, inv.Ticket); err != nil {
+		log.Fatal(err)
+	}
+	onLaptop, _ := laptop.Space("")
+	onPhone, _ := phone.Space("")
+
+	told := make(chan string, 100) // a hook that waits holds up the next, and Close
+	there, err := onPhone.Datastore(node.DatastoreOptions{
+		PutHook:    func(k datastore.Key, v []byte) { told <- fmt.Sprintf("put %s %s", k, v) },
+		DeleteHook: func(k datastore.Key) { told <- fmt.Sprintf("delete %s", k) },
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	here, err := onLaptop.Datastore(node.DatastoreOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := here.Put(ctx, datastore.NewKey("/pins/a"), []byte("1")); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(<-told)
+	v, err := there.Get(ctx, datastore.NewKey("/pins/a"))
+	fmt.Printf("%s %v\n", v, err)
+	if err := here.Delete(ctx, datastore.NewKey("/pins/a")); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(<-told)
+	// Output:
+	// put /pins/a 1
+	// 1 <nil>
+	// delete /pins/a
 }

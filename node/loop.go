@@ -242,6 +242,11 @@ func (l *loop) changed(c Changed) {
 	for _, conflict := range c.Conflicts {
 		s.log.Info("conflict", "path", conflict.Path, "values", len(conflict.Siblings), "settled", conflict.Settled)
 	}
+	for _, d := range s.openDatastores(false) {
+		if d.hooks != nil {
+			d.hooks.changed(c.Paths)
+		}
+	}
 	s.touch(nil)
 }
 
@@ -300,8 +305,7 @@ func (l *loop) write(ctx context.Context, w Write) ([]WriteResult, error) {
 
 func (l *loop) reply(rep Reply, syncErr error) {
 	if syncErr != nil {
-		rep.Err = ErrStore.With("the write is here but could not be made durable: %v", syncErr)
-		rep.Err.Cause = syncErr
+		rep.Err = notDurable(syncErr)
 	}
 	l.mu.Lock()
 	ch := l.replies[rep.Tag]
@@ -310,6 +314,10 @@ func (l *loop) reply(rep Reply, syncErr error) {
 	if ch != nil {
 		ch <- rep
 	}
+}
+
+func notDurable(cause error) *Problem {
+	return ErrStore.With("the write is here but could not be made durable: %v", cause).Because(cause)
 }
 
 // put queues an input that must not be lost.
@@ -348,6 +356,27 @@ func (l *loop) read(ctx context.Context, f func(*store.Tx) error) error {
 		return ctx.Err()
 	case <-l.quit:
 		return ErrClosed
+	}
+}
+
+// sync returns once everything that is committed now is durable, or with the reason why it is not.
+func (l *loop) sync(ctx context.Context) error {
+	done := make(chan error, 1)
+	err := l.read(ctx, func(*store.Tx) error {
+		l.synced.after(func(err error) { done <- err })
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case err := <-done:
+		if err != nil {
+			return notDurable(err)
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

@@ -22,6 +22,9 @@ type ReplicaConfig struct {
 	// AntiEntropy and DeleteLog are as in [Config], without defaults.
 	AntiEntropy time.Duration
 	DeleteLog   int
+	// Verify says whether sig is the signature of message by the owner of key; nil means [ed25519.Verify]. It is a pure function:
+	// many replicas in one process may share the answers.
+	Verify func(key ed25519.PublicKey, message, sig []byte) bool
 }
 
 // A Replica is one copy of one space: the deterministic core that ties crdt, store and gossip together. It reads no clock and
@@ -63,6 +66,9 @@ func NewReplica(c ReplicaConfig) *Replica {
 	r := &Replica{cfg: c, self: gossip.DeviceID(c.Key.Public().(ed25519.PublicKey)), store: c.Store, rand: rand.New(c.Rand),
 		peers: map[gossip.DeviceID]*peer{}, sessions: map[SessionID]*session{},
 		held: map[gossip.DeviceID]crdt.Vector{}, devices: map[crdt.ReplicaID]gossip.DeviceID{}, suspect: map[gossip.DeviceID]bool{}}
+	if r.cfg.Verify == nil {
+		r.cfg.Verify = ed25519.Verify
+	}
 	r.schedule = gossip.NewSchedule(c.AntiEntropy, r.rand)
 	r.reload()
 	r.opened = r.store.Context().Get(r.id)

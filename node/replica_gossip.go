@@ -71,7 +71,7 @@ func (r *Replica) boundFor(op *crdt.Op) (gossip.DeviceID, bool, error) {
 	if op.Dot.Counter > 1 {
 		return r.deviceOf(op.Dot.Replica)
 	}
-	d, err := boundDevice(r.cfg.Space, op.Dot.Replica, op.Open)
+	d, err := r.boundDevice(op.Dot.Replica, op.Open)
 	return d, err == nil, nil
 }
 

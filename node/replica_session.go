@@ -267,7 +267,7 @@ func (r *Replica) join(s *session, d *crdt.Delta) error {
 // checkBindings verifies the bindings that an answer brings, and that no replica in it is without one.
 func (r *Replica) checkBindings(d *crdt.Delta) error {
 	for _, o := range d.Opens {
-		device, err := boundDevice(r.cfg.Space, o.Replica, o.Open)
+		device, err := r.boundDevice(o.Replica, o.Open)
 		if err != nil {
 			return errors.Join(errUnbound, err)
 		}

@@ -140,17 +140,24 @@ func checkSize(ops []WriteOp) *Problem {
 	if len(ops) == 0 {
 		return ErrBadRequest.With("a transaction without operations")
 	}
-	if len(ops) > TxEntriesMax {
-		p := ErrTooLarge.With("a transaction of %d paths; the limit is %d", len(ops), TxEntriesMax)
+	total := 0
+	for i := range ops {
+		total += opBytes(&ops[i])
+	}
+	return checkTotals(len(ops), total)
+}
+
+func opBytes(op *WriteOp) int { return len(op.Path) + len(op.Data) }
+
+// checkTotals holds the size of a transaction against its limits.
+func checkTotals(paths, bytes int) *Problem {
+	if paths > TxEntriesMax {
+		p := ErrTooLarge.With("a transaction of %d paths; the limit is %d", paths, TxEntriesMax)
 		p.Limit = TxEntriesMax
 		return p
 	}
-	total := 0
-	for i := range ops {
-		total += len(ops[i].Path) + len(ops[i].Data)
-	}
-	if total > TxBytesMax {
-		p := ErrTooLarge.With("a transaction of %d bytes; the limit is %d", total, TxBytesMax)
+	if bytes > TxBytesMax {
+		p := ErrTooLarge.With("a transaction of %d bytes; the limit is %d", bytes, TxBytesMax)
 		p.Limit = TxBytesMax
 		return p
 	}
@@ -183,7 +190,7 @@ func checkOp(op *WriteOp, reg crdt.Register) *Problem {
 		p := ErrVersionMismatch.With("%s is %s, you sent %s", op.Path, describe(have), op.IfVersion).On(op.Path)
 		p.Version = string(have)
 		return p
-	case (op.Delete || op.Resolve) && len(reg.Live) == 0:
+	case (op.Delete && !op.Idempotent || op.Resolve) && len(reg.Live) == 0:
 		return ErrNotFound.With("%s does not exist here", op.Path).On(op.Path)
 	case op.Resolve && reg.Contending() == 0 && op.IfVersion == "":
 		return ErrNoConflict.With("%s has no open conflict", op.Path).On(op.Path)

@@ -42,14 +42,16 @@ type Space struct {
 	devices sync.Map // crdt.ReplicaID → gossip.DeviceID
 
 	// mu guards the fields below; it is never held while anything else is waited for or locked.
-	mu       sync.Mutex
-	name     string
-	changed  chan struct{} // closed and replaced when something changes
-	held     map[gossip.DeviceID]crdt.Vector
-	skew     map[gossip.DeviceID]time.Duration
-	up       map[gossip.DeviceID]bool
-	warnings map[string]Warning
-	alarms   map[string]int
+	mu         sync.Mutex
+	name       string
+	changed    chan struct{} // closed and replaced when something changes
+	held       map[gossip.DeviceID]crdt.Vector
+	skew       map[gossip.DeviceID]time.Duration
+	up         map[gossip.DeviceID]bool
+	warnings   map[string]Warning
+	alarms     map[string]int
+	datastores map[*Datastore]struct{}
+	closed     bool // no datastore can be opened any more
 }
 
 // openSpace opens a space whose datastore is given, and starts its loop.
@@ -60,7 +62,7 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 	}
 	s := &Space{node: n, id: id, key: key, genesis: gen, dir: dir, ds: ds, name: rec.Name, log: n.log.With("space", rec.Name),
 		changed: make(chan struct{}), held: map[gossip.DeviceID]crdt.Vector{}, skew: map[gossip.DeviceID]time.Duration{},
-		up: map[gossip.DeviceID]bool{}, warnings: map[string]Warning{}, alarms: map[string]int{}}
+		up: map[gossip.DeviceID]bool{}, warnings: map[string]Warning{}, alarms: map[string]int{}, datastores: map[*Datastore]struct{}{}}
 	if s.store, err = store.Open(context.Background(), ds, store.Options{Token: token, Random: n.cfg.Rand}); err != nil {
 		return nil, openProblem(err)
 	}
@@ -117,13 +119,16 @@ func (s *Space) unfounded() bool {
 	return crdt.Unmarshal(s.genesis, &g) == nil && g.Device == s.node.id && len(s.roster.Load().members) == 0
 }
 
-// close stops the loop and closes the store. Later calls return what the first did.
+// close ends the datastores, stops the loop and closes the store. Later calls return what the first did.
 func (s *Space) close() error {
 	s.closing.Do(func() { s.closeErr = s.shut() })
 	return s.closeErr
 }
 
 func (s *Space) shut() error {
+	for _, d := range s.openDatastores(true) {
+		d.Close()
+	}
 	s.loop.stop()
 	err := s.store.Close(context.Background(), true)
 	if e := s.ds.Close(); err == nil {

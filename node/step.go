@@ -42,6 +42,8 @@ type WriteOp struct {
 	All     bool
 	Resolve bool
 	Keep    string
+	// Idempotent makes a Delete of what is not there do nothing; without it, it fails the Write.
+	Idempotent bool
 	// Sibling supersedes nothing: an import brings back the values of a conflict one by one.
 	Sibling bool
 }

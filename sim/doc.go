@@ -2,5 +2,5 @@
 // carries it out on the product's own code, and an oracle (package oracle) judges the outcome.
 //
 // Package des is the driver that runs replicas over simulated links, disks and clocks: thousands of seeds a minute, each the same
-// whenever it is run.
+// whenever it is run. [Sweep] runs many seeds; package report shows one run to people.
 package sim

@@ -30,7 +30,7 @@ func small(seed uint64, devices, writes int) *scenario.Scenario {
 // with returns the scenario with one more operation.
 func with(s *scenario.Scenario, o scenario.Op) *scenario.Scenario {
 	c := *s
-	c.Ops = append(slices.Clone(s.Ops), o)
+	c.Ops, c.End = append(slices.Clone(s.Ops), o), max(s.End, o.At+o.For)
 	slices.SortStableFunc(c.Ops, func(a, b scenario.Op) int { return int(a.At - b.At) })
 	return &c
 }

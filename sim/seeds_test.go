@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"syncline/sim"
 	"syncline/sim/des"
 	"syncline/sim/oracle"
 	"syncline/sim/scenario"
@@ -61,17 +62,13 @@ func TestSeeds(t *testing.T) {
 			fail(t, r, scenario.Generate(r.Seed, scenario.DefaultSize), des.Options{})
 		}
 	}
-	t.Logf("%d seeds, %.0f a minute, %.1f years of virtual time a day; agreed after %v in the median, %v at the 99th percentile\n%d failed %v\n%v",
-		w.seeds, w.perMinute(), w.yearsPerDay(), w.percentile(50), w.percentile(99), len(w.failed), w.checks, w.coverage)
-	for _, what := range sometimes {
+	t.Logf("%v\n%d failed %v\n%v", w.SweepResult, len(w.failed), w.checks, w.coverage)
+	if len(w.Unequal) > 0 {
+		t.Errorf("the runs of the seeds %v are not repeatable", w.Unequal)
+	}
+	for _, what := range sim.Sometimes {
 		if w.seeds >= 100 && w.coverage[what] == 0 {
 			t.Errorf("in %d seeds there was no %s: a sweep without it proves little", w.seeds, what)
 		}
 	}
 }
-
-// sometimes lists what must happen in a sweep.
-var sometimes = []string{"disconnect", "reorder", "conflict", "conflict of three", "conflict settled by time", "delete/update conflict", "transaction", "crash before the sync",
-	"crash that loses something", "overlapping sessions", "write during a session", "session below the floor", "kills", "gossip lost", "gossip twice",
-	"gossip held back", "partition", "stall", "stream broken", "restore", "clone", "orderly restart", "replica id continued", "disk full",
-	"sync that failed", "several operations in a frame", "step that failed", "clock jump", "resolve in a partition", "session refused for another"}

@@ -3,27 +3,31 @@ package store
 import (
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/ipfs/go-datastore"
-	dssync "github.com/ipfs/go-datastore/sync"
 
+	"syncline/store/leveldb"
 	"syncline/store/mem"
 	"syncline/store/pebbledb"
 )
 
 // backends holds a constructor for each scheme.
 var backends = map[string]func(dir string) (datastore.Batching, error){
-	"mem":    func(string) (datastore.Batching, error) { return mem.New(), nil },
-	"pebble": func(dir string) (datastore.Batching, error) { return pebbledb.Open(dir, pebbledb.Options{}) },
+	"mem":     func(string) (datastore.Batching, error) { return mem.New(), nil },
+	"pebble":  func(dir string) (datastore.Batching, error) { return pebbledb.Open(dir, pebbledb.Options{}) },
+	"leveldb": func(dir string) (datastore.Batching, error) { return leveldb.Open(dir, leveldb.Options{}) },
 }
 
 // DefaultBackend is the scheme of an empty specification.
 const DefaultBackend = "pebble"
 
-// OpenBackend opens the datastore that spec names: "pebble:", also meant by an empty spec, keeps its files in dir; "mem:" keeps
-// nothing. Programs that want another one open it themselves and give it to [Open].
+// OpenBackend opens the datastore that spec names: "pebble:", also meant by an empty spec, and "leveldb:" keep their files in dir; "mem:"
+// keeps nothing. A directory that holds a database of the other kind is refused and not touched. Programs that want another datastore
+// open it themselves and give it to [Open].
 func OpenBackend(spec, dir string) (datastore.Batching, error) {
 	scheme, rest, _ := strings.Cut(spec, ":")
 	if spec == "" {
@@ -37,40 +41,52 @@ func OpenBackend(spec, dir string) (datastore.Batching, error) {
 	if rest != "" {
 		return nil, fmt.Errorf("backend %q takes no options after %q", spec, scheme+":")
 	}
+	if held := heldBy(dir); scheme != "mem" && held != "" && held != scheme {
+		return nil, fmt.Errorf("%s holds a database of the backend %q, not %q: start with %[2]q, export, and import into an empty directory",
+			dir, held+":", scheme+":")
+	}
 	return open(dir)
+}
+
+// heldBy returns the scheme of the database in dir, or nothing. The two share names of files: LevelDB would make an empty database
+// beside pebble's and delete pebble's log as a leftover of its own.
+func heldBy(dir string) string {
+	if found, _ := filepath.Glob(filepath.Join(dir, "marker.manifest.*")); len(found) > 0 {
+		return "pebble"
+	}
+	if _, err := os.Stat(filepath.Join(dir, "CURRENT")); err == nil {
+		return "leveldb"
+	}
+	return ""
 }
 
 // CheckAtomic refuses datastores that are known to apply half a batch, with the reason. A store on such a one would not survive a
 // crash: the context could cover what is not there.
 func CheckAtomic(ds datastore.Batching) error {
-	for _, bad := range notAtomic {
-		if bad.is(ds) {
-			return fmt.Errorf("%w: %T %s", ErrNotAtomic, ds, bad.reason)
-		}
+	name := fmt.Sprintf("%T", ds)
+	if reason := notAtomicReason(name); reason != "" {
+		return fmt.Errorf("%w: %s %s", ErrNotAtomic, name, reason)
 	}
 	return nil
 }
 
-// notAtomic lists them. Types of modules that this program does not link are known by their names.
-var notAtomic = []struct {
-	is     func(datastore.Batching) bool
-	reason string
-}{
-	{isType[*datastore.MapDatastore], "writes the entries of a batch one by one"},
-	{isType[*dssync.MutexDatastore], "hides what it wraps; give the store the datastore itself"},
-	{isNamed("badger", "Datastore"), "commits a large batch in parts"},
-	{isNamed("flatfs", "Datastore"), "writes each entry to a file of its own"},
+// notAtomic lists them by the beginning of their package's name and their own: most are of modules that this program does not link.
+var notAtomic = []struct{ pkg, name, reason string }{
+	{"datastore", "MapDatastore", "writes the entries of a batch one by one"},
+	{"datastore", "NullDatastore", "keeps nothing"},
+	{"sync", "MutexDatastore", "hides what it wraps; give the store the datastore itself"},
+	{"mount", "Datastore", "commits one batch for each of its parts"},
+	{"delayed", "Delayed", "writes the entries of a batch one by one"},
+	{"badger", "Datastore", "commits a large batch in parts"},
+	{"flatfs", "Datastore", "writes each entry to a file of its own"},
 }
 
-func isType[T any](ds datastore.Batching) bool {
-	_, ok := ds.(T)
-	return ok
-}
-
-// isNamed matches a type by its name and the beginning of its package's name.
-func isNamed(pkg, name string) func(datastore.Batching) bool {
-	return func(ds datastore.Batching) bool {
-		t := fmt.Sprintf("%T", ds)
-		return strings.HasPrefix(t, "*"+pkg) && strings.HasSuffix(t, "."+name)
+// notAtomicReason returns why a type, as %T prints it, is refused, or nothing.
+func notAtomicReason(typeName string) string {
+	for _, bad := range notAtomic {
+		if strings.HasPrefix(typeName, "*"+bad.pkg) && strings.HasSuffix(typeName, "."+bad.name) {
+			return bad.reason
+		}
 	}
+	return ""
 }

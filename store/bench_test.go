@@ -243,3 +243,54 @@ func BenchmarkMem(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkBackends compares the backends on disk: one put and a transaction of 1,000 new paths, each with its sync, reads, and a list.
+func BenchmarkBackends(b *testing.B) {
+	for _, backend := range []string{"pebble:", "leveldb:"} {
+		b.Run(backend, func(b *testing.B) {
+			ds, err := store.OpenBackend(backend, b.TempDir())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer ds.Close()
+			s, err := store.Open(context.Background(), ds, store.Options{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			next := 0
+			write := func(b *testing.B, n int) {
+				start := cpu()
+				for b.Loop() {
+					tx := s.Begin()
+					put(b, tx, changesFrom(next, n))
+					commit(b, tx)
+					if err := s.Sync(context.Background()); err != nil {
+						b.Fatal(err)
+					}
+					next += n
+				}
+				report(b, b.N*n, start, "put")
+			}
+			b.Run("single", func(b *testing.B) { write(b, 1) })
+			b.Run("transaction1000", func(b *testing.B) { write(b, 1000) })
+			b.Run("get", func(b *testing.B) {
+				start := cpu()
+				for b.Loop() {
+					if r, err := s.Get(fmt.Sprintf("bench/%09d", rand.IntN(next))); err != nil || len(r.Live) != 1 {
+						b.Fatal(r, err)
+					}
+				}
+				report(b, b.N, start, "get")
+			})
+			b.Run("list", func(b *testing.B) {
+				start, n := cpu(), 0
+				for b.Loop() {
+					for range s.List("", "") {
+						n++
+					}
+				}
+				report(b, n, start, "row")
+			})
+		})
+	}
+}

@@ -189,6 +189,9 @@ func (tx *Tx) nameKey(space string, d crdt.Dot, path string) []byte {
 	return tx.key
 }
 
+// seatsMax is the number of changed seats from which on it costs less to copy the whole vectors.
+const seatsMax = 16
+
 // publish applies the batch and shows its effects to readers, both as one step to those who look at more than one record.
 func (tx *Tx) publish(b *batch) error {
 	s := tx.s
@@ -204,6 +207,10 @@ func (tx *Tx) publish(b *batch) error {
 	s.head.Store(&head)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(tx.seats) > seatsMax {
+		s.committed.context, s.committed.floor = s.context.Clone(), s.floor.Clone()
+		clear(tx.seats)
+	}
 	for r := range tx.seats {
 		context, floor := crdt.Dot{Replica: r, Counter: s.context.Get(r)}, crdt.Dot{Replica: r, Counter: s.floor.Get(r)}
 		s.committed.context.Retreat(context)

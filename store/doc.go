@@ -53,5 +53,5 @@
 // # Backends
 //
 // Any [datastore.Batching] whose batches are atomic will do. [Ranger], [ByteReader], [ReadOpener] and [ByteBatch] are ways around the costs
-// of its interface, which packages pebbledb and mem offer. Package storetest is the suite that a backend must pass.
+// of its interface, which packages pebbledb, leveldb and mem offer. Package storetest is the suite that a backend must pass.
 package store

@@ -226,26 +226,6 @@ func TestForeignDatastoreIsRefused(t *testing.T) {
 	}
 }
 
-// TestNotAtomicIsRefused: a backend that may apply half a batch is refused with the reason.
-func TestNotAtomicIsRefused(t *testing.T) {
-	_, err := Open(context.Background(), datastore.NewMapDatastore(), Options{})
-	if !errors.Is(err, ErrNotAtomic) {
-		t.Error(err)
-	}
-	for _, spec := range []string{"bolt:", "pebble:x", "nothing"} {
-		if _, err := OpenBackend(spec, t.TempDir()); err == nil {
-			t.Errorf("%q is taken", spec)
-		}
-	}
-	for _, spec := range []string{"", "pebble:", "mem:"} {
-		ds, err := OpenBackend(spec, t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		ds.Close()
-	}
-}
-
 // TestTokenOfAnotherBoot: a token survives neither a restart nor another machine, even if its file does.
 func TestTokenOfAnotherBoot(t *testing.T) {
 	here, err := currentPlace(t.TempDir())

@@ -105,7 +105,9 @@ func (n *names) above(tx *Tx, v crdt.Vector) crdt.NameSeq {
 				replicas = append(replicas, n.added[i].Dot.Replica)
 			}
 		}
-		slices.SortFunc(replicas, crdt.ReplicaID.Compare)
+		if len(n.added) > 0 {
+			slices.SortFunc(replicas, crdt.ReplicaID.Compare)
+		}
 		for _, r := range slices.Compact(replicas) {
 			more, err := n.of(tx, r, v.Get(r), crdt.CounterMax, yield)
 			if err != nil && more {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"iter"
+	"sync"
 
 	"syncline/crdt"
 )
@@ -12,21 +13,26 @@ func (s *Store) Get(path string) (crdt.Register, error) {
 	if s.closed.Load() {
 		return crdt.Register{}, ErrClosed
 	}
+	buf := keyBuffers.Get().(*[]byte)
+	defer keyBuffers.Put(buf)
 	if n := s.commit.Load(); n%2 == 0 {
-		if r, err := s.read(s.eng.reader, path); s.commit.Load() == n {
+		if r, err := s.read(s.eng.reader, buf, path); s.commit.Load() == n {
 			return r, err
 		}
 	}
 	s.commits.RLock()
 	defer s.commits.RUnlock()
-	return s.read(s.eng.reader, path)
+	return s.read(s.eng.reader, buf, path)
 }
 
-// read reads the records of one path. The lookup of deletes is left out while none is remembered.
-func (s *Store) read(from ByteReader, path string) (r crdt.Register, err error) {
+// keyBuffers holds buffers for the keys that readers ask for.
+var keyBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// read reads the records of one path; the keys are made in buf. The lookup of deletes is left out while none is remembered.
+func (s *Store) read(from ByteReader, buf *[]byte, path string) (r crdt.Register, err error) {
 	ctx := context.Background()
-	var buf [128]byte
-	key := appendPath(buf[:0], path)
+	key := appendPath((*buf)[:0], path)
+	*buf = key
 	value, found, err := get(ctx, from, nil, key)
 	if err != nil {
 		return crdt.Register{}, err
@@ -39,7 +45,8 @@ func (s *Store) read(from ByteReader, path string) (r crdt.Register, err error) 
 	if s.head.Load().Deletes == 0 {
 		return r, nil
 	}
-	key = appendDeletesKey(buf[:0], path)
+	key = appendDeletesKey(key[:0], path)
+	*buf = key
 	if value, found, err = get(ctx, from, nil, key); err != nil {
 		return crdt.Register{}, err
 	}

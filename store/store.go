@@ -128,6 +128,7 @@ func (s *Store) loadHead(ctx context.Context) error {
 func (s *Store) loadSeats(ctx context.Context) error {
 	lo := []byte(spaceReplica)
 	var bad error
+	var context, floor []crdt.Dot
 	err := s.eng.scan(ctx, lo, after(lo), func(key, value []byte) bool {
 		o, err := cutOrdinal(string(key), spaceReplica)
 		if err == nil && int(o) != len(s.replicas) {
@@ -146,10 +147,11 @@ func (s *Store) loadSeats(ctx context.Context) error {
 		}
 		s.ordinals[seat.replica] = o
 		s.replicas = append(s.replicas, seat.replica)
-		s.context.Add(crdt.Dot{Replica: seat.replica, Counter: seat.counter})
-		s.floor.Add(crdt.Dot{Replica: seat.replica, Counter: seat.floor})
+		context = append(context, crdt.Dot{Replica: seat.replica, Counter: seat.counter})
+		floor = append(floor, crdt.Dot{Replica: seat.replica, Counter: seat.floor})
 		return true
 	})
+	s.context, s.floor = crdt.VectorOf(context), crdt.VectorOf(floor)
 	s.committed.context, s.committed.floor = s.context.Clone(), s.floor.Clone()
 	return errors.Join(err, bad)
 }

@@ -179,7 +179,7 @@ func (tx *Tx) entry(path string) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := tx.s.read(from, path)
+	r, err := tx.s.read(from, &tx.key, path)
 	if err != nil {
 		return nil, err
 	}

@@ -40,7 +40,7 @@ the other devices. It runs until Ctrl-C, or with -d in the background until
 	f.StringSliceVar(&u.listen, "listen", nil, "multiaddr to listen on, as /ip4/0.0.0.0/udp/4001/quic-v1; may be repeated")
 	f.StringSliceVar(&u.announce, "announce", nil, "multiaddr to tell others instead of the one that is seen; may be repeated")
 	f.BoolVar(&u.noLAN, "no-lan", false, "do not look for devices on the local network")
-	f.StringVar(&u.store, "store", "", "where entries are kept: pebble: (on disk, default) or mem: (lost at the end)")
+	f.StringVar(&u.store, "store", "", "where entries are kept: pebble: (on disk, default), leveldb: (on disk) or mem: (lost at the end)")
 	f.BoolVar(&u.relaxed, "relaxed", false, "answer a write before it is on disk; a power cut may lose the last ones")
 	f.BoolVar(&u.newIdentity, "new-identity", false, "take a new device key first: for a copied data folder; invite it anew")
 	return cmd

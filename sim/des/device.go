@@ -3,7 +3,6 @@ package des
 import (
 	"context"
 	"crypto/ed25519"
-	"encoding/binary"
 	"math/rand/v2"
 	"syscall"
 	"time"
@@ -30,6 +29,8 @@ type device struct {
 	token  *store.MemoryToken
 	backup *mem.Datastore
 	full   bool // the disk
+	// pairs are those that the device belongs to, in the order of the other device.
+	pairs []*pair
 
 	// What follows lives from one start to the next stop. life tells one such time from another.
 	up      bool
@@ -45,12 +46,13 @@ type device struct {
 	syncing bool
 	attempt map[uint64]*oracle.Attempt // by tag
 	tag     uint64
+	merging map[string]bool // the paths at which a program is about to settle a conflict
 }
 
 // A disk is a datastore that knows how much of it is durable while a sync is under way.
 type disk struct {
 	*mem.Datastore
-	// durable is the number of unsynced batches, from the first, that finished syncs cover; epoch changes when the numbering does.
+	// durable is the number of batches that finished syncs cover; epoch changes when the numbering does.
 	durable, epoch int
 	// covers is what the sync that ends now covers: the batches before a mark, or everything if it is negative.
 	covers int
@@ -70,6 +72,17 @@ const (
 
 func newDisk(ds *mem.Datastore) *disk { return &disk{Datastore: ds, covers: -1} }
 
+// written returns the number of batches that were written.
+func (d *disk) written() int { return d.durable + d.Unsynced() }
+
+// settle makes the batches before mark durable.
+func (d *disk) settle(mark int) {
+	if mark > d.durable {
+		d.Settle(mark - d.durable)
+		d.durable = mark
+	}
+}
+
 // Sync makes everything durable at once, but for the sync that a device has waited for: what was written since it began is not.
 func (d *disk) Sync(ctx context.Context, key datastore.Key) error {
 	switch {
@@ -79,7 +92,7 @@ func (d *disk) Sync(ctx context.Context, key datastore.Key) error {
 	case d.fails == lies:
 		return nil
 	case d.covers >= 0:
-		d.durable = max(d.durable, d.covers)
+		d.settle(d.covers)
 		return nil
 	}
 	if err := d.Datastore.Sync(ctx, key); err != nil {
@@ -91,9 +104,7 @@ func (d *disk) Sync(ctx context.Context, key datastore.Key) error {
 }
 
 func (w *world) addDevice(i int) {
-	var seed [ed25519.SeedSize]byte
-	binary.BigEndian.PutUint64(seed[:], uint64(i)+1)
-	d := &device{w: w, index: i, key: ed25519.NewKeyFromSeed(seed[:]), skew: w.s.Devices[i].Skew, disk: newDisk(mem.New()), token: &store.MemoryToken{}}
+	d := &device{w: w, index: i, key: keys.of(i), skew: w.s.Devices[i].Skew, disk: newDisk(mem.New()), token: &store.MemoryToken{}}
 	d.id = gossip.DeviceID(d.key.Public().(ed25519.PublicKey))
 	w.devices = append(w.devices, d)
 	w.byID[d.id] = d
@@ -145,14 +156,17 @@ func (d *device) start(how oracle.Start) {
 	d.up, d.store, d.wakeAt = true, st, -1
 	d.streams, d.seen, d.attempt = map[node.SessionID]*end{}, map[uint64]bool{}, map[uint64]*oracle.Attempt{}
 	d.lastIn, d.frame, d.waiting, d.syncing = 1<<63, nil, nil, false
+	d.merging = map[string]bool{}
 	if _, ok := st.Incarnation(); ok {
 		w.oracle.Sometimes("replica id continued")
 	}
-	d.replica = node.NewReplica(node.ReplicaConfig{Store: st, Space: w.space, Key: d.key, Rand: source, AntiEntropy: w.s.AntiEntropy, DeleteLog: w.s.DeleteLog})
+	d.replica = node.NewReplica(node.ReplicaConfig{Store: st, Space: w.space, Key: d.key, Rand: source, AntiEntropy: w.s.AntiEntropy, DeleteLog: w.s.DeleteLog, Verify: w.signatures.verify})
 	w.tell("device %d starts, having seen %v", d.index, st.Context().Len())
 	w.fold(uint64(d.index)<<8 | uint64(how))
 	w.oracle.Started(d.index, how, st)
+	w.history.started(d, how)
 	d.step(PhaseStart, node.Tick{})
+	d.notice(w.s.Paths)
 	w.dialAll(d)
 }
 
@@ -178,14 +192,14 @@ func (d *device) stop() {
 // crash takes the power away: what was not durable is lost but for a share of it.
 func (d *device) crash(share int64) {
 	unsynced := d.disk.Unsynced()
-	keep := d.disk.durable + int(int64(unsynced-d.disk.durable)*share/1000)
-	if unsynced > d.disk.durable {
+	keep := int(int64(unsynced) * share / 1000)
+	if unsynced > 0 {
 		d.w.oracle.Sometimes("crash before the sync")
 	}
 	if keep < unsynced {
 		d.w.oracle.Sometimes("crash that loses something")
 	}
-	d.w.tell("device %d loses power; %d of %d batches were durable, %d survive", d.index, d.disk.durable, unsynced, keep)
+	d.w.tell("device %d loses power; %d of %d batches were durable, %d survive", d.index, d.disk.durable, d.disk.written(), d.disk.durable+keep)
 	d.stop()
 	if tap := d.w.taps.Crash; tap != nil {
 		tap(d.index, d.disk.Datastore, keep)
@@ -243,6 +257,7 @@ func (d *device) stepFor(how Phase, a *oracle.Attempt, in ...node.Input) {
 	if w.trace != nil {
 		d.tellStep(in, out)
 	}
+	w.history.stepped(d, out)
 	for _, o := range out {
 		d.perform(o)
 	}
@@ -282,6 +297,7 @@ func (d *device) perform(out node.Output) {
 	case node.Synced:
 		d.synced(o)
 	case node.Changed:
+		d.notice(o.Paths)
 	case node.Reply:
 		if o.Err != nil {
 			d.reply(o)
@@ -314,7 +330,7 @@ func (d *device) flush() {
 	}
 	batch := d.waiting
 	d.waiting = nil
-	mark, epoch := d.disk.Unsynced(), d.disk.epoch
+	mark, epoch := d.disk.written(), d.disk.epoch
 	if mark == d.disk.durable && d.disk.fails == works {
 		d.releaseAll(batch, nil)
 		return
@@ -392,6 +408,7 @@ func (d *device) release(out node.Output) {
 func (d *device) reply(r node.Reply) {
 	a := d.attempt[r.Tag]
 	delete(d.attempt, r.Tag)
+	d.w.history.refused(d, a, r.Err)
 	d.w.oracle.Replied(d.index, a, r.Err)
 }
 
@@ -420,6 +437,7 @@ func (d *device) write(parts []scenario.Part) {
 	if d.sessions() > 0 {
 		d.w.oracle.Sometimes("write during a session")
 	}
+	d.w.history.write(d, parts, a)
 	d.stepFor(PhaseWrite, a, node.Write{Tag: d.tag, Ops: a.Ops})
 }
 
@@ -437,6 +455,7 @@ func (d *device) read(path string) {
 		live = tap(d.index, path, live)
 	}
 	d.w.oracle.Read(d.index, path, live)
+	d.w.history.read(d, path, live)
 	if shown, ok := (crdt.Register{Live: live}).Shown(); ok {
 		if tap := d.w.taps.Shown; tap != nil {
 			shown = tap(d.index, path, live)

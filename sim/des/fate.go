@@ -24,6 +24,7 @@ const (
 	fateDetect
 	fateSent
 	fateFrame
+	fateMerge
 )
 
 // mix folds x into h (the finaliser of SplitMix64).

@@ -29,43 +29,62 @@ type conn struct {
 // A cut separates groups of devices: for good, so that connections die, or for a while, so that everything comes late.
 type cut struct {
 	stall bool
-	group map[int]int
+	// group holds for each device the number of its group, counted from 1; 0 stands for none.
+	group []int
+	// until is when it ends unless it is healed before, as reports tell it; late is what arrives then, after a stall.
 	until time.Duration
+	late  []func()
 }
 
 func (c *cut) separates(a, b int) bool {
-	x, inX := c.group[a]
-	y, inY := c.group[b]
-	return inX && inY && x != y
+	x, y := c.group[a], c.group[b]
+	return x > 0 && y > 0 && x != y
 }
 
+// addPairs makes the pairs that can connect. They are kept with their devices: a large network has few links for each.
 func (w *world) addPairs() {
-	add := func(a, b int) {
-		w.pairs[[2]int{a, b}] = &pair{a: w.devices[a], b: w.devices[b]}
-	}
-	for _, l := range w.s.Network.Links {
-		add(min(l[0], l[1]), max(l[0], l[1]))
-	}
-	if w.s.Network.Links != nil {
-		return
-	}
-	for a := range w.devices {
-		for b := a + 1; b < len(w.devices); b++ {
-			add(a, b)
+	links := slices.Clone(w.s.Network.Links)
+	if links == nil {
+		for a := range w.devices {
+			for b := a + 1; b < len(w.devices); b++ {
+				links = append(links, [2]int{a, b})
+			}
 		}
 	}
+	for i, l := range links {
+		links[i] = [2]int{min(l[0], l[1]), max(l[0], l[1])}
+	}
+	slices.SortFunc(links, func(k, l [2]int) int { return slices.Compare(k[:], l[:]) })
+	for _, l := range slices.Compact(links) {
+		if l[0] == l[1] {
+			continue
+		}
+		p := &pair{a: w.devices[l[0]], b: w.devices[l[1]]}
+		w.pairs = append(w.pairs, p)
+		// In the order of links a device gets all the smaller others before the greater ones.
+		p.a.pairs, p.b.pairs = append(p.a.pairs, p), append(p.b.pairs, p)
+	}
 }
-
-func (w *world) pair(a, b int) *pair { return w.pairs[[2]int{min(a, b), max(a, b)}] }
 
 // conn returns the connection over which d reaches a peer, nil if it knows of none.
 func (w *world) conn(d, peer *device) *conn {
-	p := w.pair(d.index, peer.index)
-	if p == nil || p.conn == nil || !p.conn.told[p.side(d)] {
+	i, ok := slices.BinarySearchFunc(d.pairs, peer.index, func(p *pair, index int) int { return p.other(d).index - index })
+	if !ok {
+		return nil
+	}
+	return d.pairs[i].known(d)
+}
+
+// known returns the connection of a pair, nil if d knows of none.
+func (p *pair) known(d *device) *conn {
+	if p.conn == nil || !p.conn.told[p.side(d)] {
 		return nil
 	}
 	return p.conn
 }
+
+// other returns the device that d is paired with.
+func (p *pair) other(d *device) *device { return p.end(1 - p.side(d)) }
 
 func (p *pair) side(d *device) int {
 	if p.a == d {
@@ -83,10 +102,8 @@ func (p *pair) end(side int) *device {
 
 // dialAll tries to connect a device with all others.
 func (w *world) dialAll(d *device) {
-	for i := range w.devices {
-		if p := w.pair(d.index, i); p != nil && i != d.index {
-			w.dial(p, 0)
-		}
+	for _, p := range d.pairs {
+		w.dial(p, 0)
 	}
 }
 
@@ -119,6 +136,7 @@ func (w *world) tellUp(c *conn, side, life int) {
 	}
 	c.told[side] = true
 	w.tell("device %d is connected to device %d", d.index, c.pair.end(1-side).index)
+	w.history.event(oracle.Event{Kind: oracle.EventConnect, Device: d.index, Peer: c.pair.end(1 - side).index})
 	d.step(PhaseOther, node.PeerUp{Peer: c.pair.end(1 - side).id})
 }
 
@@ -148,6 +166,7 @@ func (w *world) tellDown(c *conn, side, life int) {
 	if d.life == life {
 		c.told[side] = false
 		w.tell("device %d has lost device %d", d.index, c.pair.end(1-side).index)
+		w.history.event(oracle.Event{Kind: oracle.EventLose, Device: d.index, Peer: c.pair.end(1 - side).index})
 		d.step(PhaseOther, node.PeerDown{Peer: c.pair.end(1 - side).id})
 	}
 	w.forget(c)
@@ -163,12 +182,11 @@ func (w *world) forget(c *conn) {
 
 // dropAll ends all connections of a device that stopped.
 func (w *world) dropAll(d *device) {
-	for i := range w.devices {
-		p := w.pair(d.index, i)
-		if p == nil || i == d.index || p.conn == nil {
+	for _, p := range d.pairs {
+		c := p.conn
+		if c == nil {
 			continue
 		}
-		c := p.conn
 		if c.dead {
 			c.gone[p.side(d)] = true
 			w.forget(c)
@@ -178,42 +196,68 @@ func (w *world) dropAll(d *device) {
 	}
 }
 
-// addCut separates groups for a while.
+// addCut separates groups for a while, or until they are healed if length is 0.
 func (w *world) addCut(groups [][]int, stall bool, length time.Duration) {
-	c := &cut{stall: stall, group: map[int]int{}, until: w.now + length}
+	c := &cut{stall: stall, group: make([]int, len(w.devices)), until: w.s.End}
+	if length > 0 {
+		c.until = w.now + length
+	}
 	for k, g := range groups {
 		for _, i := range g {
-			c.group[i] = k
+			c.group[i] = k + 1
 		}
 	}
 	w.cuts = append(w.cuts, c)
 	if !stall {
-		for a := range w.devices {
-			for b := a + 1; b < len(w.devices); b++ {
-				if p := w.pair(a, b); p != nil && p.conn != nil && c.separates(a, b) {
-					w.kill(p.conn, 4*time.Second)
-				}
+		for _, p := range w.pairs {
+			if p.conn != nil && c.separates(p.a.index, p.b.index) {
+				w.kill(p.conn, 4*time.Second)
 			}
 		}
 	}
-	w.after(length, func() { w.uncut(c) })
+	w.lasting(length, func() { w.uncut(c) })
+}
+
+// lasting arranges the end of something that lasts for a while, unless it is healed before: with a length of 0 nothing else ends it.
+func (w *world) lasting(length time.Duration, end func()) {
+	if healings := w.healings; length > 0 {
+		w.after(length, func() {
+			if w.healings == healings {
+				end()
+			}
+		})
+	}
+}
+
+// healAll ends everything that lasts: cuts, full disks, and what makes the network worse.
+func (w *world) healAll() {
+	w.healings++
+	w.loss, w.duplicate, w.reorder, w.slow = 0, 0, 0, 0
+	for _, d := range w.devices {
+		if d.full {
+			d.fill(false)
+		}
+	}
+	w.uncut(nil)
 }
 
 // disconnect separates one device from all others for a while.
 func (w *world) disconnect(d *device, length time.Duration) {
 	w.oracle.Sometimes("disconnect")
-	groups := [][]int{{d.index}, nil}
-	for _, other := range w.devices {
-		if other != d {
-			groups[1] = append(groups[1], other.index)
-		}
-	}
-	w.addCut(groups, false, length)
+	w.addCut(apart(d.index, len(w.devices)), false, length)
 }
 
 // uncut ends one cut, or all if c is nil.
 func (w *world) uncut(c *cut) {
-	w.cuts = slices.DeleteFunc(w.cuts, func(d *cut) bool { return c == nil || c == d })
+	w.cuts = slices.DeleteFunc(w.cuts, func(d *cut) bool {
+		over := c == nil || c == d
+		if over {
+			for _, arrive := range d.late {
+				w.after(0, arrive)
+			}
+		}
+		return over
+	})
 	for _, d := range w.devices {
 		if d.up {
 			w.dialAll(d)
@@ -225,15 +269,14 @@ func (w *world) isCut(a, b int) bool {
 	return slices.ContainsFunc(w.cuts, func(c *cut) bool { return !c.stall && c.separates(a, b) })
 }
 
-// stalledUntil returns when something that arrives now gets through.
-func (w *world) stalledUntil(a, b int) time.Duration {
-	until := w.now
+// stalled returns a stall that holds up what arrives now, nil if there is none.
+func (w *world) stalled(a, b int) *cut {
 	for _, c := range w.cuts {
 		if c.stall && c.separates(a, b) {
-			until = max(until, c.until)
+			return c
 		}
 	}
-	return until
+	return nil
 }
 
 // latency returns how long a message takes.
@@ -246,6 +289,15 @@ type frame [][]byte
 
 // framePack is how long operations wait for others to travel with.
 const framePack = 8 * time.Millisecond
+
+// size is the number of bytes in the operations.
+func (f frame) size() int {
+	n := 0
+	for _, op := range f {
+		n += len(op)
+	}
+	return n
+}
 
 func (f frame) sum() uint64 {
 	h := uint64(len(f))
@@ -281,11 +333,12 @@ func (w *world) publish(author *device, op []byte) {
 
 // spread sends a frame over all connections but the one that it came by.
 func (w *world) spread(author, at, from *device, f frame) {
-	for _, to := range w.devices {
-		if to == at || to == from || to == author {
+	for _, p := range at.pairs {
+		to := p.other(at)
+		if to == from || to == author {
 			continue
 		}
-		if c := w.conn(at, to); c != nil {
+		if c := p.known(at); c != nil {
 			w.gossip(author, c, at, to, f)
 		}
 	}
@@ -319,6 +372,7 @@ func (w *world) gossip(author *device, c *conn, from, to *device, ops frame) {
 	content := ops.sum()
 	if f := w.fate(fateLoss, from.index, to.index, content); f.share() < loss {
 		w.oracle.Sometimes("gossip lost")
+		w.history.lost(from, to, "gossip")
 		if f.next().share() < 0.2 { // a queue was full, and it was noticed
 			life := from.life
 			w.after(0, func() {
@@ -330,7 +384,9 @@ func (w *world) gossip(author *device, c *conn, from, to *device, ops frame) {
 		return
 	}
 	f := w.fate(fateLatency, from.index, to.index, content)
-	w.after(w.latency(f)+f.next().between(0, w.reorder), func() { w.arrive(author, c, from, to, ops, false) })
+	way := w.latency(f) + f.next().between(0, w.reorder)
+	w.history.gossip(from, to, ops, way)
+	w.after(way, func() { w.arrive(author, c, from, to, ops, false) })
 	if g := w.fate(fateDuplicate, from.index, to.index, content); g.share() < w.s.Network.Duplicate+w.duplicate {
 		w.oracle.Sometimes("gossip twice")
 		w.after(w.latency(f)+w.latency(g.next()), func() { w.arrive(author, c, from, to, ops, true) })
@@ -340,10 +396,11 @@ func (w *world) gossip(author *device, c *conn, from, to *device, ops frame) {
 // arrive brings gossip to a device. again says that even a transport that forgets nothing would not have stopped it.
 func (w *world) arrive(author *device, c *conn, from, to *device, ops frame, again bool) {
 	if c.dead || !to.up {
+		w.history.lost(from, to, "gossip")
 		return
 	}
-	if until := w.stalledUntil(from.index, to.index); until > w.now {
-		w.queue.push(until, func() { w.arrive(author, c, from, to, ops, again) })
+	if stall := w.stalled(from.index, to.index); stall != nil {
+		stall.late = append(stall.late, func() { w.arrive(author, c, from, to, ops, again) })
 		return
 	}
 	key := ops.sum()
@@ -373,8 +430,9 @@ func (d *device) receive(author, from *device, ops frame) {
 func (w *world) do(op *scenario.Op) {
 	w.fold(sum([]byte(op.Do)))
 	if w.trace != nil {
-		w.trace(op.String())
+		w.trace(w.s.Tell(op))
 	}
+	w.history.fault(op)
 	if d := w.devices[op.Device]; op.Do.OnDevice() {
 		w.doOn(d, op)
 		return
@@ -385,7 +443,7 @@ func (w *world) do(op *scenario.Op) {
 		w.oracle.Sometimes(string(op.Do))
 		w.addCut(op.Groups, op.Do == scenario.DoStall, op.For)
 	case scenario.DoHeal:
-		w.uncut(nil)
+		w.healAll()
 	case scenario.DoLoss:
 		worsen(w, &w.loss, float64(op.Amount)/1000, op.For)
 	case scenario.DoDuplicate:
@@ -398,10 +456,10 @@ func (w *world) do(op *scenario.Op) {
 	}
 }
 
-// worsen adds to one badness of the network for a while.
+// worsen adds to one badness of the network for a while, or until it is healed if length is 0.
 func worsen[T float64 | time.Duration](w *world, what *T, by T, length time.Duration) {
 	*what += by
-	w.after(length, func() { *what = max(0, *what-by) })
+	w.lasting(length, func() { *what = max(0, *what-by) })
 }
 
 // doOn carries out an operation on a device, if it runs.
@@ -436,11 +494,13 @@ func (w *world) doOn(d *device, op *scenario.Op) {
 	case scenario.DoSync:
 		d.step(PhaseOther, node.SyncNow{})
 	case scenario.DoCrash:
+		w.history.down(d, oracle.EventCrash, "", op.For)
 		d.crash(op.Amount)
 		again(oracle.AfterCrash)
 	case scenario.DoSyncFail:
 		w.failSync(d, op)
 	case scenario.DoRestart:
+		w.history.down(d, oracle.EventStop, "restart", op.For)
 		if d.disk.fails != works { // what the program wrote may be gone when it is started again
 			d.crash(op.Amount)
 			again(oracle.AfterCrash)
@@ -454,28 +514,25 @@ func (w *world) doOn(d *device, op *scenario.Op) {
 		d.backup = d.disk.Clone()
 		w.oracle.BackedUp(d.index)
 	case scenario.DoRestore:
-		w.restore(d, again)
+		w.restore(d, op.For, again)
 	case scenario.DoDiskFull:
-		w.fillDisk(d, op.For)
+		w.oracle.Sometimes("disk full")
+		d.fill(true)
+		w.lasting(op.For, func() { d.fill(false) })
 	}
 }
 
 // restore replaces the data of a device by its backup.
-func (w *world) restore(d *device, again func(oracle.Start)) {
+func (w *world) restore(d *device, length time.Duration, again func(oracle.Start)) {
 	if d.backup == nil {
 		return
 	}
 	w.oracle.Sometimes("restore")
+	w.history.down(d, oracle.EventStop, "its data are set back to the backup", length)
 	d.stop()
 	d.works()
 	d.disk = newDisk(d.backup.Clone())
 	again(oracle.AfterRestore)
-}
-
-func (w *world) fillDisk(d *device, length time.Duration) {
-	w.oracle.Sometimes("disk full")
-	d.fill(true)
-	w.after(length, func() { d.fill(false) })
 }
 
 // failSync breaks the disk of a device for a while. Then somebody starts the machine anew.

@@ -62,6 +62,7 @@ func (e *end) put(p parcel) {
 	content := mix(sum(p.msg), uint64(e.id))
 	if f := w.fate(fateBreak, e.d.index, e.other.d.index, content); f.share() < w.s.Network.Break && !w.healed {
 		w.oracle.Sometimes("stream broken")
+		w.history.lost(e.d, e.other.d, "session")
 		e.breakBoth(f)
 		return
 	}
@@ -69,6 +70,7 @@ func (e *end) put(p parcel) {
 	e.last = max(e.last, w.now+w.latency(f))
 	e.way = append(e.way, p)
 	e.costs.Sent(e.d.index, len(p.msg))
+	w.history.message(e.d, e.other.d, p.msg, e.last)
 	w.queue.push(e.last, e.arrive)
 }
 
@@ -99,11 +101,11 @@ func (e *end) ended(err error) {
 func (e *end) arrive() {
 	w, to := e.d.w, e.other
 	if e.broken || e.conn.dead || len(e.way) == 0 {
+		w.history.lost(e.d, to.d, "session")
 		return
 	}
-	if until := w.stalledUntil(e.d.index, to.d.index); until > w.now {
-		e.last = max(e.last, until)
-		w.queue.push(until, e.arrive)
+	if stall := w.stalled(e.d.index, to.d.index); stall != nil {
+		stall.late = append(stall.late, e.arrive)
 		return
 	}
 	p := e.way[0]

@@ -4,6 +4,7 @@
 package des
 
 import (
+	"context"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -19,12 +20,16 @@ type Options struct {
 	Taps Taps
 	// Trace gets one line for everything that happens, if it is not nil.
 	Trace func(line string)
+	// Events gets everything that happens, if it is not nil.
+	Events func(oracle.Event)
 	// First ends the run at the first violation.
 	First bool
+	// Program runs on every device, if it is not nil.
+	Program *oracle.Program
 }
 
-// eventsMax bounds a run; more is a storm.
-const eventsMax = 2_000_000
+// stormMax bounds the events of one device in one minute; more is a storm.
+const stormMax = 250_000
 
 // quietShare is how many seeds there are to each one that goes on for a while once the devices agree, to see that they have little
 // to say.
@@ -33,13 +38,29 @@ const quietShare = 8
 // wallStart is when every run begins by a clock that is right, in milliseconds since 1970.
 const wallStart = 1_700_000_000_000
 
-// Run carries a scenario out and judges what happened.
+// Run carries a scenario out and judges what happened. It panics if s does not pass its own Check.
 func Run(s *scenario.Scenario, o Options) *oracle.Report {
+	r, _ := run(context.Background(), s, o)
+	return r
+}
+
+// A Driver is Run as sim.Driver has it. The zero Driver plants no mistakes.
+type Driver struct{ Taps Taps }
+
+// Run carries s out, as sim.Driver says. If ctx ends, the report holds what was found until then.
+func (d Driver) Run(ctx context.Context, s *scenario.Scenario, events func(oracle.Event)) (*oracle.Report, error) {
+	return run(ctx, s, Options{Taps: d.Taps, Events: events})
+}
+
+func run(ctx context.Context, s *scenario.Scenario, o Options) (*oracle.Report, error) {
+	if err := s.Check(); err != nil {
+		panic(fmt.Errorf("des: a scenario that cannot be run: %w", err))
+	}
 	w := newWorld(s, o)
 	w.schedule()
-	w.loop()
-	return &oracle.Report{Seed: s.Seed, Violations: w.oracle.Violations, Coverage: w.oracle.Coverage, Converged: w.converged,
-		Elapsed: w.now, Events: w.events, Final: w.final, Trace: w.hash}
+	err := w.loop(ctx)
+	return &oracle.Report{Seed: s.Seed, Violations: w.oracle.Violations, Coverage: w.oracle.Coverage, Checked: w.oracle.Checked,
+		Converged: w.converged, Elapsed: w.now, Events: w.events, Final: w.final, Trace: w.hash}, err
 }
 
 // A world is one run.
@@ -47,6 +68,7 @@ type world struct {
 	s       *scenario.Scenario
 	taps    Taps
 	trace   func(string)
+	history *history // nil if nobody listens
 	first   bool
 	now     time.Duration
 	queue   queue
@@ -54,14 +76,19 @@ type world struct {
 	hash    uint64
 	oracle  *oracle.Oracle
 	space   gossip.SpaceID
-	devices []*device
-	byID    map[gossip.DeviceID]*device
-	pairs   map[[2]int]*pair
+	// signatures is shared by the devices: each binding is verified once, not once on each of them.
+	signatures signatures
+	devices    []*device
+	byID       map[gossip.DeviceID]*device
+	// pairs are in the order of their devices.
+	pairs []*pair
 	// cuts are the partitions and stalls that hold now; what follows adds to the badness of the network until it ends.
 	cuts            []*cut
 	loss, duplicate float64
 	reorder, slow   time.Duration
-	streams         uint64
+	// healings counts how often all that lasted was ended.
+	healings int
+	streams  uint64
 	// dots tells which operation a hash over its bytes stands for.
 	dots map[uint64]crdt.Dot
 	// healed says that all faults are over, done that the run is.
@@ -71,11 +98,17 @@ type world struct {
 	// quietFrom is when the devices agreed and began to be watched for what they still say; said counts it.
 	quietFrom time.Duration
 	said      int
+	// merges counts the writes by programs.
+	merges int
 }
 
 func newWorld(s *scenario.Scenario, o Options) *world {
-	w := &world{s: s, taps: o.Taps, trace: o.Trace, first: o.First, byID: map[gossip.DeviceID]*device{}, pairs: map[[2]int]*pair{}, dots: map[uint64]crdt.Dot{}}
+	w := &world{s: s, taps: o.Taps, trace: o.Trace, first: o.First, byID: map[gossip.DeviceID]*device{}, dots: map[uint64]crdt.Dot{}, signatures: signatures{}}
 	w.oracle = oracle.New(s, func() time.Duration { return w.now })
+	if o.Events != nil {
+		w.history = &history{w: w, to: o.Events}
+	}
+	w.oracle.Program = o.Program
 	copy(w.space[:], "a simulated space")
 	for i := range s.Devices {
 		w.addDevice(i)
@@ -101,25 +134,38 @@ func (w *world) schedule() {
 	w.queue.push(w.s.End+10*time.Millisecond, w.heal)
 }
 
-// loop lets things happen until the run is done. A panic is a violation and ends it.
-func (w *world) loop() {
+// ctxEvery is how many events pass between two looks at whether the run is still wanted.
+const ctxEvery = 1 << 10
+
+// loop lets things happen until the run is done, or ctx ends. A panic is a violation and ends it.
+func (w *world) loop(ctx context.Context) error {
 	defer func() {
 		if r := recover(); r != nil {
 			w.oracle.Fail(oracle.NoPanic, 0, "%v\n%s", r, debug.Stack())
 		}
+		w.history.violations()
 	}()
+	calm, minute := 0, time.Duration(0) // the number of events before this minute
 	for len(w.queue.heap) > 0 && !w.done {
 		e := w.queue.pop()
 		w.now = e.at
-		if w.events++; w.events > eventsMax {
-			w.oracle.Fail(oracle.Quiescence, 0, "more than %d events", eventsMax)
-			return
+		if now := w.now / time.Minute; now != minute {
+			calm, minute = w.events, now
+		}
+		if w.events++; w.events-calm > stormMax*len(w.devices) {
+			w.oracle.Fail(oracle.Quiescence, 0, "more than %d events in a minute", w.events-calm-1)
+			return nil
+		}
+		if w.events%ctxEvery == 0 && ctx.Err() != nil {
+			return ctx.Err()
 		}
 		e.run()
+		w.history.violations()
 		if w.first && len(w.oracle.Violations) > 0 {
-			return
+			return nil
 		}
 	}
+	return nil
 }
 
 // fold makes x part of the hash over everything that happened.
@@ -134,17 +180,19 @@ func (w *world) tell(format string, args ...any) {
 // heal ends all faults and begins to wait for the devices to agree.
 func (w *world) heal() {
 	w.tell("all faults are over")
-	w.healed, w.loss, w.duplicate, w.reorder, w.slow = true, 0, 0, 0, 0
-	w.uncut(nil)
+	w.history.event(oracle.Event{Kind: oracle.EventHeal, Device: -1, Text: "all faults are over"})
+	w.healed = true
+	w.healAll()
 	w.oracle.Healed()
 	w.probe()
 }
 
 // probe looks from time to time whether the devices agree.
 func (w *world) probe() {
-	if w.oracle.Agree() {
+	if w.oracle.Agree() && !w.merging() {
 		w.converged = w.now - w.s.End
 		w.tell("the devices agree")
+		w.history.event(oracle.Event{Kind: oracle.EventAgree, Device: -1})
 		if w.s.Seed%quietShare != 0 {
 			w.finish()
 			return
@@ -157,7 +205,11 @@ func (w *world) probe() {
 		return
 	}
 	if w.now > w.s.End+w.s.ConvergeMax {
-		w.oracle.NotConverged()
+		if w.oracle.Agree() {
+			w.oracle.Fail(oracle.Merged, 0, "programs go on merging %v after the last fault", w.s.ConvergeMax)
+		} else {
+			w.oracle.NotConverged()
+		}
 		w.done = true
 		return
 	}

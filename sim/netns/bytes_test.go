@@ -92,7 +92,7 @@ func TestBytesOfAnIdlePair(t *testing.T) {
 	for _, flags := range [][]string{nil, {"--no-lan"}} {
 		t.Run(fmt.Sprint("flags ", flags), func(t *testing.T) {
 			t.Parallel()
-			l := newLab(t)
+			l := labFor(t)
 			a, b := newDevice(t, l, "laptop"), newDevice(t, l, "desktop")
 			a.up(flags...)
 			b.up(flags...)

@@ -77,7 +77,7 @@ func TestAWrongClockDoesNotKeepDevicesApart(t *testing.T) {
 }
 
 func testWrongClock(t *testing.T, off time.Duration) {
-	l := newLab(t)
+	l := labFor(t)
 	right, wrong := newDevice(t, l, "right"), newDevice(t, l, "wrong")
 	right.up()
 	wrong.upWrong(off)

@@ -126,7 +126,7 @@ func (w *writer) check(t *testing.T, d *device) {
 func TestKillDuringFirstSynchronisation(t *testing.T) {
 	slow(t, "30 s", false)
 	t.Parallel()
-	l := newLab(t)
+	l := labFor(t)
 	a, b := newDevice(t, l, "laptop"), newDevice(t, l, "desktop")
 	a.up()
 	a.feed(0, largeState(), "import")

@@ -30,14 +30,20 @@ type device struct {
 	api *client.Client
 }
 
-// newLab makes a lab that goes away with the test.
-func newLab(t *testing.T) *Lab {
+// labFor makes a lab that goes away with the test.
+func labFor(t *testing.T) *Lab {
+	t.Helper()
+	return openLab(t, New)
+}
+
+func openLab(t *testing.T, open func() (*Lab, error)) *Lab {
 	t.Helper()
 	needLab(t)
-	l, err := New()
+	l, err := open()
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Logf("hosts are connected by %v", l)
 	t.Cleanup(func() {
 		if err := l.Close(); err != nil {
 			t.Error(err)
@@ -251,7 +257,12 @@ func (d *device) forget() {
 // pair makes two devices of one space in a lab of their own, connected.
 func pair(t *testing.T) (*Lab, *device, *device) {
 	t.Helper()
-	l := newLab(t)
+	return pairIn(t, labFor(t))
+}
+
+// pairIn makes the two devices in a lab that is there.
+func pairIn(t *testing.T, l *Lab) (*Lab, *device, *device) {
+	t.Helper()
 	a, b := newDevice(t, l, "laptop"), newDevice(t, l, "desktop")
 	a.up()
 	b.up()

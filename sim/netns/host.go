@@ -19,7 +19,6 @@ type Host struct {
 	lab       *Lab
 	name      string
 	namespace string
-	port      string // of the switch
 
 	mu   sync.Mutex // guards addr
 	addr string
@@ -59,10 +58,29 @@ func (h *Host) Arrive(addr string) error {
 }
 
 // Unplug pulls the cable: the interface keeps its addresses and has no carrier.
-func (h *Host) Unplug() error { return ip(h.lab.switchName(), "link set "+h.port+" down") }
+func (h *Host) Unplug() error { return h.cable(false) }
 
 // Plug puts the cable back.
-func (h *Host) Plug() error { return ip(h.lab.switchName(), "link set "+h.port+" up") }
+func (h *Host) Plug() error { return h.cable(true) }
+
+func (h *Host) cable(in bool) error {
+	h.lab.mu.Lock()
+	defer h.lab.mu.Unlock()
+	return h.lab.fabric.carrier(h, in)
+}
+
+// SetWeather sets the weather of what the host sends and receives, besides that of the whole network. The error is ErrNoSwitch on
+// bridges.
+func (h *Host) SetWeather(w Weather) error {
+	h.lab.mu.Lock()
+	defer h.lab.mu.Unlock()
+	t, ok := h.lab.fabric.(*taps)
+	if !ok {
+		return ErrNoSwitch
+	}
+	t.SetWeatherAt(t.ports[h], w)
+	return nil
+}
 
 // Traffic returns what the host's interface received and sent until now.
 func (h *Host) Traffic() (Traffic, error) { return traffic(h.namespace, hostDevice) }

@@ -21,7 +21,7 @@ import (
 func TestRealInput(t *testing.T) {
 	slow(t, "30 s", false)
 	t.Parallel()
-	l := newLab(t)
+	l := labFor(t)
 	a, b := newDevice(t, l, "laptop"), newDevice(t, l, "desktop")
 	a.up()
 	b.up()

@@ -11,7 +11,7 @@ import (
 
 // TestTwoLaptops: nothing is configured; devices find each other, one is let in by a person, and writes travel.
 func TestTwoLaptops(t *testing.T) {
-	l := newLab(t)
+	l := labFor(t)
 	a, b := newDevice(t, l, "laptop"), newDevice(t, l, "desktop")
 	a.up()
 	b.up()

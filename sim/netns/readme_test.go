@@ -21,7 +21,7 @@ func TestReadmeTwoLaptops(t *testing.T) {
 		t.Fatal(err)
 	}
 	steps := consoleSteps(t, string(text))
-	l, shared := newLab(t), t.TempDir()
+	l, shared := labFor(t), t.TempDir()
 	terms := map[string]*terminal{}
 	words := newWords()
 	for _, s := range steps {

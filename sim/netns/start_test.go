@@ -14,7 +14,7 @@ import (
 func TestStartingWhereSomethingIsInTheWay(t *testing.T) {
 	slow(t, "10 s", false)
 	t.Parallel()
-	l := newLab(t)
+	l := labFor(t)
 	a := newDevice(t, l, "laptop")
 	const listen = "/ip4/0.0.0.0/tcp/4001"
 	a.up("--listen", listen)

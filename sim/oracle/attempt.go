@@ -1,9 +1,9 @@
 package oracle
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"syncline/crdt"
 	"syncline/node"
@@ -54,12 +54,17 @@ func (o *Oracle) Attempt(device int, parts []scenario.Part, wall int64) *Attempt
 
 // plan derives one part.
 func (a *Attempt) plan(o *Oracle, p scenario.Part, i int, reg crdt.Register) {
-	e := &entry{path: p.Path, put: p.Verb != scenario.Delete && p.Verb != scenario.DeleteAll, resolve: p.Verb == scenario.Resolve || p.Verb == scenario.Keep,
+	e := &entry{path: p.Path, put: p.Verb != scenario.Delete && p.Verb != scenario.DeleteAll, resolve: p.Verb == scenario.Resolve || p.Verb == scenario.Keep || p.Verb == scenario.Merge,
 		preds: newSet(o.limit), below: newSet(o.limit), kept: newSet(o.limit)}
 	op := node.WriteOp{Path: p.Path, Delete: !e.put, Sibling: p.Verb == scenario.Sibling, All: p.Verb == scenario.PutAll || p.Verb == scenario.DeleteAll, Resolve: e.resolve}
 	if e.put {
-		e.data = fmt.Sprintf("v%d.%d", len(o.writes), i)
-		e.data += strings.Repeat(".", max(0, p.Size-len(e.data)))
+		e.data = cmp.Or(p.Value, fmt.Sprintf("v%d.%d", len(o.writes), i))
+	}
+	if p.Verb == scenario.Merge || e.put && p.Value != "" {
+		e.data = p.Value
+	}
+	if p.Verb == scenario.Merge {
+		e.inputs = o.inputs(p.Path, reg)
 	}
 	op.Content = node.Content{Data: []byte(e.data)}
 	if e.put {
@@ -128,7 +133,7 @@ func superseded(verb scenario.Verb, live []crdt.Value) []crdt.Value {
 	switch verb {
 	case scenario.Sibling:
 		return nil
-	case scenario.PutAll, scenario.DeleteAll, scenario.Resolve, scenario.Keep, scenario.PutIf:
+	case scenario.PutAll, scenario.DeleteAll, scenario.Resolve, scenario.Keep, scenario.Merge, scenario.PutIf:
 		return live
 	}
 	if len(live) == 0 {
@@ -172,7 +177,10 @@ func liveKey(live []crdt.Value) string {
 
 // enter makes an attempt that succeeded part of the truth, under the dot by which the device's context grew.
 func (o *Oracle) enter(a *Attempt, d crdt.Dot, t crdt.Timestamp) *write {
-	w := &write{index: len(o.writes), device: a.device, dot: d, time: t, entries: a.entries, ctx: a.ctx}
+	if t == 0 {
+		t = o.timeHere(a, d)
+	}
+	w := &write{index: len(o.writes), device: a.device, by: o.s.DeviceName(a.device), dot: d, time: t, entries: a.entries, ctx: a.ctx}
 	if w.index >= o.limit {
 		panic("sim: more writes than the scenario holds")
 	}
@@ -190,4 +198,15 @@ func (o *Oracle) enter(a *Attempt, d crdt.Dot, t crdt.Timestamp) *write {
 	}
 	a.written = w
 	return w
+}
+
+// timeHere returns the timestamp of a write that was not gossiped, being too large: that of its values on the device that wrote it.
+func (o *Oracle) timeHere(a *Attempt, d crdt.Dot) crdt.Timestamp {
+	for _, e := range a.entries {
+		reg, err := o.devices[a.device].view.Get(e.path)
+		if i := slices.IndexFunc(reg.Live, func(v crdt.Value) bool { return v.Dot == d }); err == nil && i >= 0 {
+			return reg.Live[i].Time
+		}
+	}
+	return 0
 }

@@ -1,7 +1,6 @@
 package oracle
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -15,7 +14,6 @@ func (o *Oracle) Stepped(device int, out []node.Output, a *Attempt, via bool) {
 	d := o.devices[device]
 	context := d.view.Context()
 	before := d.app
-	paths := map[string]bool{}
 	if a != nil {
 		o.settle(device, a, out, context)
 	}
@@ -23,22 +21,25 @@ func (o *Oracle) Stepped(device int, out []node.Output, a *Attempt, via bool) {
 	if !context.Equal(d.context) {
 		o.advance(device, context)
 	}
+	changes := reports(out)
+	if len(changes) == 0 && slices.Equal(d.app, before) {
+		return
+	}
+	var paths []string
 	var added []*write
 	for i := range d.app.minus(before).all {
 		added = append(added, o.writes[i])
 		for _, e := range o.writes[i].entries {
-			paths[e.path] = true
+			paths = append(paths, e.path)
 		}
 	}
-	changes := reports(out)
 	for _, c := range changes {
-		for _, p := range c.Paths {
-			paths[p] = true
-		}
+		paths = append(paths, c.Paths...)
 	}
+	slices.Sort(paths)
 	o.checkConflicts(device, before, changes)
 	o.checkReports(device, before, added, changes)
-	for _, path := range slices.Sorted(maps.Keys(paths)) {
+	for _, path := range slices.Compact(paths) {
 		o.checkArrivals(device, path, before, changes)
 		o.checkPath(device, path, false)
 	}
@@ -48,6 +49,7 @@ func (o *Oracle) Stepped(device int, out []node.Output, a *Attempt, via bool) {
 	}
 	if len(added) > 0 || len(changes) > 0 {
 		o.checkDigest(device)
+		o.checkState(device)
 	}
 }
 
@@ -63,6 +65,7 @@ func reports(out []node.Output) []node.Changed {
 
 // settle looks at the outcome of an attempt, and enters it if it succeeded.
 func (o *Oracle) settle(device int, a *Attempt, out []node.Output, context crdt.Vector) {
+	o.Checked++
 	d := o.devices[device]
 	i := slices.IndexFunc(out, func(x node.Output) bool { _, ok := x.(node.Reply); return ok })
 	if i < 0 {
@@ -91,7 +94,7 @@ func (o *Oracle) settle(device int, a *Attempt, out []node.Output, context crdt.
 		}
 		fallthrough
 	default:
-		o.enter(a, fresh[0], o.timeOf(device, out, a, fresh[0]))
+		o.enter(a, fresh[0], timeOf(out))
 		o.Sometimes("write")
 		if len(a.entries) > 1 {
 			o.Sometimes("transaction")
@@ -112,20 +115,13 @@ func describe(a *Attempt) string {
 	return strings.Join(parts, ", ")
 }
 
-// timeOf returns the timestamp of the operation that an attempt became: as it was published or, if it was too large for that, as it stands
-// in the store.
-func (o *Oracle) timeOf(device int, out []node.Output, a *Attempt, dot crdt.Dot) crdt.Timestamp {
+// timeOf returns the timestamp of the operation that was published; 0 if it was too large for that.
+func timeOf(out []node.Output) crdt.Timestamp {
 	for _, x := range out {
 		if p, ok := x.(node.Publish); ok {
 			if op, err := crdt.DecodeOp(p.Op); err == nil {
 				return op.Time
 			}
-		}
-	}
-	for _, e := range a.entries {
-		reg, err := o.devices[device].view.Get(e.path)
-		if i := slices.IndexFunc(reg.Live, func(v crdt.Value) bool { return v.Dot == dot }); err == nil && i >= 0 {
-			return reg.Live[i].Time
 		}
 	}
 	return 0
@@ -221,6 +217,7 @@ func (o *Oracle) advance(device int, context crdt.Vector) {
 // checkPath compares what a device holds at a path with the truth. fresh says that the device has just started: nothing has been
 // reported yet, and nothing needs to be.
 func (o *Oracle) checkPath(device int, path string, fresh bool) {
+	o.Checked++
 	d := o.devices[device]
 	reg, err := d.view.Get(path)
 	if err != nil {
@@ -238,7 +235,7 @@ func (o *Oracle) checkPath(device int, path string, fresh bool) {
 		live.add(e.index)
 	}
 	o.checkTransactions(device, path, live)
-	if want := o.spec(path, d.app); live.key() != want.key() {
+	if want := o.spec(path, d.app); !slices.Equal(live, want) {
 		o.checkResurrection(device, path, live.minus(want))
 		o.Fail(Exact, device, "%s holds %s, want %s", path, o.names(path, live), o.names(path, want))
 	}
@@ -253,6 +250,7 @@ func (o *Oracle) checkPath(device int, path string, fresh bool) {
 
 // checkTransactions says whether all of each transaction of which a part stands here has been seen.
 func (o *Oracle) checkTransactions(device int, path string, live set) {
+	o.Checked++
 	d := o.devices[device]
 	for i := range live.all {
 		w := o.writes[i]
@@ -292,6 +290,7 @@ func (o *Oracle) checkResurrection(device int, path string, extra set) {
 }
 
 func (o *Oracle) checkPairs(device int, path string, es []*entry) {
+	o.Checked++
 	for _, e := range es {
 		for _, f := range es {
 			if e != f && e.settled(f) {
@@ -303,6 +302,7 @@ func (o *Oracle) checkPairs(device int, path string, es []*entry) {
 
 // checkDigest says whether devices that have seen the same have equal digests.
 func (o *Oracle) checkDigest(device int) {
+	o.Checked++
 	d := o.devices[device]
 	key, digest := d.app.key(), d.view.Head().Digest
 	if old, ok := o.digests[key]; ok && old != digest {

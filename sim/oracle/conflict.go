@@ -35,6 +35,7 @@ func contents(es []*entry) int {
 
 // checkOpen says whether a conflict that is open was reported since it came up, and counts what was seen.
 func (o *Oracle) checkOpen(device int, path string, es []*entry, fresh bool) {
+	o.Checked++
 	d := o.devices[device]
 	n := contents(es)
 	if n < 2 {
@@ -56,6 +57,7 @@ func (o *Oracle) checkOpen(device int, path string, es []*entry, fresh bool) {
 
 // checkArrivals says whether each pair of values that met and were written apart was reported.
 func (o *Oracle) checkArrivals(device int, path string, before set, changes []node.Changed) {
+	o.Checked++
 	d := o.devices[device]
 	reg, err := d.view.Get(path)
 	if err != nil {
@@ -101,6 +103,7 @@ func (o *Oracle) checkConflicts(device int, before set, changes []node.Changed) 
 }
 
 func (o *Oracle) checkConflict(device int, before set, c crdt.Conflict) {
+	o.Checked++
 	es := o.identifyAll(device, c.Path, c.Siblings)
 	for _, e := range es {
 		for _, f := range es {
@@ -158,6 +161,7 @@ func (o *Oracle) checkCarried(device int, before set, changes []node.Changed) {
 
 // checkWonReport judges the report that a value won over a concurrent delete.
 func (o *Oracle) checkWonReport(device int, c crdt.Conflict) {
+	o.Checked++
 	o.Sometimes("delete/update conflict")
 	v := c.Local
 	if v.Dot.Counter == 0 {
@@ -171,6 +175,7 @@ func (o *Oracle) checkWonReport(device int, c crdt.Conflict) {
 // checkDeleteUpdate says whether one operation that gossip brought was reported if it met a concurrent delete of what it replaced,
 // or the other way round.
 func (o *Oracle) checkDeleteUpdate(device int, w *write, before set, changes []node.Changed) {
+	o.Checked++
 	d := o.devices[device]
 	for _, x := range w.entries {
 		apart := false

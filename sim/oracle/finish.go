@@ -53,7 +53,9 @@ func (o *Oracle) Finish() {
 		}
 		o.checkCounts(i, d)
 		o.checkIncarnations(i, d)
+		o.checkSettled(i)
 	}
+	o.checkMerges()
 }
 
 // HeldBack takes note of how many operations a device still holds back in the end. Each waits for one that was lost with its writer.
@@ -107,6 +109,7 @@ func (o *Oracle) Final(device int) map[string][]string {
 // checkKept says whether a write that a device has, or that was acknowledged by a device that was never set back, is live or
 // superseded there.
 func (o *Oracle) checkKept(device int, d *truth, w *write) {
+	o.Checked++
 	if !o.survived.has(w.index) {
 		return
 	}
@@ -123,6 +126,7 @@ func (o *Oracle) checkKept(device int, d *truth, w *write) {
 
 // checkCounts compares the head of a store with its registers, and its records with each other.
 func (o *Oracle) checkCounts(device int, d *truth) {
+	o.Checked++
 	if err := d.view.Check(); err != nil {
 		o.Fail(Metadata, device, "%v", err)
 	}

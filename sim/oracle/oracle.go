@@ -45,13 +45,19 @@ type Oracle struct {
 	survived set
 	failed   map[Check]int
 
+	// Program runs on every device; nil if none does. Set it before anything happens.
+	Program *Program
+
 	Violations []Violation
 	Coverage   Coverage
+	// Checked counts the comparisons of a device with the truth.
+	Checked int
 }
 
 // A write is one transaction as the harness knows it.
 type write struct {
 	index, device int
+	by            string // the name of the device
 	dot           crdt.Dot
 	time          crdt.Timestamp
 	entries       []*entry
@@ -67,6 +73,8 @@ type entry struct {
 	resolve bool
 	data    string
 	kind    crdt.Kind
+	// inputs is what a program made the value of.
+	inputs []crdt.Value
 	// preds are what its writer was shown and replaced, and all deletes that it had seen there; below is their closure. kept is
 	// what stood there and was not replaced.
 	preds, below, kept set
@@ -113,7 +121,7 @@ type version struct {
 // New returns an oracle that has seen nothing. now tells the virtual time.
 func New(s *scenario.Scenario, now func() time.Duration) *Oracle {
 	o := &Oracle{s: s, now: now, byDot: map[crdt.Dot]*write{}, byData: map[string][]*entry{}, byPath: map[string][]*entry{},
-		limit: 2*s.Writes() + 64, digests: map[string]crdt.Digest{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, failed: map[Check]int{}, Coverage: Coverage{}}
+		limit: 2*(s.Writes()+s.MergesMax) + 64, digests: map[string]crdt.Digest{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, failed: map[Check]int{}, Coverage: Coverage{}}
 	for range s.Devices {
 		o.devices = append(o.devices, &truth{app: newSet(o.limit), durable: newSet(o.limit), ever: newSet(o.limit), backup: newSet(o.limit), told: newSet(o.limit),
 			open: map[string]bool{}, reported: map[pair]bool{}, frontier: map[string]set{}, versions: map[string]version{}})
@@ -124,7 +132,7 @@ func New(s *scenario.Scenario, now func() time.Duration) *Oracle {
 // Fail notes a violation.
 func (o *Oracle) Fail(c Check, device int, format string, args ...any) {
 	if o.failed[c]++; o.failed[c] <= violationsMax {
-		o.Violations = append(o.Violations, Violation{c, o.now(), device, fmt.Sprintf(format, args...)})
+		o.Violations = append(o.Violations, Violation{c, o.now(), device, o.s.DeviceName(device), fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -145,6 +153,7 @@ const (
 
 // Started takes note that a device runs, and compares what its store holds with what it must hold.
 func (o *Oracle) Started(device int, how Start, v View) {
+	o.Checked++
 	d := o.devices[device]
 	before := d.app
 	d.view, d.up = v, true
@@ -183,6 +192,7 @@ func (o *Oracle) Started(device int, how Start, v View) {
 		o.checkPath(device, path, true)
 	}
 	o.checkDigest(device)
+	o.checkState(device)
 }
 
 // Stopped takes note that a device does not run.
@@ -235,18 +245,27 @@ func (w *write) String() string {
 	if w == nil {
 		return "nothing"
 	}
-	text := fmt.Sprintf("w%d by device %d (", w.index, w.device)
+	text := fmt.Sprintf("w%d by %s (", w.index, w.by)
 	for i, e := range w.entries {
 		if i > 0 {
 			text += ", "
 		}
 		if e.put {
-			text += fmt.Sprintf("%s=%.24s", e.path, e.data)
+			text += e.path + "=" + abbreviate(e.data)
 		} else {
 			text += "delete " + e.path
 		}
 	}
 	return text + ")"
+}
+
+// abbreviate cuts a long content down to its beginning and its length.
+func abbreviate(data string) string {
+	const most = 32
+	if len(data) <= most {
+		return data
+	}
+	return fmt.Sprintf("%.*s… (%d bytes)", most-8, data, len(data))
 }
 
 // identify finds the write that a live value stems from: by its content, and among writes of the same content by its dot.
@@ -265,7 +284,7 @@ func (o *Oracle) identifyAll(device int, path string, live []crdt.Value) []*entr
 	for _, v := range live {
 		e := o.identify(path, v)
 		if e == nil {
-			o.Fail(Phantom, device, "%s holds %.24q under %v, which nobody wrote so", path, v.Data, v.Dot)
+			o.Fail(Phantom, device, "%s holds %q under %v, which nobody wrote so", path, abbreviate(string(v.Data)), v.Dot)
 			continue
 		}
 		es = append(es, e)

@@ -9,6 +9,7 @@ import (
 
 // Replied takes note that a device told the outcome of an attempt.
 func (o *Oracle) Replied(device int, a *Attempt, err *node.Problem) {
+	o.Checked++
 	if err != nil || a.written == nil {
 		if err == nil {
 			o.Fail(LostUpdate, device, "%s was acknowledged and never happened", describe(a))
@@ -35,6 +36,7 @@ func (o *Oracle) see(d *truth, path string, index int) {
 
 // Read compares what a device shows at a path with what it showed and wrote there before. live is what the reader got.
 func (o *Oracle) Read(device int, path string, live []crdt.Value) {
+	o.Checked++
 	d := o.devices[device]
 	o.Sometimes("read")
 	es := o.identifyAll(device, path, live)
@@ -70,6 +72,7 @@ func (o *Oracle) goesBack(es []*entry, e *entry) bool {
 
 // Shown compares the value that a plain read returns with the newest one, which all devices with the same values must show.
 func (o *Oracle) Shown(device int, path string, live []crdt.Value, shown crdt.Value) {
+	o.Checked++
 	if want := newest(live); want.Dot != shown.Dot {
 		o.Fail(SEC, device, "%s shows %.24q, not %.24q", path, shown.Data, want.Data)
 	}
@@ -77,10 +80,11 @@ func (o *Oracle) Shown(device int, path string, live []crdt.Value, shown crdt.Va
 
 // Held compares what a device is said to have on disk with what its disk confirmed.
 func (o *Oracle) Held(device, peer int, v crdt.Vector) {
+	o.Checked++
 	held := newSet(o.limit)
 	o.addHeld(device, held, v)
 	if i := held.less(o.devices[peer].ever); i >= 0 {
-		o.Fail(HeldClaim, device, "device %d is said to have %s on disk", peer, o.writes[i])
+		o.Fail(HeldClaim, device, "%s is said to have %s on disk", o.s.DeviceName(peer), o.writes[i])
 	}
 }
 
@@ -92,6 +96,7 @@ func (o *Oracle) addHeld(device int, s set, v crdt.Vector) {
 
 // Alarm judges an alarm.
 func (o *Oracle) Alarm(device int, a node.Alarm) {
+	o.Checked++
 	switch a.Code {
 	case node.AlarmClock:
 		o.Sometimes("alarm " + a.Code)

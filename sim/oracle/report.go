@@ -39,6 +39,8 @@ const (
 	Reports        Check = "reports"         // what changed is told, each conflict once, and nothing after what came of it
 	Bytes          Check = "bytes"           // a session costs what differs, whatever happened before
 	NoPanic        Check = "panic"           // nothing panics
+	Merged         Check = "merged"          // a program settles the conflicts that it merges, everywhere with the same value
+	Invariant      Check = "invariant"       // what a program says of its data holds
 )
 
 // A Violation is one broken claim.
@@ -46,12 +48,14 @@ type Violation struct {
 	Check  Check
 	At     time.Duration
 	Device int
-	Text   string
+	// Name is what people call the device.
+	Name string
+	Text string
 }
 
 // String tells it in one line.
 func (v Violation) String() string {
-	return fmt.Sprintf("%s at %.6fs, device %d: %s", v.Check, v.At.Seconds(), v.Device, v.Text)
+	return fmt.Sprintf("%s at %.6fs, %s: %s", v.Check, v.At.Seconds(), v.Name, v.Text)
 }
 
 // violationsMax bounds the violations of one check that are kept of a run; after the first, most are consequences.
@@ -81,6 +85,8 @@ type Report struct {
 	Seed       uint64
 	Violations []Violation
 	Coverage   Coverage
+	// Checked is how often a device was compared with the truth.
+	Checked int
 	// Converged is how long after the last fault the devices agreed.
 	Converged time.Duration
 	// Elapsed is the virtual time that the run took, Events the number of events in it.

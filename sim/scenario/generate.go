@@ -3,6 +3,8 @@ package scenario
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -21,20 +23,27 @@ const century = 100 * 365 * 24 * 3600 * 1000
 
 // Generate draws a scenario from a seed.
 func Generate(seed uint64, size Size) *Scenario {
-	g := &generator{size: size, rand: rand.New(rand.NewPCG(seed, 0x5ce9a210))}
-	g.s = &Scenario{Seed: seed, End: size.Chaos, ConvergeMax: 2 * time.Minute}
+	g := &generator{size: size, from: 300 * time.Millisecond, until: size.Chaos * 9 / 10, last: size.Chaos, rand: rand.New(rand.NewPCG(seed, 0x5ce9a210))}
+	g.s = &Scenario{Seed: seed, End: size.Chaos, ConvergeMax: convergeDefault}
 	g.environment()
 	g.devices()
+	g.writers = len(g.s.Devices)
 	g.work()
 	g.faults()
+	g.extremes(seed)
 	g.s.sortOps()
 	return g.s
 }
 
+// A generator adds to a scenario.
 type generator struct {
 	s    *Scenario
 	size Size
-	rand *rand.Rand
+	// from and until bound the moments at which something begins; what follows on something else happens before last.
+	from, until, last time.Duration
+	// writers is how many devices write, from the first.
+	writers int
+	rand    *rand.Rand
 }
 
 func pick[T any](g *generator, choices ...T) T { return choices[g.rand.IntN(len(choices))] }
@@ -46,12 +55,15 @@ func (g *generator) between(lo, hi time.Duration) time.Duration {
 	return lo + time.Duration(g.rand.Int64N(int64(hi-lo)))
 }
 
-// moment draws a time at which things happen.
-func (g *generator) moment() time.Duration { return g.between(300*time.Millisecond, g.size.Chaos*9/10) }
+// moment draws a time at which something begins.
+func (g *generator) moment() time.Duration { return g.between(g.from, g.until) }
 
 func (g *generator) device() int { return g.rand.IntN(len(g.s.Devices)) }
 
+func (g *generator) writer() int { return g.rand.IntN(g.writers) }
+
 func (g *generator) add(o Op) {
+	o.At = min(o.At, g.s.End)
 	if o.For > 0 && o.At+o.For > g.s.End {
 		o.For = g.s.End - o.At
 	}
@@ -92,12 +104,12 @@ func (g *generator) devices() {
 		g.add(o)
 	}
 	if n > 2 && g.chance(0.3) {
-		g.sparse(n)
+		g.sparse(n, n/2)
 	}
 }
 
-// sparse draws a connected graph with few links.
-func (g *generator) sparse(n int) {
+// sparse draws a connected graph with few links: a tree over all devices and more links beside it.
+func (g *generator) sparse(n, more int) {
 	have := map[[2]int]bool{}
 	link := func(a, b int) {
 		l := [2]int{min(a, b), max(a, b)}
@@ -109,7 +121,7 @@ func (g *generator) sparse(n int) {
 	for i := 1; i < n; i++ {
 		link(i, g.rand.IntN(i))
 	}
-	for range n / 2 {
+	for range more {
 		link(g.rand.IntN(n), g.rand.IntN(n))
 	}
 }
@@ -117,21 +129,21 @@ func (g *generator) sparse(n int) {
 // work draws what people do.
 func (g *generator) work() {
 	writes := g.size.Writes - g.habits()
-	burst, writer := g.moment(), g.device()
+	burst, writer := g.moment(), g.writer()
 	for range writes {
 		switch g.rand.IntN(4) {
 		case 0:
-			burst, writer = g.moment(), g.device()
+			burst, writer = g.moment(), g.writer()
 		case 1:
 			burst += g.between(0, 30*time.Millisecond)
-			writer = g.device()
+			writer = g.writer()
 		case 2:
 			burst += g.between(0, 500*time.Millisecond)
-			writer = g.device()
+			writer = g.writer()
 		default:
 			burst += g.between(0, 5*time.Millisecond)
 		}
-		if burst >= g.size.Chaos {
+		if burst >= g.last {
 			burst = g.moment()
 		}
 		g.add(Op{At: burst, Do: DoWrite, Device: writer, Parts: g.parts()})
@@ -219,12 +231,6 @@ func (g *generator) parts() []Part {
 		if n > 1 && p.Verb != Delete && p.Verb != Sibling {
 			p.Verb = Put
 		}
-		switch k := g.rand.IntN(400); {
-		case k < 20:
-			p.Size = 1500
-		case k < 21:
-			p.Size = 70_000 // more than is gossiped
-		}
 		parts = append(parts, p)
 	}
 	return parts
@@ -252,7 +258,10 @@ func (g *generator) verb() Verb {
 
 func (g *generator) faults() {
 	for range g.rand.IntN(4) {
-		g.add(Op{At: g.moment(), Do: pick(g, DoPartition, DoPartition, DoStall), Groups: g.groups(), For: g.between(500*time.Millisecond, 15*time.Second)})
+		o := Op{At: g.moment(), Do: pick(g, DoPartition, DoPartition, DoStall), Groups: g.groups(), For: g.between(500*time.Millisecond, 15*time.Second)}
+		if len(o.Groups) > 1 {
+			g.add(o)
+		}
 	}
 	for range g.rand.IntN(3) {
 		g.add(Op{At: g.moment(), Do: DoLoss, Amount: pick[int64](g, 300, 1000), For: g.between(time.Second, 5*time.Second)})
@@ -276,9 +285,9 @@ func (g *generator) faults() {
 		g.add(Op{At: g.moment(), Do: DoRestart, Device: g.device(), For: g.between(time.Millisecond, 3*time.Second)})
 	}
 	if g.chance(0.35) {
-		d, at := g.device(), g.between(300*time.Millisecond, g.size.Chaos/2)
+		d, at := g.device(), g.between(g.from, max(g.from+1, g.last/2))
 		g.add(Op{At: at, Do: DoBackup, Device: d})
-		g.add(Op{At: g.between(at, g.size.Chaos), Do: DoRestore, Device: d, For: g.between(time.Millisecond, 2*time.Second)})
+		g.add(Op{At: g.between(at, g.last), Do: DoRestore, Device: d, For: g.between(time.Millisecond, 2*time.Second)})
 	}
 	if g.chance(0.2) {
 		g.add(Op{At: g.moment(), Do: DoDiskFull, Device: g.device(), For: g.between(100*time.Millisecond, 6*time.Second)})
@@ -305,12 +314,46 @@ func (g *generator) crash() {
 	g.add(o)
 }
 
-// groups divides the devices into two groups, or three.
+// groups divides the devices into two groups, or three; fewer if chance leaves some empty.
 func (g *generator) groups() [][]int {
 	groups := make([][]int, 2+g.rand.IntN(2))
 	for i := range g.s.Devices {
 		k := g.rand.IntN(len(groups))
 		groups[k] = append(groups[k], i)
 	}
-	return groups
+	return slices.DeleteFunc(groups, func(g []int) bool { return len(g) == 0 })
+}
+
+// Sizes of the contents that extremes writes, in bytes.
+const largeMin, largeMax = 1 << 10, 16 << 10
+
+// extremes gives some of the scenarios values of some kilobytes, equal values, and devices that write several times within one
+// millisecond. It has a source of its own, so that all else is drawn as without it.
+func (g *generator) extremes(seed uint64) {
+	g.rand = rand.New(rand.NewPCG(seed, 0xe87e3e))
+	large, equal := g.chance(0.2), g.chance(0.15)
+	var writes []*Op
+	for i := range g.s.Ops {
+		o := &g.s.Ops[i]
+		if o.Do != DoWrite {
+			continue
+		}
+		writes = append(writes, o)
+		for k := range o.Parts {
+			p := &o.Parts[k]
+			switch {
+			case p.Verb.deletes() || p.Verb == Keep:
+			case large && g.chance(0.1):
+				n := largeMin + g.rand.IntN(largeMax-largeMin)
+				p.Value = fmt.Sprintf("%d bytes, %d.%d: ", n, i, k) + strings.Repeat("syncline ", n/9)
+			case equal && g.chance(0.2):
+				p.Value = "the same"
+			}
+		}
+	}
+	for ; len(writes) > 1 && g.chance(0.3); writes = writes[min(len(writes), 5):] {
+		for _, o := range writes[1:min(len(writes), 5)] {
+			o.Device, o.At = writes[0].Device, min(writes[0].At+g.between(0, time.Millisecond), g.s.End)
+		}
+	}
 }

@@ -1,9 +1,8 @@
 package scenario
 
 import (
-	"fmt"
+	"cmp"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -16,6 +15,7 @@ type Scenario struct {
 
 	Seed    uint64   `json:"seed"`
 	Devices []Device `json:"devices"`
+	// Paths holds every path that an operation names, and may hold more.
 	Paths   []string `json:"paths"`
 	Network Network  `json:"network"`
 	// AntiEntropy is the mean period between sessions with one peer; DeleteLog is how many deletes a replica remembers.
@@ -23,16 +23,29 @@ type Scenario struct {
 	DeleteLog   int           `json:"deleteLog"`
 	// NoGossip lets operations travel by sessions only, as devices do that poll.
 	NoGossip bool `json:"noGossip,omitempty"`
-	// Ops are sorted by time.
+	// Ops are sorted by time, and none lasts longer than End.
 	Ops []Op `json:"ops"`
 	// End is when all faults are over; ConvergeMax is how long the devices may take from then until they agree.
 	End         time.Duration `json:"end"`
 	ConvergeMax time.Duration `json:"convergeMax"`
+	// MergesMax bounds the writes by which programs on the devices settle conflicts; more of them is a failure.
+	MergesMax int `json:"mergesMax,omitempty"`
 }
+
+// What holds if nothing else is said.
+const (
+	convergeDefault    = 2 * time.Minute
+	antiEntropyDefault = 10 * time.Second
+	deleteLogDefault   = 1 << 16
+	restDefault        = time.Second // from the end of the last operation to the end
+)
+
+var networkDefault = Network{LatencyMin: 2 * time.Millisecond, LatencyMax: 40 * time.Millisecond, SyncMin: 500 * time.Microsecond, SyncMax: 4 * time.Millisecond}
 
 // A Device is one participant. It runs from the start, unless an Op with DoJoin or DoClone says when it does.
 type Device struct {
-	// Name is what people call it; its number if empty.
+	// Name is what people call it: letters, digits and the signs - _ . with a letter among them. If it is empty, the device goes by its
+	// number.
 	Name string `json:"name,omitempty"`
 	// Skew is the error of its clock at the start, in milliseconds.
 	Skew int64 `json:"skew,omitempty"`
@@ -67,7 +80,7 @@ const (
 	DoPartition  Action = "partition"  // Groups lose all connections to each other for For, and what was on the way
 	DoDisconnect Action = "disconnect" // Device loses all its connections for For, and what was on the way
 	DoStall      Action = "stall"      // nothing passes between Groups for For; then everything does, late
-	DoHeal       Action = "heal"       // all partitions, disconnections and stalls end
+	DoHeal       Action = "heal"       // all that holds ends: partitions, disconnections, stalls, full disks, and what makes the network worse
 	DoLoss       Action = "loss"       // the share Amount/1000 of gossip is lost for For
 	DoDuplicate  Action = "duplicate"  // the share Amount/1000 of gossip arrives twice for For
 	DoReorder    Action = "reorder"    // each gossip message takes up to Amount milliseconds longer for For
@@ -88,10 +101,12 @@ type Op struct {
 	Do     Action        `json:"do"`
 	Device int           `json:"device"`
 	// Of is the device whose data are copied.
-	Of     int           `json:"of,omitempty"`
-	Parts  []Part        `json:"parts,omitempty"`
-	Path   string        `json:"path,omitempty"`
-	Groups [][]int       `json:"groups,omitempty"`
+	Of     int     `json:"of,omitempty"`
+	Parts  []Part  `json:"parts,omitempty"`
+	Path   string  `json:"path,omitempty"`
+	Groups [][]int `json:"groups,omitempty"`
+	// For is how long it lasts. With 0 a device that went away starts again at once; everything else lasts until an operation with
+	// DoHeal, or the end.
 	For    time.Duration `json:"for,omitempty"`
 	Amount int64         `json:"amount,omitempty"`
 }
@@ -109,50 +124,21 @@ const (
 	Keep      Verb = "keep"      // settle the conflict with the content of one of its values
 	PutIf     Verb = "putif"     // write if nothing has changed since the device's last write there
 	DeleteAll Verb = "deleteall" // delete every value
+	Merge     Verb = "merge"     // settle the conflict with Value, which a program made of its values; drivers do that, scenarios do not hold it
 )
 
 // A Part is what a write does at one path.
 type Part struct {
 	Path string `json:"path"`
 	Verb Verb   `json:"verb"`
-	LWW  bool   `json:"lww,omitempty"`
-	// Size is the number of bytes of the value; a short one if it is 0.
-	Size int `json:"size,omitempty"`
+	// LWW says that the value is of the kind that is settled by time.
+	LWW bool `json:"lww,omitempty"`
+	// Value is the content; if it is empty, the driver makes one that no other write has.
+	Value string `json:"value,omitempty"`
 }
 
-// String tells the operation in one line.
-func (o Op) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%9.3fs  %s", o.At.Seconds(), o.Do)
-	switch o.Do {
-	case DoPartition, DoStall:
-		fmt.Fprintf(&b, " %v for %v", o.Groups, o.For)
-	case DoHeal:
-	case DoLoss:
-		fmt.Fprintf(&b, " %.1f%% for %v", float64(o.Amount)/10, o.For)
-	case DoWrite:
-		fmt.Fprintf(&b, " on device %d:", o.Device)
-		for _, p := range o.Parts {
-			fmt.Fprintf(&b, " %s %s", p.Verb, p.Path)
-		}
-	case DoRead:
-		fmt.Fprintf(&b, " of %s on device %d", o.Path, o.Device)
-	case DoDuplicate:
-		fmt.Fprintf(&b, " %.1f%% for %v", float64(o.Amount)/10, o.For)
-	case DoReorder, DoSlow:
-		fmt.Fprintf(&b, " by %v for %v", time.Duration(o.Amount)*time.Millisecond, o.For)
-	case DoClone:
-		fmt.Fprintf(&b, " device %d from device %d", o.Device, o.Of)
-	case DoClock:
-		fmt.Fprintf(&b, " of device %d jumps by %v", o.Device, time.Duration(o.Amount)*time.Millisecond)
-	default:
-		fmt.Fprintf(&b, " device %d", o.Device)
-		if o.For > 0 {
-			fmt.Fprintf(&b, " for %v", o.For)
-		}
-	}
-	return b.String()
-}
+// String tells the operation in one line, with numbers for devices.
+func (o Op) String() string { return (&Scenario{}).Tell(&o) }
 
 // Writes returns the number of writes in the scenario.
 func (s *Scenario) Writes() int {
@@ -167,7 +153,7 @@ func (s *Scenario) Writes() int {
 
 // sortOps puts the operations into the order of their times.
 func (s *Scenario) sortOps() {
-	slices.SortStableFunc(s.Ops, func(a, b Op) int { return int(a.At - b.At) })
+	slices.SortStableFunc(s.Ops, func(a, b Op) int { return cmp.Compare(a.At, b.At) })
 }
 
 // OnDevice reports whether the action happens on one device.

@@ -73,6 +73,16 @@ func (d *Datastore) Crash(keep int) {
 	d.unsynced = nil
 }
 
+// Settle counts the first n unsynced batches as synced: the disk has got so far.
+func (d *Datastore) Settle(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	rest := d.unsynced[min(max(n, 0), len(d.unsynced)):]
+	copy(d.unsynced, rest)
+	clear(d.unsynced[len(rest):])
+	d.unsynced = d.unsynced[:len(rest)]
+}
+
 // Len returns the number of entries.
 func (d *Datastore) Len() int {
 	d.mu.RLock()
@@ -208,7 +218,9 @@ func (d *Datastore) Sync(context.Context, datastore.Key) error {
 func (d *Datastore) Close() error { return nil }
 
 // Batch implements [datastore.Batching].
-func (d *Datastore) Batch(context.Context) (datastore.Batch, error) { return &batch{d: d}, nil }
+func (d *Datastore) Batch(context.Context) (datastore.Batch, error) {
+	return &batch{d: d, writes: make([]write, 0, 8)}, nil
+}
 
 // A write is one operation of a batch.
 type write struct {

@@ -60,6 +60,11 @@ func TestModel(t *testing.T) {
 				d.Sync(ctx, datastore.RawKey("/"))
 				versions = []map[string]string{now()}
 			},
+			"settle": func(t *rapid.T) {
+				n := rapid.IntRange(0, d.Unsynced()).Draw(t, "settled")
+				d.Settle(n)
+				versions = versions[n:]
+			},
 			"crash": func(t *rapid.T) {
 				keep := rapid.IntRange(0, d.Unsynced()).Draw(t, "keep")
 				d.Crash(keep)

@@ -1,9 +1,6 @@
 package mem
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // leafMax bounds the entries of a leaf.
 const leafMax = 96
@@ -33,18 +30,26 @@ type tree struct {
 
 // find returns the leaf that holds key, or would, and the place in it.
 func (t *tree) find(key string) (l, place int, found bool) {
-	l, found = slices.BinarySearchFunc(t.leaves, key, func(l *leaf, key string) int { return strings.Compare(l.items[0].key, key) })
-	if found {
-		return l, 0, true
+	if len(t.leaves) == 0 {
+		return 0, 0, false
 	}
-	if l > 0 {
-		l--
+	// The last leaf whose first key is not behind key. The searches are written out: every read of a store makes them.
+	for lo, hi := 1, len(t.leaves); lo < hi; {
+		if mid := int(uint(lo+hi) / 2); t.leaves[mid].items[0].key <= key {
+			l, lo = mid, mid+1
+		} else {
+			hi = mid
+		}
 	}
-	if l == len(t.leaves) {
-		return l, 0, false
+	items := t.leaves[l].items
+	for hi := len(items); place < hi; {
+		if mid := int(uint(place+hi) / 2); items[mid].key < key {
+			place = mid + 1
+		} else {
+			hi = mid
+		}
 	}
-	place, found = slices.BinarySearchFunc(t.leaves[l].items, key, func(i item, key string) int { return strings.Compare(i.key, key) })
-	return l, place, found
+	return l, place, place < len(items) && items[place].key == key
 }
 
 func (t *tree) get(key string) ([]byte, bool) {

@@ -31,7 +31,7 @@ func (b *batch) DeleteBytes(key []byte) error { return b.b.Delete(key, nil) }
 
 // Commit implements [datastore.Batch].
 func (b *batch) Commit(context.Context) error {
-	if err := b.d.space.take(b.b.Len()); err != nil {
+	if err := b.d.space.Take(b.b.Len()); err != nil {
 		return err
 	}
 	err := b.d.write(func() error { return b.b.Commit(pebble.NoSync) })

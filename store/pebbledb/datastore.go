@@ -16,6 +16,8 @@ import (
 	"github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/query"
 	pebbleds "github.com/ipfs/go-ds-pebble"
+
+	"syncline/store/reserve"
 )
 
 // Options are the choices of Open. The zero Options are right for a node with less than a million entries.
@@ -39,7 +41,7 @@ type Datastore struct {
 	db    *pebble.DB
 	cache *pebble.Cache
 	fault *fault
-	space reserve
+	space *reserve.Reserve
 
 	// gate guards closed and keeps Close waiting for what is under way.
 	gate   sync.RWMutex
@@ -65,7 +67,10 @@ func Open(dir string, o Options) (*Datastore, error) {
 	}
 	// Pebble takes the tables in memory out of the cache's budget.
 	cache := pebble.NewCache(o.CacheBytes + 2*int64(o.MemTableBytes))
-	d := &Datastore{cache: cache, fault: &fault{}, space: reserve{fs: o.FS, dir: dir, bytes: o.ReserveBytes}}
+	d := &Datastore{cache: cache, fault: &fault{}, space: reserve.New(o.ReserveBytes, func() (uint64, error) {
+		usage, err := o.FS.GetDiskUsage(dir)
+		return usage.AvailBytes, err
+	})}
 	db, err := d.openDB(dir, d.options(o))
 	if err != nil {
 		d.cache.Unref()
@@ -189,7 +194,7 @@ func (d *Datastore) Query(ctx context.Context, q query.Query) (query.Results, er
 
 // Put implements [datastore.Datastore].
 func (d *Datastore) Put(ctx context.Context, key datastore.Key, value []byte) error {
-	if err := d.space.take(len(value)); err != nil {
+	if err := d.space.Take(len(value)); err != nil {
 		return err
 	}
 	return d.write(func() error { return d.ds.Put(ctx, key, value) })

@@ -1,0 +1,177 @@
+package report
+
+import (
+	"time"
+
+	"syncline/sim/oracle"
+	"syncline/sim/scenario"
+)
+
+// Schemas of what a folder holds; report.json names them.
+const (
+	Schema      = "peer.sim/v1"
+	SchemaEvent = "peer.sim.event/v1"
+)
+
+// The files of a folder.
+const (
+	FileDocument = "report.json"
+	FileEvents   = "events.ndjson"
+	FileScenario = "scenario.json"
+	FilePage     = "index.html"
+	FileStory    = "story.txt"
+	FileGoTest   = "repro_test.go"
+	// FolderShrunk holds the report of the smallest scenario that breaks the same claim.
+	FolderShrunk = "shrunk"
+)
+
+// A Verdict says how a run ended.
+type Verdict string
+
+// The verdicts.
+const (
+	Pass      Verdict = "pass"
+	Fail      Verdict = "fail"      // a claim was broken
+	Undecided Verdict = "undecided" // the run did not come to its end, and nothing was broken until then
+)
+
+// A Document is report.json. Times are virtual unless they say otherwise. Fields are only ever added.
+type Document struct {
+	Schema  string  `json:"schema"`
+	Verdict Verdict `json:"verdict"`
+	// Reason says why a run is undecided.
+	Reason     string         `json:"reason,omitempty"`
+	Seed       uint64         `json:"seed"`
+	Driver     string         `json:"driver"`
+	Build      Build          `json:"build"`
+	Scenario   Scenario       `json:"scenario"`
+	Checks     Checks         `json:"checks"`
+	Violations []Violation    `json:"violations"`
+	Conflicts  Conflicts      `json:"conflicts"`
+	Coverage   map[string]int `json:"coverage"`
+	Figures    Figures        `json:"figures"`
+	// Trace is a hash over everything that happened; a repeated run has the same, if the driver is repeatable.
+	Trace string `json:"trace"`
+	// Again is the command line that repeats the run.
+	Again string `json:"again,omitempty"`
+	// Shrunk says what is left of a failing scenario, once it was cut down.
+	Shrunk *Shrunk `json:"shrunk,omitempty"`
+	// Events says what events.ndjson holds.
+	Events *Events `json:"events,omitempty"`
+	// Folder is where the report was written, as the caller named it. It stands in no file.
+	Folder string `json:"folder,omitempty"`
+}
+
+// A Build names the program that made a report.
+type Build struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit,omitempty"`
+	// Simulator is equal for programs that draw the same scenarios and run them alike (sim.Fingerprint).
+	Simulator string `json:"simulator"`
+}
+
+// String names the build for people, as 1.4.0+8c1f2a.
+func (b Build) String() string {
+	if b.Simulator == "" {
+		return b.Version
+	}
+	return b.Version + "+" + b.Simulator
+}
+
+// A Scenario says in short what was run.
+type Scenario struct {
+	Name    string `json:"name,omitempty"`
+	About   string `json:"about,omitempty"`
+	Devices int    `json:"devices"`
+	// Steps counts all operations and faults, Writes and Reads those of people.
+	Steps  int `json:"steps"`
+	Writes int `json:"writes"`
+	Reads  int `json:"reads"`
+}
+
+// Checks says how often devices were compared with the truth, and which checks failed.
+type Checks struct {
+	Count  int            `json:"count"`
+	Broken []oracle.Check `json:"broken"`
+}
+
+// A Violation is one broken claim.
+type Violation struct {
+	Check  oracle.Check `json:"check"`
+	At     float64      `json:"at_seconds"`
+	Device int          `json:"device"`
+	Name   string       `json:"device_name"`
+	Text   string       `json:"text"`
+}
+
+// Conflicts counts the different conflicts that devices reported, and the paths that wait for a decision in the end.
+type Conflicts struct {
+	Reported int `json:"reported"`
+	Open     int `json:"open"`
+}
+
+// Figures are lengths of time in seconds, and the number of events that the driver worked through.
+type Figures struct {
+	// Converged is how long after the last fault all devices agreed; nil if they did not.
+	Converged *float64 `json:"converged_seconds"`
+	Virtual   float64  `json:"virtual_seconds"`
+	// Took is real time.
+	Took   float64 `json:"took_seconds"`
+	Events int     `json:"events"`
+}
+
+// Shrunk says how many steps a failing scenario had and how many are left.
+type Shrunk struct {
+	From int `json:"from_steps"`
+	To   int `json:"to_steps"`
+	// Complete says that no single step can be left out any more; false if shrinking was cut short.
+	Complete bool `json:"complete"`
+}
+
+// Events says what events.ndjson holds.
+type Events struct {
+	Schema string `json:"schema"`
+	Count  int    `json:"count"`
+}
+
+// An Outcome is what a caller knows of a run that ended.
+type Outcome struct {
+	Report *oracle.Report
+	// Reason, if not empty, says why the run did not come to its end.
+	Reason string
+	Driver string
+	Build  Build
+	// Took is the real time of the run.
+	Took time.Duration
+	// Again is the command line that repeats the run.
+	Again string
+}
+
+// NewDocument returns the document of a run without what only its events tell.
+func NewDocument(s *scenario.Scenario, o Outcome) *Document {
+	r := o.Report
+	d := &Document{Schema: Schema, Verdict: Pass, Seed: s.Seed, Driver: o.Driver, Build: o.Build, Again: o.Again,
+		Scenario: Scenario{Name: s.Name, About: s.About, Devices: len(s.Devices), Steps: len(s.Ops), Writes: s.Writes()},
+		Checks:   Checks{Count: r.Checked, Broken: []oracle.Check{}}, Violations: []Violation{}, Coverage: r.Coverage,
+		Figures: Figures{Virtual: r.Elapsed.Seconds(), Took: o.Took.Seconds(), Events: r.Events}, Trace: traceName(r.Trace)}
+	for _, op := range s.Ops {
+		if op.Do == scenario.DoRead {
+			d.Scenario.Reads++
+		}
+	}
+	for _, v := range r.Violations {
+		d.Violations = append(d.Violations, Violation{v.Check, v.At.Seconds(), v.Device, deviceName(s, v.Device), v.Text})
+	}
+	d.Checks.Broken = append(d.Checks.Broken, r.Checks()...)
+	if r.Final != nil {
+		converged := r.Converged.Seconds()
+		d.Figures.Converged = &converged
+	}
+	switch {
+	case len(r.Violations) > 0:
+		d.Verdict = Fail
+	case o.Reason != "":
+		d.Verdict, d.Reason = Undecided, o.Reason
+	}
+	return d
+}

@@ -1,0 +1,131 @@
+package report_test
+
+import (
+	"flag"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"syncline/sim/des"
+	"syncline/sim/report"
+	"syncline/sim/scenario"
+)
+
+var shots = flag.String("shots", "", "take pictures of the page of several runs into this folder")
+
+// TestPageInABrowser opens the page of a failing run from the disk in a real browser: nothing may go wrong, the slider must change the
+// maps, a link must go to its violation, and the filters must filter.
+func TestPageInABrowser(t *testing.T) {
+	b := newBrowser(t)
+	dir, d, rec := written(t, generated(3), early)
+	if err := rec.Explain(d, report.Explanation{Shrunk: report.Shrunk{From: 30, To: 2}, Story: "story", GoTest: "package x"}); err != nil {
+		t.Fatal(err)
+	}
+	b.screen(1400, 900, false)
+	b.open(filepath.Join(dir, report.FilePage))
+	maps := func() string { return b.eval("document.getElementById('maps').tBodies[0].textContent") }
+	first := maps()
+	b.eval("document.getElementById('slider').focus()")
+	b.press("End")
+	end := maps()
+	if first == end || !strings.Contains(end, "v") || b.eval("Number(document.getElementById('slider').value) > 0") != "true" {
+		t.Errorf("the maps at the start:\n%s\nand at the end:\n%s", first, end)
+	}
+	b.press("Home")
+	if got := maps(); got != first {
+		t.Errorf("back at the start the maps are\n%s\nwant\n%s", got, first)
+	}
+	seen := map[string]bool{}
+	for range 60 {
+		b.press("ArrowRight")
+		seen[maps()] = true
+	}
+	if len(seen) < 3 {
+		t.Errorf("60 moments show %d different maps", len(seen))
+	}
+	b.eval("document.querySelector('a.jump').click()")
+	if got, want := b.eval("new Promise(r => setTimeout(() => r(document.getElementById('clock').textContent), 50))"), fmt.Sprintf("%.3f s", d.Violations[0].At); got != want {
+		t.Errorf("the link went to %s, want %s", got, want)
+	}
+	if b.eval("document.querySelectorAll('.broken-row').length") == "0" {
+		t.Error("the list does not show the violation")
+	}
+	all := b.eval("document.querySelectorAll('#maps thead th:not([hidden])').length")
+	b.eval("{const p = document.getElementById('path'); p.value = 0; p.dispatchEvent(new Event('change'))}")
+	if got := b.eval("document.querySelectorAll('#maps thead th:not([hidden])').length"); got != "2" || all == "2" {
+		t.Errorf("filtered by a path the maps have %s columns of %s", got, all)
+	}
+	b.eval("{const s = document.getElementById('search'); s.value = 'reads'; s.dispatchEvent(new Event('input'))}")
+	if got := b.eval("new Promise(r => setTimeout(() => r(document.getElementById('matches').textContent), 400))"); !strings.Contains(got, "match") {
+		t.Errorf("the search says %q", got)
+	}
+	if b.eval("[...document.getElementById('picture').getContext('2d').getImageData(200, 150, 300, 200).data].some(v => v)") != "true" {
+		t.Error("the time line is empty")
+	}
+	b.eval("document.getElementById('play').click()")
+	if b.eval("new Promise(r => { const at = document.getElementById('clock').textContent; const look = () => document.getElementById('clock').textContent !== at ? r(true) : requestAnimationFrame(look); look() })") != "true" {
+		t.Error("it does not play")
+	}
+	wide := "document.documentElement.scrollWidth <= innerWidth"
+	for _, width := range []int{320, 400, 1400} {
+		b.screen(width, 800, width == 400)
+		if b.eval(wide) != "true" {
+			t.Errorf("on a screen of %d points the page is %s wide", width, b.eval("document.documentElement.scrollWidth"))
+		}
+	}
+	if len(b.trouble) > 0 {
+		t.Errorf("the console has errors:\n%s", strings.Join(b.trouble, "\n"))
+	}
+}
+
+// TestNastyPageInABrowser wants a browser to take nothing that a run holds for markup.
+func TestNastyPageInABrowser(t *testing.T) {
+	b := newBrowser(t)
+	b.open(filepath.Join(nastyReport(t), report.FilePage))
+	b.eval("document.getElementById('slider').focus()")
+	b.press("End")
+	if n := b.eval("document.images.length + document.querySelectorAll('[onerror]').length"); n != "0" || strings.Contains(b.eval("document.title"), "harmed") && !strings.Contains(b.eval("document.title"), "onerror") {
+		t.Errorf("%s elements come from contents; the title is %s", n, b.eval("document.title"))
+	}
+	if got := b.eval("document.getElementById('maps').tBodies[0].textContent"); !strings.Contains(got, nasty) {
+		t.Errorf("the maps do not show the value as it is: %s", got)
+	}
+	if len(b.trouble) > 0 {
+		t.Errorf("the console has errors:\n%s", strings.Join(b.trouble, "\n"))
+	}
+}
+
+// TestPictures takes pictures for people who change the page: go test ./sim/report -run Pictures -shots DIR.
+func TestPictures(t *testing.T) {
+	if *shots == "" {
+		t.Skip("no -shots DIR: pictures are for people")
+	}
+	b := newBrowser(t)
+	passing, _, _ := written(t, generated(2), des.Taps{})
+	failing, d, rec := written(t, generated(3), early)
+	if err := rec.Explain(d, report.Explanation{Shrunk: report.Shrunk{From: 30, To: 2, Complete: true}, Story: "1  at 0.5 s   device 1 writes “v0.0” at p1\n2  at 0.6 s   device 1 loses power for 2 s", GoTest: "package x"}); err != nil {
+		t.Fatal(err)
+	}
+	many, _, _ := written(t, scenario.Generate(5, scenario.Size{Devices: 50, Writes: 30, Reads: 10, Chaos: 8 * time.Second}), des.Taps{})
+	for name, dir := range map[string]string{"passing": passing, "failing": failing, "fifty": many} {
+		for _, width := range []int{400, 1400} {
+			for _, dark := range []bool{false, true} {
+				scheme := map[bool]string{false: "light", true: "dark"}[dark]
+				b.screen(width, 1000, dark)
+				b.open(filepath.Join(dir, report.FilePage))
+				b.eval("{const s = document.getElementById('slider'); s.value = s.max / 3; s.dispatchEvent(new Event('input'))}")
+				b.photograph(filepath.Join(*shots, fmt.Sprintf("%s-%d-%s.png", name, width, scheme)), true)
+				if name == "failing" && !dark {
+					b.eval("document.querySelector('a.jump').click()")
+					b.eval("new Promise(r => setTimeout(r, 200))")
+					b.photograph(filepath.Join(*shots, fmt.Sprintf("%s-%d-jumped.png", name, width)), false)
+				}
+			}
+		}
+	}
+	if len(b.trouble) > 0 {
+		t.Errorf("the console has errors:\n%s", strings.Join(b.trouble, "\n"))
+	}
+}

@@ -1,0 +1,117 @@
+package report
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"syncline/sim/oracle"
+	"syncline/sim/scenario"
+)
+
+// A Recorder writes the report of one run while it runs. It is used by one goroutine at a time.
+type Recorder struct {
+	dir    string
+	s      *scenario.Scenario
+	page   *page
+	file   *os.File
+	events *bufio.Writer
+	count  int
+	err    error
+}
+
+// Create makes the folder, if it is not there, and begins a report of s in it. An earlier report in it is replaced; other files stay.
+func Create(dir string, s *scenario.Scenario) (*Recorder, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	text, err := encodeScenario(s)
+	if err != nil {
+		return nil, fmt.Errorf("write the scenario down: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, FileScenario), text, 0o644); err != nil {
+		return nil, err
+	}
+	for _, old := range []string{FileDocument, FilePage, FileStory, FileGoTest} {
+		if err := os.Remove(filepath.Join(dir, old)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	shrunk := filepath.Join(dir, FolderShrunk)
+	if _, err := os.Stat(filepath.Join(shrunk, FileDocument)); err == nil {
+		if err := os.RemoveAll(shrunk); err != nil {
+			return nil, err
+		}
+	}
+	f, err := os.Create(filepath.Join(dir, FileEvents))
+	if err != nil {
+		return nil, err
+	}
+	return &Recorder{dir: dir, s: s, page: newPage(s), file: f, events: bufio.NewWriterSize(f, 1<<16)}, nil
+}
+
+// Event takes the next event of the run. An error of the disk is kept for Close.
+func (r *Recorder) Event(e oracle.Event) {
+	r.count++
+	r.page.add(e)
+	if r.err != nil {
+		return
+	}
+	line, err := json.Marshal(e)
+	if err == nil {
+		_, err = r.events.Write(append(line, '\n'))
+	}
+	r.err = err
+}
+
+// Close writes the rest of the report. It returns the document that it wrote.
+func (r *Recorder) Close(o Outcome) (*Document, error) {
+	err := errors.Join(r.err, r.events.Flush(), r.file.Close())
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", FileEvents, err)
+	}
+	d := NewDocument(r.s, o)
+	d.Conflicts = r.page.conflicts()
+	d.Events = &Events{SchemaEvent, r.count}
+	return d, r.write(d, "")
+}
+
+// An Explanation is what shrinking found out about a failing run.
+type Explanation struct {
+	Shrunk Shrunk
+	// Story tells the shrunk run in plain words, GoTest is a test that repeats it.
+	Story, GoTest string
+}
+
+// Explain adds an explanation to a report that was closed with d.
+func (r *Recorder) Explain(d *Document, e Explanation) error {
+	d.Shrunk = &e.Shrunk
+	for name, text := range map[string]string{FileStory: e.Story, FileGoTest: e.GoTest} {
+		if err := os.WriteFile(filepath.Join(r.dir, name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return r.write(d, e.Story)
+}
+
+// write writes the page and report.json.
+func (r *Recorder) write(d *Document, story string) error {
+	html, err := r.page.html(d, story)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(r.dir, FilePage), html, 0o644); err != nil {
+		return err
+	}
+	c := *d
+	c.Folder = ""
+	b, err := json.MarshalIndent(&c, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(r.dir, FileDocument), append(b, '\n'), 0o644)
+}

@@ -1,0 +1,242 @@
+package report_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"syncline/node"
+	"syncline/sim/des"
+	"syncline/sim/oracle"
+	"syncline/sim/report"
+	"syncline/sim/scenario"
+)
+
+var build = report.Build{Version: "1.2.3", Commit: "abc", Simulator: "f00d"}
+
+// written runs a scenario and writes its report into a new folder.
+func written(t testing.TB, s *scenario.Scenario, taps des.Taps) (string, *report.Document, *report.Recorder) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	rec, err := report.Create(dir, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := des.Driver{Taps: taps}.Run(context.Background(), s, rec.Event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := rec.Close(report.Outcome{Report: r, Driver: "des", Build: build, Took: time.Second, Again: "peer sim replay 7"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir, d, rec
+}
+
+func generated(seed uint64) *scenario.Scenario {
+	return scenario.Generate(seed, scenario.Size{Devices: 5, Writes: 20, Reads: 10, Chaos: 10 * time.Second})
+}
+
+// early is the mistake of a device that acknowledges a write before it is on disk.
+var early = des.Taps{Early: func(_ int, out node.Output) bool { _, ok := out.(node.Reply); return ok }}
+
+// TestReportTellsTheRun wants the folder to hold what happened, and what was run so that it can be run again.
+func TestReportTellsTheRun(t *testing.T) {
+	dir, d, _ := written(t, generated(7), des.Taps{})
+	got, s, err := report.Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Verdict != report.Pass || got.Seed != 7 || got.Trace != d.Trace || got.Checks.Count == 0 || got.Figures.Converged == nil || got.Coverage["write"] == 0 || got.Build != build {
+		t.Errorf("%+v", got)
+	}
+	if again := fmt.Sprintf("%016x", des.Run(s, des.Options{}).Trace); again != got.Trace {
+		t.Errorf("the scenario of the folder has trace %s, want %s", again, got.Trace)
+	}
+	f, err := os.Open(filepath.Join(dir, report.FileEvents))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lines, kinds := 0, map[oracle.Kind]int{}
+	for in := bufio.NewScanner(f); in.Scan(); lines++ {
+		var e oracle.Event
+		if err := json.Unmarshal(in.Bytes(), &e); err != nil {
+			t.Fatalf("%v in %s", err, in.Bytes())
+		}
+		kinds[e.Kind]++
+	}
+	if lines != got.Events.Count || kinds[oracle.EventAgree] != 1 || kinds[oracle.EventWrite] == 0 {
+		t.Errorf("%d lines, want %d: %v", lines, got.Events.Count, kinds)
+	}
+}
+
+// TestEventsDoNotDependOnTheMachine wants the same bytes from the same seed.
+func TestEventsDoNotDependOnTheMachine(t *testing.T) {
+	var files [2][]byte
+	for i := range files {
+		dir, _, _ := written(t, generated(8), des.Taps{})
+		b, err := os.ReadFile(filepath.Join(dir, report.FileEvents))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[i] = b
+	}
+	if !bytes.Equal(files[0], files[1]) {
+		t.Error("two runs of one seed wrote different events")
+	}
+}
+
+// TestVerdicts wants a broken claim to count more than a run that did not end.
+func TestVerdicts(t *testing.T) {
+	s, broken := generated(1), []oracle.Violation{{Check: oracle.Exact, At: time.Second, Device: 2, Text: "x"}}
+	for _, c := range []struct {
+		violations []oracle.Violation
+		reason     string
+		want       report.Verdict
+	}{{nil, "", report.Pass}, {nil, "interrupted", report.Undecided}, {broken, "", report.Fail}, {broken, "interrupted", report.Fail}} {
+		if d := report.NewDocument(s, report.Outcome{Report: &oracle.Report{Violations: c.violations}, Reason: c.reason}); d.Verdict != c.want {
+			t.Errorf("%d violations and %q: %s, want %s", len(c.violations), c.reason, d.Verdict, c.want)
+		}
+	}
+}
+
+// TestAFailingReportExplains wants the violations, and after shrinking the story and the test, in folder and page.
+func TestAFailingReportExplains(t *testing.T) {
+	dir, d, rec := written(t, generated(3), early)
+	if d.Verdict != report.Fail || len(d.Violations) == 0 || d.Checks.Broken[0] != oracle.Durability {
+		t.Fatalf("%+v", d)
+	}
+	if err := rec.Explain(d, report.Explanation{Shrunk: report.Shrunk{From: 30, To: 2, Complete: true}, Story: "once upon a time", GoTest: "package x"}); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{report.FileStory: "once upon a time", report.FileGoTest: "package x", report.FilePage: "once upon a time", report.FileDocument: `"to_steps": 2`} {
+		if b, err := os.ReadFile(filepath.Join(dir, file)); err != nil || !strings.Contains(string(b), want) {
+			t.Errorf("%s lacks %q, %v", file, want, err)
+		}
+	}
+	// A second run into the folder leaves nothing of the first.
+	again, err := report.Create(dir, generated(4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := again.Close(report.Outcome{Report: &oracle.Report{}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, report.FileStory)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the story of the earlier run is still there: %v", err)
+	}
+}
+
+// TestReadSaysWhatIsWrong wants clear errors for folders that are no reports.
+func TestReadSaysWhatIsWrong(t *testing.T) {
+	dir := t.TempDir()
+	if _, _, err := report.Read(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an empty folder: %v", err)
+	}
+	for text, want := range map[string]string{"{": "report.json", `{"schema":"peer.sim/v9"}`: "peer.sim/v9"} {
+		if err := os.WriteFile(filepath.Join(dir, report.FileDocument), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := report.Read(dir); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// nasty is text that would do harm in a page that took it for markup.
+const nasty = `</script><img src=x onerror="document.title='harmed'"><!--<script>` + "\u2028'\"`"
+
+// nastyReport is the report of a run whose names, paths, values and texts are all nasty.
+func nastyReport(t testing.TB) string {
+	t.Helper()
+	s := &scenario.Scenario{Name: nasty, About: nasty, Devices: []scenario.Device{{Name: nasty}, {Name: "other"}}, Paths: []string{nasty}, End: time.Second}
+	dir := t.TempDir()
+	rec, err := report.Create(dir, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, k := range []oracle.Kind{oracle.EventStart, oracle.EventWrite, oracle.EventState, oracle.EventConflict, oracle.EventFault, oracle.EventRefused, oracle.EventMessage, oracle.EventBroken} {
+		rec.Event(oracle.Event{At: time.Duration(i) * time.Millisecond, Kind: k, Device: i % 2, Peer: 1 - i%2, Until: time.Second, Path: nasty, Values: []string{nasty, "b"}, Text: nasty, State: nasty})
+	}
+	d, err := rec.Close(report.Outcome{Report: &oracle.Report{Seed: 1, Violations: []oracle.Violation{{Check: nasty, At: time.Millisecond, Text: nasty}}}, Reason: nasty, Again: nasty, Build: report.Build{Version: nasty}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rec.Explain(d, report.Explanation{Story: nasty, GoTest: "package x"}); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestContentsAreNeverMarkup wants whatever a run holds to be escaped.
+func TestContentsAreNeverMarkup(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join(nastyReport(t), report.FilePage))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"<img", "</script><img", "<!--"} {
+		if bytes.Contains(b, []byte(bad)) {
+			t.Errorf("the page holds %s", bad)
+		}
+	}
+	if n := bytes.Count(b, []byte("</script>")); n != 2 {
+		t.Errorf("%d elements end as scripts, want 2", n)
+	}
+	if tag := regexp.MustCompile(`<[a-z]+[^>]*\s(src|style|on[a-z]+)=`).Find(b); tag != nil {
+		t.Errorf("the page holds %s", tag)
+	}
+	for _, fetched := range []string{"http://", "https://", "url(", "@import"} {
+		if bytes.Contains(b, []byte(fetched)) {
+			t.Errorf("the page refers to something outside: %s", fetched)
+		}
+	}
+}
+
+// TestLargeRunsStaySmall wants a page of bounded size that says what it leaves out.
+func TestLargeRunsStaySmall(t *testing.T) {
+	s := &scenario.Scenario{Devices: make([]scenario.Device, 3000), Paths: []string{"a"}, End: time.Minute}
+	dir := t.TempDir()
+	rec, err := report.Create(dir, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 200_000 {
+		e := oracle.Event{At: time.Duration(i) * time.Microsecond, Kind: oracle.EventState, Device: i % 50, Peer: (i + 1) % 50, Path: "a", Values: []string{"v"}, State: "abc"}
+		if i%100 == 3 {
+			e.Values[0] = strings.Repeat("v", 10_000)
+		}
+		if i%2 == 0 {
+			e.Kind, e.Until, e.Values = oracle.EventGossip, e.At+time.Millisecond, nil
+		}
+		if i%20 == 1 {
+			e.Kind = oracle.EventConnect
+		}
+		rec.Event(e)
+	}
+	if _, err := rec.Close(report.Outcome{Report: &oracle.Report{}}); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, report.FilePage))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(b) > 16<<20 {
+		t.Errorf("the page has %d bytes", len(b))
+	}
+	for _, want := range []string{"2900 of 3000 devices", "messages one in", "connections made and lost", "is left out"} {
+		if !bytes.Contains(b, []byte(want)) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+}

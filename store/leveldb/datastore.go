@@ -1,0 +1,264 @@
+// Package leveldb keeps a store in a LevelDB database, an LSM tree in one directory.
+//
+// It is go-ds-leveldb with settings for small devices, atomic batches of any size, and scans in order. Every write is on disk when
+// it returns, so Sync has nothing left to do: LevelDB cannot sync what it wrote earlier, because its log may have been exchanged
+// meanwhile. Package pebbledb shares one fsync among commits instead, and is faster where many are made at a time.
+package leveldb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/ipfs/go-datastore"
+	"github.com/ipfs/go-datastore/query"
+	leveldbds "github.com/ipfs/go-ds-leveldb"
+	goleveldb "github.com/syndtr/goleveldb/leveldb"
+	"github.com/syndtr/goleveldb/leveldb/filter"
+	"github.com/syndtr/goleveldb/leveldb/opt"
+	"github.com/syndtr/goleveldb/leveldb/util"
+
+	"syncline/store/reserve"
+)
+
+// Options are the choices of Open. The zero Options are right for a node with less than a million entries.
+type Options struct {
+	// CacheBytes is the size of the cache of blocks; 0 means 8 MiB.
+	CacheBytes int
+	// MemTableBytes is the size of one table in memory, of which two may exist; 0 means 4 MiB.
+	MemTableBytes int
+	// ReserveBytes is the free space that commits leave on the disk; below it they fail with syscall.ENOSPC. 0 means 32 MiB.
+	ReserveBytes uint64
+	// Free returns the free space in bytes; nil asks the operating system.
+	Free func() (uint64, error)
+}
+
+// ErrClosed is returned by every operation after Close.
+var ErrClosed = errors.New("the database is closed")
+
+// ErrBroken is in the chain of every error about a write after one has failed: the log then ends in the middle of a record, and what
+// comes after it would be read wrongly. Reads go on; to write again, the program must be started anew, as a crash would have it.
+var ErrBroken = errors.New("the database is broken until it is opened again")
+
+// A Datastore is a LevelDB database as a datastore. It is safe for concurrent use.
+type Datastore struct {
+	ds     *leveldbds.Datastore
+	space  *reserve.Reserve
+	broken atomic.Pointer[error]
+
+	// gate guards closed and keeps Close waiting for what is under way.
+	gate   sync.RWMutex
+	closed bool
+	active sync.WaitGroup
+}
+
+var _ datastore.Batching = (*Datastore)(nil)
+
+// synced makes a write return when it is on disk.
+var synced = &opt.WriteOptions{Sync: true}
+
+// Open opens the database in dir, and makes it if there is none. A damaged one is left as it is: an error says so.
+func Open(dir string, o Options) (*Datastore, error) {
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 8 << 20
+	}
+	if o.MemTableBytes == 0 {
+		o.MemTableBytes = 4 << 20
+	}
+	if o.ReserveBytes == 0 {
+		o.ReserveBytes = 32 << 20
+	}
+	if o.Free == nil {
+		o.Free = func() (uint64, error) {
+			usage, err := vfs.Default.GetDiskUsage(dir)
+			return usage.AvailBytes, err
+		}
+	}
+	opts := options(o)
+	ds, err := open(dir, &opts)
+	if err != nil {
+		return nil, fmt.Errorf("open LevelDB database in %s: %w", dir, err)
+	}
+	return &Datastore{ds: ds, space: reserve.New(o.ReserveBytes, o.Free)}, nil
+}
+
+// options says how the database uses memory and disk. A large batch goes through the log like any other, as one record, instead of a
+// transaction with files of its own.
+func options(o Options) opt.Options {
+	return opt.Options{
+		BlockCacheCapacity:           o.CacheBytes,
+		WriteBuffer:                  o.MemTableBytes,
+		OpenFilesCacheCapacity:       256,
+		Filter:                       filter.NewBloomFilter(10),
+		DisableLargeBatchTransaction: true,
+	}
+}
+
+// open opens the database twice. go-ds-leveldb answers damage by building a new database from the tables that it can read, which
+// brings back old values and loses new ones without a word; a store must not go on with that. The first opening meets the damage.
+func open(dir string, o *opt.Options) (*leveldbds.Datastore, error) {
+	db, err := goleveldb.OpenFile(dir, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Close(); err != nil {
+		return nil, err
+	}
+	own := leveldbds.Options(*o)
+	return leveldbds.NewDatastore(dir, &own)
+}
+
+// enter admits an operation, unless the database is closed.
+func (d *Datastore) enter() error {
+	d.gate.RLock()
+	defer d.gate.RUnlock()
+	if d.closed {
+		return ErrClosed
+	}
+	d.active.Add(1)
+	return nil
+}
+
+// write runs a call that changes the database by n bytes, unless it is closed, broken, or the disk is nearly full.
+func (d *Datastore) write(n int, call func() error) error {
+	if err := d.enter(); err != nil {
+		return err
+	}
+	defer d.active.Done()
+	if p := d.broken.Load(); p != nil {
+		return *p
+	}
+	if err := d.space.Take(n); err != nil {
+		return err
+	}
+	err := call()
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrBroken, err)
+		d.broken.CompareAndSwap(nil, &err)
+	}
+	return err
+}
+
+// AppendValue appends the value of key to dst, if there is one.
+func (d *Datastore) AppendValue(_ context.Context, dst, key []byte) ([]byte, bool, error) {
+	if err := d.enter(); err != nil {
+		return dst, false, err
+	}
+	defer d.active.Done()
+	value, err := d.ds.DB.Get(key, nil)
+	if errors.Is(err, goleveldb.ErrNotFound) {
+		return dst, false, nil
+	}
+	return append(dst, value...), err == nil, err
+}
+
+// Range calls yield for the entries with lo <= key < hi in order, as they were when Range was called, until yield returns false.
+func (d *Datastore) Range(ctx context.Context, lo, hi []byte, yield func(key, value []byte) bool) error {
+	if err := d.enter(); err != nil {
+		return err
+	}
+	defer d.active.Done()
+	it := d.ds.DB.NewIterator(&util.Range{Start: lo, Limit: hi}, nil)
+	defer it.Release()
+	for n := 1; it.Next(); n++ {
+		if n%64 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !yield(it.Key(), it.Value()) {
+			break
+		}
+	}
+	return it.Error()
+}
+
+// Get implements [datastore.Datastore].
+func (d *Datastore) Get(ctx context.Context, key datastore.Key) ([]byte, error) {
+	if err := d.enter(); err != nil {
+		return nil, err
+	}
+	defer d.active.Done()
+	return d.ds.Get(ctx, key)
+}
+
+// Has implements [datastore.Datastore].
+func (d *Datastore) Has(ctx context.Context, key datastore.Key) (bool, error) {
+	if err := d.enter(); err != nil {
+		return false, err
+	}
+	defer d.active.Done()
+	return d.ds.Has(ctx, key)
+}
+
+// GetSize implements [datastore.Datastore].
+func (d *Datastore) GetSize(ctx context.Context, key datastore.Key) (int, error) {
+	if err := d.enter(); err != nil {
+		return -1, err
+	}
+	defer d.active.Done()
+	return d.ds.GetSize(ctx, key)
+}
+
+// Query implements [datastore.Datastore]. Its results must be closed before the datastore is.
+func (d *Datastore) Query(ctx context.Context, q query.Query) (query.Results, error) {
+	if err := d.enter(); err != nil {
+		return nil, err
+	}
+	defer d.active.Done()
+	return d.ds.Query(ctx, q)
+}
+
+// Put implements [datastore.Datastore].
+func (d *Datastore) Put(ctx context.Context, key datastore.Key, value []byte) error {
+	return d.write(len(value), func() error { return d.ds.Put(ctx, key, value) })
+}
+
+// Delete implements [datastore.Datastore].
+func (d *Datastore) Delete(ctx context.Context, key datastore.Key) error {
+	return d.write(0, func() error { return d.ds.Delete(ctx, key) })
+}
+
+// Sync implements [datastore.Datastore]. Every write was synced when it returned; one that was not is the reason why no other follows.
+func (d *Datastore) Sync(context.Context, datastore.Key) error {
+	if err := d.enter(); err != nil {
+		return err
+	}
+	defer d.active.Done()
+	if p := d.broken.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// DiskUsage implements [datastore.PersistentDatastore].
+func (d *Datastore) DiskUsage(ctx context.Context) (uint64, error) {
+	if err := d.enter(); err != nil {
+		return 0, err
+	}
+	defer d.active.Done()
+	return d.ds.DiskUsage(ctx)
+}
+
+// Batch implements [datastore.Batching].
+func (d *Datastore) Batch(context.Context) (datastore.Batch, error) {
+	if err := d.enter(); err != nil {
+		return nil, err
+	}
+	defer d.active.Done()
+	return &batch{d: d, b: new(goleveldb.Batch)}, nil
+}
+
+// Close closes the database, after everything under way has ended.
+func (d *Datastore) Close() error {
+	d.gate.Lock()
+	was := d.closed
+	d.closed = true
+	d.gate.Unlock()
+	if was {
+		return nil
+	}
+	d.active.Wait()
+	return d.ds.Close()
+}
