@@ -58,7 +58,7 @@ var controls = []control{
 	{mistake: "the floor is not handed on", check: oracle.Exact, taps: floorNotHandedOn},
 	{mistake: "dead values below the floor are not named", check: oracle.SEC, taps: killsNotSent},
 	{mistake: "a live value below the floor is named as dead", check: oracle.Exact, taps: liveKilled},
-	{mistake: "a dead value takes the rest of its transaction along", check: oracle.Exact, taps: killsByDot, rare: true},
+	{mistake: "a dead value takes the rest of its transaction along", check: oracle.Exact, taps: killsByDot},
 	{mistake: "a device says of a gap that it has what came after it", check: oracle.Exact, taps: gossipCounted},
 	{mistake: "a device says that it has the same and has not", check: oracle.HeldClaim, taps: equalClaimed},
 	{mistake: "a session says before the sync what it has", check: oracle.HeldClaim, taps: earlySend},
@@ -68,7 +68,7 @@ var controls = []control{
 
 	// Gossip.
 	{mistake: "an operation does not name what its writer left alone", check: oracle.FalseConflict, taps: alsoNotSent},
-	{mistake: "an operation does not wait for what its writer left alone", check: oracle.Settled, taps: alsoNotAwaited},
+	{mistake: "an operation does not wait for what its writer left alone", check: oracle.Settled, taps: alsoNotAwaited, rare: true},
 	{mistake: "an operation does not name what it supersedes", check: oracle.Causal, taps: predsNotSent},
 	{mistake: "an operation does not name the deletes that its writer knew", check: oracle.Causal, taps: deletesNotNamed},
 	{mistake: "an operation does not name the floor of its writer", check: oracle.Causal, taps: depsNotSent},
