@@ -1,6 +1,7 @@
 package crdt
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,8 +11,9 @@ import (
 // that won over a concurrent delete.
 type Conflict struct {
 	Path string
-	// Remote is the newest value that arrived, Local the newest that stood here before and that it conflicts with. A delete is the zero
-	// Value. If all of them arrived at once, because they met elsewhere before, Local is the newest that differs from Remote.
+	// Remote is the newest value that arrived and met one of other content, Local the newest that it met: values written apart
+	// that never have equal contents. A delete is the zero Value. If all of them arrived at once, because they met elsewhere
+	// before, Local is the newest that differs from Remote.
 	Local, Remote Value
 	// Siblings holds all live values, newest first; more than two if more than two writers met.
 	Siblings []Value
@@ -24,9 +26,8 @@ type Conflict struct {
 func conflictOf(e Effect) (Conflict, bool) {
 	c := Conflict{Path: e.Path, Settled: e.After.Kind() == LWW}
 	differ := deleteFunc(e.Fresh, func(p [2]Value) bool { return p[0].SameContent(p[1]) })
-	for _, pair := range differ {
-		newer := c.Remote.Dot.Counter == 0 || compareNewest(pair[0], c.Remote) > 0
-		if newer || pair[0].Dot == c.Remote.Dot && compareNewest(pair[1], c.Local) > 0 {
+	for i, pair := range differ {
+		if i == 0 || cmp.Or(compareNewest(pair[0], c.Remote), compareNewest(pair[1], c.Local)) > 0 {
 			c.Remote, c.Local = pair[0], pair[1]
 		}
 	}

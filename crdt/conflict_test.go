@@ -456,3 +456,23 @@ func TestCheckTellsReadySeenAndEarly(t *testing.T) {
 		}
 	}
 }
+
+// TestTheValuesOfAReportDiffer: x and y meet another x and z. The newest that stood here and the newest that arrived are equal; the
+// report names two that are not.
+func TestTheValuesOfAReportDiffer(t *testing.T) {
+	var r [4]*replica
+	for i, w := range []struct {
+		data string
+		late int64
+	}{{"x", 500}, {"y", 0}, {"x", 600}, {"z", 100}} {
+		r[i] = newReplica(byte(i + 1))
+		r[i].now += w.late
+		r[i].put("k", w.data)
+	}
+	r[0].pull(r[1])
+	r[2].pull(r[3])
+	got := r[0].pull(r[2])
+	if len(got) != 1 || string(got[0].Remote.Data) != "x" || string(got[0].Local.Data) != "y" {
+		t.Errorf("got %v, want the newer x against y", got)
+	}
+}

@@ -254,3 +254,27 @@ func TestGoCodeIsCompiled(t *testing.T) {
 		t.Error("no block of Go was found")
 	}
 }
+
+// TestGoInDocumentsIsCompiled: every block of Go in a document below docs stands in a test of this package, line by line.
+func TestGoInDocumentsIsCompiled(t *testing.T) {
+	tests, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiled := ""
+	for _, file := range tests {
+		compiled += "\n" + strings.Join(readLines(t, file), "\n") + "\n"
+	}
+	blocks := 0
+	for _, file := range documents(t)[1:] {
+		for _, b := range fenced(t, file, "go") {
+			blocks++
+			if code := strings.Join(b.lines, "\n"); !strings.Contains(compiled, "\n"+code+"\n") {
+				t.Errorf("%s: no test of package docs has this code:\n%s", file, code)
+			}
+		}
+	}
+	if blocks == 0 {
+		t.Error("no document has Go in it")
+	}
+}

@@ -77,6 +77,28 @@ func TestCheckAcceptsWhatMergesRightly(t *testing.T) {
 		c.MayRefuse = true
 		sim.Check(t, c)
 	})
+	t.Run("any bytes", func(t *testing.T) {
+		c := linesAt(ofBytes(longest))
+		written := []string{"", "\xff\x00", "text", `bytes "text"`, "bytes"}
+		c.Value = func(r *rand.Rand, _ string) []byte { return []byte(written[r.IntN(len(written))]) }
+		seen := map[string]bool{}
+		c.Always, c.Invariant = true, func(state map[string][][]byte) error {
+			for _, data := range slices.Concat(state["cart/mine"], state["cart/yours"]) {
+				seen[string(data)] = true
+			}
+			return nil
+		}
+		sim.Check(t, c)
+		for _, w := range written {
+			if !seen[w] {
+				t.Errorf("%q was never seen", w)
+			}
+			delete(seen, w)
+		}
+		if len(seen) > 0 {
+			t.Errorf("nobody wrote %v", seen)
+		}
+	})
 	t.Run("no faults", func(t *testing.T) {
 		c := linesAt(ofBytes(longest))
 		c.Faults = []scenario.Action{}
@@ -110,6 +132,7 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 			}
 			return ofBytes(union)(vs)
 		})},
+		{"it makes more than a value may have", "merged", "a value has at most 1048576", linesAt(ofBytes(func(data [][]byte) []byte { return make([]byte, 1<<20+1) }))},
 		{"an invariant does not hold in the end", "invariant", "tea is out", func() sim.Config {
 			c := linesAt(ofBytes(union))
 			c.Invariant = func(state map[string][][]byte) error {
@@ -156,7 +179,6 @@ func TestCheckRefusesWhatProvesNothing(t *testing.T) {
 		`the function for "a"`:   edit(func(c *sim.Config) { c.Merge = map[string]sim.MergeFunc{"a": nil} }),
 		`the pattern "[": `:      edit(func(c *sim.Config) { c.Merge = map[string]sim.MergeFunc{"[": ofBytes(union)} }),
 		"no conflict was merged": edit(func(c *sim.Config) { c.Merge = map[string]sim.MergeFunc{"other": ofBytes(union)} }),
-		"Value drew nothing":     edit(func(c *sim.Config) { c.Value = func(*rand.Rand, string) []byte { return nil } }),
 	} {
 		r := &recorder{}
 		sim.Check(r, c)

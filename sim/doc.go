@@ -3,4 +3,7 @@
 //
 // Package des is the driver that runs replicas over simulated links, disks and clocks: thousands of seeds a minute, each the same
 // whenever it is run. [Sweep] runs many seeds; package report shows one run to people.
+//
+// Programs that combine concurrent values with functions of their own test them here: [CheckMerge] checks the laws that such a function
+// must obey, [Check] runs it on simulated devices.
 package sim

@@ -195,15 +195,18 @@ func (n *Network) SetSpaces(accesses []gossip.Access) {
 	}
 	n.gossip.setSpaces(next.spaces)
 	n.gate.setMembers(next)
-	unwanted := n.install(next)
+	unwanted, missing := n.install(next)
 	for _, l := range unwanted {
 		_ = l.conn.Close()
 	}
 	n.redial.wakeUp()
+	if missing { // its advert may have come by when it was a stranger, and is not reported twice
+		n.discovery.refresh()
+	}
 }
 
-// install replaces the roster and returns the links that have no reason to live any more.
-func (n *Network) install(next *roster) (unwanted []*link) {
+// install replaces the roster. It returns the links that have no reason to live any more, and whether a new member is not connected.
+func (n *Network) install(next *roster) (unwanted []*link, missing bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	last := n.roster
@@ -226,9 +229,10 @@ func (n *Network) install(next *roster) (unwanted []*link) {
 	}
 	for p := range next.shared {
 		n.host.ConnManager().Protect(p, "member")
+		missing = missing || !last.member(p) && len(n.peers[p]) == 0
 	}
 	n.announceChange()
-	return unwanted
+	return unwanted, missing
 }
 
 func intersect(proven map[gossip.SpaceID]struct{}, shared []*space) map[gossip.SpaceID]struct{} {

@@ -69,8 +69,8 @@ func (e *end) put(p parcel) {
 	f := w.fate(fateLatency, e.d.index, e.other.d.index, content)
 	e.last = max(e.last, w.now+w.latency(f))
 	e.way = append(e.way, p)
-	e.costs.Sent(e.d.index, len(p.msg))
 	w.history.message(e.d, e.other.d, p.msg, e.last)
+	e.costs.Sent(e.d.index, len(p.msg))
 	w.queue.push(e.last, e.arrive)
 }
 

@@ -48,3 +48,16 @@ func TestAThirdDeviceIsKnownToAll(t *testing.T) {
 		d.calm()
 	}
 }
+
+// TestTwoInvitedDevicesMeet: two devices that were let in by the same third one find each other on the LAN, though each came by as a
+// stranger first.
+func TestTwoInvitedDevicesMeet(t *testing.T) {
+	slow(t, "5 s", false)
+	t.Parallel()
+	_, a, b := pair(t)
+	c := newDevice(t, a.Host.lab, "phone")
+	c.up()
+	a.admit(c)
+	took := b.await(2*meetMax, "second and third are connected", func() bool { return b.sees(c) && c.sees(b) })
+	t.Logf("second and third are connected %v after the first was connected with the third", took.Round(time.Millisecond))
+}

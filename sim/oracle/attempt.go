@@ -1,9 +1,9 @@
 package oracle
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"syncline/crdt"
 	"syncline/node"
@@ -58,13 +58,14 @@ func (a *Attempt) plan(o *Oracle, p scenario.Part, i int, reg crdt.Register) {
 		preds: newSet(o.limit), below: newSet(o.limit), kept: newSet(o.limit)}
 	op := node.WriteOp{Path: p.Path, Delete: !e.put, Sibling: p.Verb == scenario.Sibling, All: p.Verb == scenario.PutAll || p.Verb == scenario.DeleteAll, Resolve: e.resolve}
 	if e.put {
-		e.data = cmp.Or(p.Value, fmt.Sprintf("v%d.%d", len(o.writes), i))
+		e.data = fmt.Sprintf("v%d.%d", len(o.writes), i)
+		e.data += strings.Repeat(".", max(0, p.Size-len(e.data)))
 	}
-	if p.Verb == scenario.Merge || e.put && p.Value != "" {
-		e.data = p.Value
+	if e.put && p.Value != "" {
+		e.data = o.Program.content(p.Value)
 	}
 	if p.Verb == scenario.Merge {
-		e.inputs = o.inputs(p.Path, reg)
+		e.data, e.inputs = p.Value, o.inputs(p.Path, reg)
 	}
 	op.Content = node.Content{Data: []byte(e.data)}
 	if e.put {

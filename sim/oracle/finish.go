@@ -52,8 +52,8 @@ func (o *Oracle) Finish() {
 			o.checkKept(i, d, w)
 		}
 		o.checkCounts(i, d)
-		o.checkIncarnations(i, d)
 		o.checkSettled(i)
+		o.checkIncarnations(i, d)
 	}
 	o.checkMerges()
 }

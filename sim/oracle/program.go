@@ -10,6 +10,8 @@ import (
 
 // A Program is what runs on every device beside the people: it settles conflicts, and claims something about its data.
 type Program struct {
+	// Content returns the data for which the Value of a part of a scenario stands; nil means that it stands for itself.
+	Content func(value string) string
 	// Merges reports whether the program settles the conflicts at a path.
 	Merges func(path string) bool
 	// Merge returns the data of the value that replaces those that compete at a path, newest first. A [*Fault] ends the run; any other
@@ -21,6 +23,13 @@ type Program struct {
 	// first. It is asked about every device in the end; with Always, about every state. It may be nil.
 	Invariant func(state map[string][][]byte) error
 	Always    bool
+}
+
+func (p *Program) content(value string) string {
+	if p == nil || p.Content == nil {
+		return value
+	}
+	return p.Content(value)
 }
 
 // A Fault is the error of a Program that did not return as it should.

@@ -32,8 +32,8 @@ func Names() []string {
 	return names
 }
 
-// Builtin returns a built-in scenario with a seed: the luck of every message, and what the scenario leaves to chance. It returns an error if
-// there is none of that name, or if the overrides do not fit.
+// Builtin returns a built-in scenario with a seed: the luck of every message, and what the scenario leaves to chance. It returns an
+// error if there is none of that name, or if the overrides do not fit.
 func Builtin(name string, seed uint64, o Overrides) (*Scenario, error) {
 	if !slices.Contains(Names(), name) {
 		text := fmt.Sprintf("there is no scenario %q", abbreviate(name))

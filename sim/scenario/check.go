@@ -80,7 +80,7 @@ func (c *checker) fail(field, hint, format string, args ...any) {
 func (c *checker) devices() {
 	s := c.s
 	if len(s.Devices) == 0 || len(s.Devices) > DevicesMax {
-		c.fail("devices", `write names, as devices = ["laptop", "phone"], or their number`, "there are %d devices; a scenario has 1 to %d", len(s.Devices), DevicesMax)
+		c.fail("devices", devicesHint, "there are %d devices; a scenario has 1 to %d", len(s.Devices), DevicesMax)
 	}
 	names := map[string]bool{}
 	for i, d := range s.Devices {
@@ -190,7 +190,8 @@ func (c *checker) links(links [][2]int) {
 	}
 	for i := range group {
 		if root(i) != root(0) {
-			c.fail("network.links", "add a link, or leave links out: then all are linked", "no chain of links leads from %s to %s, so they can never agree", s.DeviceName(0), s.DeviceName(i))
+			c.fail("network.links", "add a link, or leave links out: then all are linked", "no chain of links leads from %s to %s, so they can never agree",
+				s.DeviceName(0), s.DeviceName(i))
 			return
 		}
 	}
@@ -265,13 +266,15 @@ func (c *checker) moment(o *Op) {
 	case o.At < 0:
 		c.fail("t", "times count from the start", "%s is before the start", formatDuration(o.At))
 	case o.At < c.last:
-		c.fail("t", "operations stand in the order of their times", "%s is before %s, the time of the operation above", formatDuration(o.At), formatDuration(c.last))
+		c.fail("t", "operations stand in the order of their times", "%s is before %s, the time of the operation above",
+			formatDuration(o.At), formatDuration(c.last))
 	case o.At > s.End:
 		c.fail("t", "make end later", "%s is after the end, %s", formatDuration(o.At), formatDuration(s.End))
 	case o.For < 0:
 		c.fail("for", "", "%s is negative", formatDuration(o.For))
 	case o.For > s.End-o.At:
-		c.fail("for", "make end later, or this shorter", "from %s, %s lasts longer than until the end, %s", formatDuration(o.At), formatDuration(o.For), formatDuration(s.End))
+		c.fail("for", "make end later, or this shorter", "from %s, %s lasts longer than until the end, %s",
+			formatDuration(o.At), formatDuration(o.For), formatDuration(s.End))
 	}
 	c.last = max(c.last, o.At)
 }
@@ -309,8 +312,12 @@ func (c *checker) parts(o *Op) {
 			c.fail("write", "make two writes of it", "one transaction writes %q twice", p.Path)
 		case !slices.Contains(verbs, p.Verb):
 			c.fail("how", meant(string(p.Verb), verbNames()), "there is no way to write called %q", p.Verb)
-		case p.Value != "" && (p.Verb.deletes() || p.Verb == Keep):
+		case (p.Value != "" || p.Size != 0) && (p.Verb.deletes() || p.Verb == Keep):
 			c.fail("value", "", "%s writes no value of its own", p.Verb)
+		case p.Value != "" && p.Size != 0:
+			c.fail("size", "leave out one of the two", "a write with a value has the size of that value")
+		case p.Size < 0 || p.Size > crdt.ValueBytesMax:
+			c.fail("size", "", "a value has at most %d bytes, this one has %d", crdt.ValueBytesMax, p.Size)
 		case len(p.Value) > crdt.ValueBytesMax:
 			c.fail("value", "", "a value has at most %d bytes, this one has %d", crdt.ValueBytesMax, len(p.Value))
 		case !utf8.ValidString(p.Value):

@@ -29,7 +29,7 @@ const (
 
 // forms lists the actions in the order in which people are told of them.
 var forms = []form{
-	{key: "write", do: DoWrite, is: isParts, needs: []string{"on"}, may: []string{"how", "newest", "value"}},
+	{key: "write", do: DoWrite, is: isParts, needs: []string{"on"}, may: []string{"how", "newest", "value", "size"}},
 	{key: "delete", do: DoWrite, is: isParts, needs: []string{"on"}, may: []string{"how", "newest"}},
 	{key: "read", do: DoRead, is: isPath, needs: []string{"on"}},
 	{key: "sync", do: DoSync},
@@ -54,7 +54,7 @@ var forms = []form{
 }
 
 // further lists the keys of an operation that are no action.
-var further = []string{"t", "on", "how", "newest", "value", "for", "keep", "by"}
+var further = []string{"t", "on", "how", "newest", "value", "size", "for", "keep", "by"}
 
 // verbs lists the verbs in the order in which people are told of them.
 var verbs = []Verb{Put, PutAll, Sibling, Resolve, Keep, PutIf, Delete, DeleteAll}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -23,7 +22,8 @@ const century = 100 * 365 * 24 * 3600 * 1000
 
 // Generate draws a scenario from a seed.
 func Generate(seed uint64, size Size) *Scenario {
-	g := &generator{size: size, from: 300 * time.Millisecond, until: size.Chaos * 9 / 10, last: size.Chaos, rand: rand.New(rand.NewPCG(seed, 0x5ce9a210))}
+	g := &generator{size: size, from: 300 * time.Millisecond, until: size.Chaos * 9 / 10, last: size.Chaos,
+		rand: rand.New(rand.NewPCG(seed, 0x5ce9a210))}
 	g.s = &Scenario{Seed: seed, End: size.Chaos, ConvergeMax: convergeDefault}
 	g.environment()
 	g.devices()
@@ -325,7 +325,10 @@ func (g *generator) groups() [][]int {
 }
 
 // Sizes of the contents that extremes writes, in bytes.
-const largeMin, largeMax = 1 << 10, 16 << 10
+const (
+	largeMin, largeMax = 1 << 10, 16 << 10
+	ungossiped         = 70_000 // such an operation travels by sessions only
+)
 
 // extremes gives some of the scenarios values of some kilobytes, equal values, and devices that write several times within one
 // millisecond. It has a source of its own, so that all else is drawn as without it.
@@ -344,8 +347,9 @@ func (g *generator) extremes(seed uint64) {
 			switch {
 			case p.Verb.deletes() || p.Verb == Keep:
 			case large && g.chance(0.1):
-				n := largeMin + g.rand.IntN(largeMax-largeMin)
-				p.Value = fmt.Sprintf("%d bytes, %d.%d: ", n, i, k) + strings.Repeat("syncline ", n/9)
+				p.Size = largeMin + g.rand.IntN(largeMax-largeMin)
+			case g.chance(1. / 400):
+				p.Size = ungossiped
 			case equal && g.chance(0.2):
 				p.Value = "the same"
 			}

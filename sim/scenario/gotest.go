@@ -7,8 +7,8 @@ import (
 	"unicode"
 )
 
-// GoTest returns the source of a Go test that runs the scenario on package des and fails if any check does. check is the one that failed;
-// the test is named after it. The source is a whole file of this module, formatted, for a directory of its own or for package sim_test.
+// GoTest returns the source of a Go test that runs the scenario on package des and fails if any check does. check is the one that
+// failed; the test is named after it. The source is a whole file of this module, formatted, for a directory of its own or for package sim_test.
 func GoTest(s *Scenario, check string) string {
 	var b strings.Builder
 	b.WriteString("package sim_test\n\nimport (\n\t\"testing\"\n\n\t\"syncline/sim/des\"\n\t\"syncline/sim/scenario\"\n)\n\n")

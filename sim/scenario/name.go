@@ -51,7 +51,8 @@ func badName(name string) string {
 }
 
 // nameRule says what badName lets pass.
-var nameRule = fmt.Sprintf("a name has at most %d bytes, of letters, digits and - _ . and with a letter among them; it is not %q", deviceNameMax, others)
+var nameRule = fmt.Sprintf("a name has at most %d bytes, of letters, digits and - _ . and with a letter among them; it is not %q",
+	deviceNameMax, others)
 
 // groupsText writes groups as people do: "laptop, phone | nas", with "4..7" for a run of devices without names.
 func (s *Scenario) groupsText(groups [][]int) string {

@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"syncline/crdt"
 )
 
-// Parse reads a scenario file, a TOML document of the form that docs/reference/scenarios.md describes. What the file leaves to chance is drawn
-// from its seed. name is how errors call the file. An error is of type [SyntaxErrors] and holds every mistake that was found.
+// Parse reads a scenario file, a TOML document of the form that docs/reference/scenarios.md describes. What the file leaves to chance
+// is drawn from its seed. name is how errors call the file. An error is of type [SyntaxErrors] and holds every mistake that was found, up to 100.
 func Parse(name string, text []byte) (*Scenario, error) {
 	return parse(name, string(text), options{})
 }
@@ -54,7 +56,13 @@ type parser struct {
 	tables []int
 }
 
+// mistakesMax bounds the mistakes that are told of one file.
+const mistakesMax = 100
+
 func (p *parser) failAt(offset int, hint, format string, args ...any) {
+	if len(p.errs) == mistakesMax {
+		return
+	}
 	line, column := position(p.text, offset)
 	p.errs = append(p.errs, &SyntaxError{p.file, line, column, fmt.Sprintf(format, args...), hint})
 }
@@ -71,7 +79,8 @@ var (
 )
 
 func (p *parser) document(t table) {
-	t.only("name", "about", "seed", "devices", "paths", "end", "converge", "anti-entropy", "delete-log", "gossip", "network", "clocks", "random", "at")
+	t.only("name", "about", "seed", "devices", "paths", "end", "converge", "anti-entropy", "delete-log", "gossip",
+		"network", "clocks", "random", "at")
 	s := p.s
 	s.Name, _ = t.text("name")
 	s.About, _ = t.text("about")
@@ -124,19 +133,21 @@ func (p *parser) check() {
 	}
 }
 
+// devicesHint says how a file names its devices.
+const devicesHint = `write names, as devices = ["laptop", "phone"], or their number`
+
 func (p *parser) devices(t table) bool {
-	const hint = `write names, as devices = ["laptop", "phone"], or their number`
 	n := 0
 	switch v := t.m["devices"].(type) {
 	case nil:
-		t.fail("devices", hint, "the file does not say which devices there are")
+		t.fail("devices", devicesHint, "the file does not say which devices there are")
 		return false
 	case int64:
 		n = int(max(0, min(v, math.MaxInt32)))
 	default:
 		names, ok := texts(v)
 		if !ok {
-			t.fail("devices", hint, "devices is %s", kindOf(v))
+			t.fail("devices", devicesHint, "devices is %s", kindOf(v))
 			return false
 		}
 		for _, name := range names {
@@ -158,7 +169,7 @@ func (p *parser) devices(t table) bool {
 		p.s.Devices = append(p.s.Devices, Device{})
 	}
 	if len(p.s.Devices) == 0 {
-		t.fail("devices", hint, "there are no devices")
+		t.fail("devices", devicesHint, "there are no devices")
 	}
 	return len(p.s.Devices) > 0
 }
@@ -350,7 +361,7 @@ func (p *parser) parts(t table, f *form) []Part {
 			parts = append(parts, all)
 		case map[string]any:
 			sub := table{t.p, t.path + "." + f.key, v}
-			sub.only("path", "how", "newest", "value")
+			sub.only("path", "how", "newest", "value", "size")
 			part := sub.manner(all)
 			part.Path, _ = sub.text("path")
 			parts = append(parts, part)
@@ -373,6 +384,7 @@ func (t table) manner(p Part) Part {
 	if value, ok := t.text("value"); ok {
 		p.Value = value
 	}
+	p.Size = t.count("size", p.Size, crdt.ValueBytesMax)
 	return p
 }
 

@@ -137,6 +137,8 @@ func (g drawer) part(path string) scenario.Part {
 	p.Verb = rapid.SampledFrom([]scenario.Verb{scenario.Put, scenario.Delete, scenario.PutAll, scenario.Sibling, scenario.Resolve, scenario.Keep, scenario.PutIf, scenario.DeleteAll}).Draw(g.t, "verb")
 	if p.Verb == scenario.Delete || p.Verb == scenario.DeleteAll || p.Verb == scenario.Keep {
 		p.Value = ""
+	} else if p.Value == "" {
+		p.Size = rapid.IntRange(0, 100_000).Draw(g.t, "size")
 	}
 	return p
 }

@@ -163,6 +163,9 @@ func (p *printer) parts(parts []Part) {
 			if x.Value != "" {
 				fields = append(fields, "value = "+quote(x.Value))
 			}
+			if x.Size != 0 {
+				fields = append(fields, "size = "+strconv.Itoa(x.Size))
+			}
 			tables = append(tables, "{ "+strings.Join(fields, ", ")+" }")
 		}
 		p.line("write", "["+strings.Join(tables, ", ")+"]")
@@ -192,6 +195,9 @@ func (p *printer) parts(parts []Part) {
 		p.line("newest", "true")
 	}
 	p.text("value", parts[0].Value)
+	if parts[0].Size != 0 {
+		p.line("size", strconv.Itoa(parts[0].Size))
+	}
 }
 
 // quote writes a basic string of TOML.

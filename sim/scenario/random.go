@@ -51,7 +51,8 @@ func (p *parser) draw(r *random) {
 		r.from, r.until = min(300*time.Millisecond, s.End*3/100), s.End*9/10
 	}
 	if r.until > s.End || r.until <= r.from {
-		p.failAt(p.places.find("random.between").value, "make end later", "nothing fits between %s and %s when the end is %s", formatDuration(r.from), formatDuration(r.until), formatDuration(s.End))
+		p.failAt(p.places.find("random.between").value, "make end later", "nothing fits between %s and %s when the end is %s",
+			formatDuration(r.from), formatDuration(r.until), formatDuration(s.End))
 		return
 	}
 	n := len(s.Devices)

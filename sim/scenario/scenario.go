@@ -40,7 +40,8 @@ const (
 	restDefault        = time.Second // from the end of the last operation to the end
 )
 
-var networkDefault = Network{LatencyMin: 2 * time.Millisecond, LatencyMax: 40 * time.Millisecond, SyncMin: 500 * time.Microsecond, SyncMax: 4 * time.Millisecond}
+var networkDefault = Network{LatencyMin: 2 * time.Millisecond, LatencyMax: 40 * time.Millisecond,
+	SyncMin: 500 * time.Microsecond, SyncMax: 4 * time.Millisecond}
 
 // A Device is one participant. It runs from the start, unless an Op with DoJoin or DoClone says when it does.
 type Device struct {
@@ -135,6 +136,8 @@ type Part struct {
 	LWW bool `json:"lww,omitempty"`
 	// Value is the content; if it is empty, the driver makes one that no other write has.
 	Value string `json:"value,omitempty"`
+	// Size is the number of bytes of a content that the driver makes; a short one if it is 0.
+	Size int `json:"size,omitempty"`
 }
 
 // String tells the operation in one line, with numbers for devices.

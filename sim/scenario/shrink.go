@@ -230,7 +230,7 @@ func (x *Shrinker) plain() {
 		}
 		for k := range o.Parts {
 			edit(func(o *Op) { o.Parts[k] = Part{Path: o.Parts[k].Path, Verb: Put} })
-			edit(func(o *Op) { o.Parts[k].Value, o.Parts[k].LWW = "", false })
+			edit(func(o *Op) { o.Parts[k].Value, o.Parts[k].Size, o.Parts[k].LWW = "", 0, false })
 		}
 		switch {
 		case f.takes("for") && o.For > 0 && !f.goesAway():

@@ -180,8 +180,8 @@ func survivors(mille int64) string {
 
 // manners says what a verb does to paths.
 var manners = map[Verb]string{Put: "writes %s", Delete: "deletes %s", PutAll: "writes %s over every value", Sibling: "writes %s beside what stands there",
-	Resolve: "settles %s with a new value", Keep: "settles %s in favour of one of its values", PutIf: "writes %s if nothing has changed since it wrote there",
-	DeleteAll: "deletes every value of %s"}
+	Resolve: "settles %s with a new value", Keep: "settles %s in favour of one of its values",
+	PutIf: "writes %s if nothing has changed since it wrote there", DeleteAll: "deletes every value of %s"}
 
 // parts tells a transaction: paths that are written in one manner share a verb.
 func (t *teller) parts(parts []Part) string {

@@ -97,6 +97,16 @@ func (c *Client) Delete(ctx context.Context, path string, all bool) (wire.Del, e
 	return doc, err
 }
 
+// DeleteIf deletes every value of an entry, if its version still is the one given.
+func (c *Client) DeleteIf(ctx context.Context, path, version string) (wire.Del, error) {
+	var doc wire.Del
+	h := set(nil, "Prefer", "return=representation")
+	err := c.call(ctx, request{
+		method: http.MethodDelete, path: "/v1/kv/" + escape(path), header: set(h, "If-Match", `"`+version+`"`),
+	}, nil, &doc)
+	return doc, err
+}
+
 // DeletePrefix deletes every entry under a prefix, or only says which it would.
 func (c *Client) DeletePrefix(ctx context.Context, prefix string, dryRun bool) (wire.Del, error) {
 	var doc wire.Del

@@ -69,6 +69,9 @@ func literal(data []byte) string {
 }
 
 func inHex(data []byte) string {
+	if len(data) == 0 {
+		return "empty"
+	}
 	if len(data) > shownBytes/4 {
 		return fmt.Sprintf("%d B, hex %x…", len(data), data[:shownBytes/4])
 	}
