@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"syncline/crdt"
+	"syncline/gossip"
 	"syncline/store"
 )
 
@@ -170,7 +171,7 @@ func (l *loop) report(err error) {
 	if err != nil {
 		p := storeProblem(err)
 		s.log.Error("step failed", "err", err)
-		s.warn(Warning{Code: code, Text: p.Error(), Hint: p.Hint})
+		s.warn(code, Warning{Code: code, Text: p.Error(), Hint: p.Hint})
 		return
 	}
 	s.mu.Lock()
@@ -212,7 +213,7 @@ func (l *loop) perform(out []Output) {
 			s.log.Warn("alarm", "code", o.Code, "device", o.Peer.Short(), "text", o.Text)
 			s.touch(func() { s.alarms[o.Code]++ })
 			if hint, ok := alarmHints[o.Code]; ok {
-				s.warn(Warning{Code: o.Code, Text: o.Text, Hint: hint})
+				s.warn(warningKey(o.Code, o.Peer), Warning{Code: o.Code, Text: o.Text, Hint: hint})
 			}
 		}
 	}
@@ -226,6 +227,14 @@ var alarmHints = map[string]string{
 	AlarmClock:      "Set the clock of that device; until then its writes may win conflicts.",
 	AlarmCorrupt:    "The disk may be failing. Export what can be read (peer export), then join the space again as a new device.",
 	AlarmVersion:    "Install the same version of peer on both devices.",
+}
+
+// warningKey is under what a warning of an alarm is kept: by code, and by device if it is over when that device has synchronised.
+func warningKey(code string, peer gossip.DeviceID) string {
+	if code == AlarmVersion {
+		return code + " " + peer.String()
+	}
+	return code
 }
 
 func (l *loop) changed(c Changed) {
@@ -255,6 +264,7 @@ func (l *loop) learned(o Synced) {
 	wall := unixMilli(s.node.cfg.Clock())
 	s.touch(func() {
 		s.held[o.Peer] = l.space.replica.held[o.Peer].Clone()
+		delete(s.warnings, warningKey(AlarmVersion, o.Peer))
 		if o.Result.PeerWall != 0 {
 			s.skew[o.Peer] = clockSkew(o.Result.PeerWall, wall)
 		}

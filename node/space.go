@@ -172,8 +172,8 @@ func (s *Space) touch(edit func()) {
 }
 
 // warn keeps something that a person should look at, until it is put right.
-func (s *Space) warn(w Warning) {
-	s.touch(func() { s.warnings[w.Code] = w })
+func (s *Space) warn(key string, w Warning) {
+	s.touch(func() { s.warnings[key] = w })
 }
 
 // deviceOf returns the device that a replica is bound to, zero if it is not known.
