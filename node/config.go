@@ -5,7 +5,10 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/ipfs/go-datastore"
+
 	"syncline/gossip"
+	"syncline/store"
 )
 
 // Bounds that users meet. Exceeding one is answered with a [Problem] that names it.
@@ -31,6 +34,10 @@ type Config struct {
 	Dir string
 	// Store chooses the backend of the spaces: "pebble:" (default with a Dir) or "mem:" (default without).
 	Store string
+	// Backend opens the datastore of the space whose folder is place, instead of Store, and says where its boot token is kept; no
+	// token means that each start that writes takes a fresh incarnation. The node closes the datastore. It is for simulations,
+	// whose disks lose what was not synced. Default: what Store says. Without a Dir it is not asked.
+	Backend func(place string) (datastore.Batching, store.BootToken, error)
 	// Name is what people call this device; default: the host's name.
 	Name string
 	// Network connects this device to others; nil means local only. Open starts it and Close closes it.
@@ -55,6 +62,8 @@ type Config struct {
 	Clock func() time.Time
 	// Rand is the source of keys and ids; default crypto/rand.
 	Rand io.Reader
+	// Observe sees every step of the replicas; for simulations. Default: nobody.
+	Observe StepObserver
 	// Logger receives what the node has to say; default: nothing.
 	Logger *slog.Logger
 }

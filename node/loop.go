@@ -88,7 +88,7 @@ func (l *loop) run() {
 			l.finish()
 			return
 		}
-		l.step(batch)
+		l.steps(batch)
 		if at, ok := l.space.replica.Wake(); ok {
 			timer.Reset(max(0, at-time.Since(l.start)))
 		} else {
@@ -102,7 +102,7 @@ func (l *loop) finish() {
 	for {
 		select {
 		case in := <-l.inputs:
-			l.step(l.collect(in))
+			l.steps(l.collect(in))
 		default:
 			return
 		}
@@ -141,10 +141,34 @@ func inputSize(in Input) int {
 	return n
 }
 
+// steps runs a batch as one Step, or, if somebody watches, each Write of it as a Step of its own.
+func (l *loop) steps(batch []Input) {
+	if l.space.node.cfg.Observe == nil {
+		l.step(batch)
+		return
+	}
+	for _, in := range apart(batch) {
+		l.step(in)
+	}
+}
+
+// apply lets the replica take a Step, before the eyes of the observer if there is one.
+func (l *loop) apply(in []Input) ([]Output, error) {
+	s, now := l.space, l.now()
+	watch := s.node.cfg.Observe
+	if watch == nil {
+		return s.replica.Step(now, in...)
+	}
+	watch.Stepping(s.id, s.store, now, in)
+	out, err := s.replica.Step(now, in...)
+	watch.Stepped(s.id, out, err)
+	return out, err
+}
+
 // step runs one Step. If the store refuses a batch, each write in it is tried on its own, so that one bad record does not stop
 // the others.
 func (l *loop) step(batch []Input) {
-	out, err := l.space.replica.Step(l.now(), batch...)
+	out, err := l.apply(batch)
 	if err == nil || len(batch) == 1 {
 		l.report(err)
 		l.perform(out)
@@ -158,7 +182,7 @@ func (l *loop) step(batch []Input) {
 	}
 	l.perform(others)
 	for _, in := range batch {
-		out, err := l.space.replica.Step(l.now(), in)
+		out, err := l.apply([]Input{in})
 		l.report(err)
 		l.perform(out)
 	}
@@ -302,6 +326,9 @@ func (l *loop) reply(rep Reply, syncErr error) {
 	if syncErr != nil {
 		rep.Err = ErrStore.With("the write is here but could not be made durable: %v", syncErr)
 		rep.Err.Cause = syncErr
+	}
+	if watch := l.space.node.cfg.Observe; watch != nil {
+		watch.Replied(l.space.id, rep)
 	}
 	l.mu.Lock()
 	ch := l.replies[rep.Tag]

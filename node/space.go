@@ -199,7 +199,7 @@ func (s *Space) refOf(r crdt.ReplicaID) DeviceRef { return s.roster.Load().ref(s
 func (s *Space) entry(path string, reg crdt.Register) Entry {
 	e := Entry{Path: path, Version: versionOf(reg), Kind: reg.Kind(), Conflict: reg.Contending(), Overruled: reg.Overruled()}
 	for i, v := range reg.Newest() {
-		e.Values = append(e.Values, Value{ID: valueID(v.Dot), Content: Content{Data: v.Data, Type: v.Type},
+		e.Values = append(e.Values, Value{ID: ValueID(v.Dot), Content: Content{Data: v.Data, Type: v.Type},
 			Device: s.refOf(v.Dot.Replica), Time: v.Time.Time(), Shown: i == 0, WonOverDelete: v.Won})
 	}
 	return e

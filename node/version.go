@@ -21,8 +21,8 @@ func versionOf(reg crdt.Register) Version {
 	return Version("v1." + hex.EncodeToString(sum[:8]))
 }
 
-// valueID returns the name of one value: a hash of its dot.
-func valueID(d crdt.Dot) string {
+// ValueID returns the name of one value, as in [Value.ID]: a hash of its dot.
+func ValueID(d crdt.Dot) string {
 	sum := sha256.Sum256(appendDot(nil, d))
 	return "h." + hex.EncodeToString(sum[:8])
 }
@@ -34,7 +34,7 @@ func appendDot(b []byte, d crdt.Dot) []byte {
 // valueByID returns the live value with the given name.
 func valueByID(reg crdt.Register, id string) (crdt.Value, bool) {
 	for _, v := range reg.Live {
-		if valueID(v.Dot) == id {
+		if ValueID(v.Dot) == id {
 			return v, true
 		}
 	}

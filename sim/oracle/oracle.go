@@ -44,6 +44,8 @@ type Oracle struct {
 	reported map[pair]bool
 	clocks   map[crdt.ReplicaID]crdt.Timestamp
 	survived set
+	// asides are operations that are no part of the scenario.
+	asides map[crdt.Dot]bool
 
 	Violations []Violation
 	Coverage   Coverage
@@ -112,7 +114,7 @@ type version struct {
 // New returns an oracle that has seen nothing. now tells the virtual time.
 func New(s *scenario.Scenario, now func() time.Duration) *Oracle {
 	o := &Oracle{s: s, now: now, byDot: map[crdt.Dot]*write{}, byData: map[string][]*entry{}, byPath: map[string][]*entry{},
-		limit: 2*s.Writes() + 64, digests: map[string]crdt.Digest{}, reported: map[pair]bool{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, Coverage: Coverage{}}
+		limit: 2*s.Writes() + 64, digests: map[string]crdt.Digest{}, reported: map[pair]bool{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, asides: map[crdt.Dot]bool{}, Coverage: Coverage{}}
 	for range s.Devices {
 		o.devices = append(o.devices, &truth{app: newSet(o.limit), durable: newSet(o.limit), ever: newSet(o.limit), backup: newSet(o.limit), told: newSet(o.limit),
 			open: map[string]bool{}, frontier: map[string]set{}, versions: map[string]version{}})
@@ -220,6 +222,9 @@ func (o *Oracle) seen(device int, c crdt.Vector) set {
 func (o *Oracle) addDots(device int, s set, r crdt.ReplicaID, above, upto uint64) {
 	for n := above + 1; n <= upto; n++ {
 		w := o.byDot[crdt.Dot{Replica: r, Counter: n}]
+		if w == nil && o.asides[crdt.Dot{Replica: r, Counter: n}] {
+			continue
+		}
 		if w == nil {
 			o.Fail(Phantom, device, "the device says that it has seen %v, which nobody wrote", crdt.Dot{Replica: r, Counter: n})
 			return
