@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"syncline/node"
 	"syncline/sim/oracle"
 	"syncline/sim/report"
 	"syncline/sim/scenario"
@@ -104,10 +105,11 @@ func (c *simCommand) reason(err error) string {
 	return err.Error()
 }
 
+// errReportNotWritten is the problem of a folder that takes no report.
+var errReportNotWritten = &node.Problem{Code: "report_not_written", Status: 500, Title: "The report could not be written", Hint: "Name another folder:  --out DIR"}
+
 // unwritable is the problem of a folder for reports.
-func (c *simCommand) unwritable(err error) error {
-	return fmt.Errorf("the report cannot be written: %w", err)
-}
+func (c *simCommand) unwritable(err error) error { return errReportNotWritten.With("%v.", err) }
 
 // tell says on one screen what came of a run.
 func (c *simCommand) tell(d *report.Document) {
