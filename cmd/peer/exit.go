@@ -23,6 +23,8 @@ const (
 	exitNotRunning   = 6
 	exitNotAllowed   = 7
 	exitTimeout      = 8
+	exitBroken       = 9  // sim: a claim is broken
+	exitUndecided    = 10 // sim: a run did not come to its end
 	exitInterrupted  = 130
 	exitPipe         = 141
 )

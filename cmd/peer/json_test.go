@@ -26,7 +26,8 @@ func TestEveryCommandPrintsDocuments(t *testing.T) {
 		"up": "up -d", "put": "put a 1", "get": "get a", "ls": "ls", "export": "export -o FILE", "import": "import FILE",
 		"status": "status", "version": "version", "completion": "completion bash", "devices": "devices", "devices list": "devices list",
 		"devices show": "devices show laptop", "conflicts": "conflicts", "invites": "invites", "invites list": "invites list",
-		"invite": "invite", "sync": "sync", "watch": "watch --since  --once", "del": "del a", "down": "down",
+		"invite": "invite", "sync": "sync", "sim": "sim --seed 1 --out FILE-sim", "sim run": "sim run --seed 1 --runs 3 --devices 3 --ops 4 --out FILE-sweep",
+		"sim replay": "sim replay FILE-sim --out FILE-again", "sim view": "sim view FILE-sim", "sim scenarios": "sim scenarios", "watch": "watch --since  --once", "del": "del a", "down": "down",
 	}
 	bad := map[string]string{
 		"conflicts show": "conflicts show none", "resolve": "resolve none --keep 1", "invites accept": "invites accept none",
@@ -34,9 +35,10 @@ func TestEveryCommandPrintsDocuments(t *testing.T) {
 		"get": "get none", "put": "put a//b 1", "import": "import none", "del": "del none", "watch": "watch --once --since x",
 		"sync": "sync --device nobody", "devices show": "devices show nobody", "up": "up -d", "export": "export /a", "ls": "ls /a",
 		"status": "status --space none", "devices": "devices x", "invites": "invites x", "conflicts": "conflicts /a", "invite": "invite --expires 900h",
-		"completion": "completion tcsh", "version": "version x", "devices list": "devices list x", "invites list": "invites list x", "down": "down x",
+		"sim": "sim --runs 0", "sim run": "sim run --scenario nothing-such", "sim replay": "sim replay none", "sim shrink": "sim shrink FILE-sim", "sim view": "sim view none",
+		"sim scenarios": "sim scenarios --show nothing-such", "completion": "completion tcsh", "version": "version x", "devices list": "devices list x", "invites list": "invites list x", "down": "down x",
 	}
-	order := []string{"up", "put", "get", "watch", "ls", "export", "import"} // the rest in any order
+	order := []string{"up", "put", "get", "watch", "ls", "export", "import", "sim"} // the rest in any order
 	run := func(line string) (stdout, stderr string, code int) {
 		args := append([]string{"--dir", filepath.Join(dir, "d"), "--json"}, strings.Split(strings.ReplaceAll(line, "FILE", filepath.Join(dir, "f")), " ")...)
 		cmd := exec.Command(filepath.Join(dir, "peer"), args...)

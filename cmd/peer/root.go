@@ -15,6 +15,7 @@ const (
 	groupConnect   = "connect"
 	groupData      = "data"
 	groupConflicts = "conflicts"
+	groupSimulate  = "simulate"
 	groupTools     = "tools"
 )
 
@@ -54,7 +55,8 @@ First steps:   peer up -d            start
 	root.SetErr(a.out.err)
 	for _, g := range []cobra.Group{
 		{ID: groupStart, Title: "Start:"}, {ID: groupConnect, Title: "Connect:"}, {ID: groupData, Title: "Data:"},
-		{ID: groupConflicts, Title: "Conflicts:"}, {ID: groupTools, Title: "Tools:"},
+		{ID: groupConflicts, Title: "Conflicts:"}, {ID: groupSimulate, Title: "Simulate:"},
+		{ID: groupTools, Title: "Tools:"},
 	} {
 		root.AddGroup(&g)
 	}
@@ -68,6 +70,7 @@ First steps:   peer up -d            start
 	add(groupConnect, newInvite(a), newInvites(a), newJoin(a), newDevices(a), newSync(a))
 	add(groupData, newPut(a), newGet(a), newLs(a), newDel(a), newWatch(a), newImport(a), newExport(a))
 	add(groupConflicts, newConflicts(a), newResolve(a))
+	add(groupSimulate, newSim(a))
 	add(groupTools, newVersion(a), newCompletion(a))
 	root.AddCommand(newTopics()...)
 	help := newHelp()

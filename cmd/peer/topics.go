@@ -17,6 +17,8 @@ var topics = []struct{ name, short, text string }{
   6    no daemon answers
   7    not allowed
   8    timed out (--timeout, sync --wait, watch --once)
+  9    sim: a claim is broken, the devices lost something or disagree
+  10   sim: undecided, a run did not come to its end
   130  interrupted by Ctrl-C
 
 Codes may be added; treat one that you do not know as a failure.`},

@@ -104,7 +104,7 @@ func (d *disk) Sync(ctx context.Context, key datastore.Key) error {
 }
 
 func (w *world) addDevice(i int) {
-	d := &device{w: w, index: i, key: keys.of(i), skew: w.s.Devices[i].Skew, disk: newDisk(mem.New()), token: &store.MemoryToken{}}
+	d := &device{w: w, index: i, key: keyOf(i), skew: w.s.Devices[i].Skew, disk: newDisk(mem.New()), token: &store.MemoryToken{}}
 	d.id = gossip.DeviceID(d.key.Public().(ed25519.PublicKey))
 	w.devices = append(w.devices, d)
 	w.byID[d.id] = d
