@@ -71,7 +71,7 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 		return nil, err
 	}
 	s.replica = NewReplica(ReplicaConfig{Store: s.store, Space: id, Key: n.key, Rand: rand.NewChaCha8(seed),
-		AntiEntropy: n.cfg.AntiEntropy, DeleteLog: n.cfg.DeleteLog})
+		AntiEntropy: n.cfg.AntiEntropy, NoGossip: n.cfg.NoGossip, DeleteLog: n.cfg.DeleteLog})
 	for rec, err := range s.store.Metas(heldPrefix) {
 		if err != nil {
 			return nil, openProblem(err)
@@ -150,7 +150,7 @@ func (s *Space) Info() SpaceInfo {
 
 // access is what the network must know of the space.
 func (s *Space) access() gossip.Access {
-	return gossip.Access{Space: s.id, Key: s.key, Members: s.roster.Load().ids()}
+	return gossip.Access{Space: s.id, Key: s.key, Members: s.roster.Load().ids(), NoGossip: s.node.cfg.NoGossip}
 }
 
 // pulse returns a channel that is closed at the next change of anything: entries, peers, sessions, invites.
