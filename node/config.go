@@ -62,6 +62,11 @@ type Config struct {
 	// DeleteLog is the number of deletes that are remembered one by one; default 65,536. A peer that missed more is
 	// brought up to date by comparing what is live, which costs about ten bytes an entry.
 	DeleteLog int
+	// HistoryVersions is the number of past values that are kept for each entry, default 10, and HistoryAge how long they are, default
+	// 30 days; a negative one switches history off. More costs disk: what was overwritten, up to 8 MiB an entry and 256 MiB a space.
+	// Less leaves fewer values to restore, and fewer common bases for merges.
+	HistoryVersions int
+	HistoryAge      time.Duration
 	// NewIdentity gives the data directory a new device key before anything starts: for a copy of a device that is live
 	// elsewhere. The new device must be invited.
 	NewIdentity bool

@@ -93,6 +93,7 @@ func (r *Replica) reload() {
 // broken off, and the replica is as the store holds it. Step may be called again.
 func (r *Replica) Step(now Time, in ...Input) ([]Output, error) {
 	r.now, r.out, r.tx = now, nil, r.store.Begin()
+	r.tx.SetNow(now.Wall)
 	for _, i := range in {
 		if err := r.apply(i); err != nil {
 			return r.fail(in, err)

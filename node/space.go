@@ -63,7 +63,8 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 	s := &Space{node: n, id: id, key: key, genesis: gen, dir: dir, ds: ds, name: rec.Name, log: n.log.With("space", rec.Name),
 		changed: make(chan struct{}), held: map[gossip.DeviceID]crdt.Vector{}, skew: map[gossip.DeviceID]time.Duration{},
 		up: map[gossip.DeviceID]bool{}, warnings: map[string]Warning{}, alarms: map[string]int{}, datastores: map[*Datastore]struct{}{}}
-	if s.store, err = store.Open(context.Background(), ds, store.Options{Token: token, Random: n.cfg.Rand}); err != nil {
+	if s.store, err = store.Open(context.Background(), ds, store.Options{Token: token, Random: n.cfg.Rand,
+		History: store.HistoryBounds{Versions: n.cfg.HistoryVersions, Age: n.cfg.HistoryAge}}); err != nil {
 		return nil, openProblem(err)
 	}
 	var seed [32]byte
