@@ -199,7 +199,7 @@ func (n *Network) SetSpaces(accesses []gossip.Access) {
 	for _, l := range unwanted {
 		_ = l.conn.Close()
 	}
-	n.redial.wakeUp()
+	n.redial.setMembers(next)
 	if missing { // its advert may have come by when it was a stranger, and is not reported twice
 		n.discovery.refresh()
 	}
