@@ -44,7 +44,10 @@ func (c *simCommand) explain(ctx context.Context, s *scenario.Scenario, rec *rep
 		return err
 	}
 	e.Shrunk.First = left.First
-	return rec.Explain(d, e)
+	if err := rec.Explain(d, e); err != nil {
+		return c.unwritable(err)
+	}
+	return nil
 }
 
 // tellBroken says what is broken: the claim, the first step that broke it, the shortest story that does, and what two devices held.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"syncline/node"
 	"syncline/sim/oracle"
 	"syncline/sim/report"
 	"syncline/sim/scenario"
@@ -104,10 +105,11 @@ func (c *simCommand) reason(err error) string {
 	return err.Error()
 }
 
+// errReportNotWritten is the problem of a folder that takes no report.
+var errReportNotWritten = &node.Problem{Code: "report_not_written", Status: 500, Title: "The report could not be written", Hint: "Name another folder:  --out DIR"}
+
 // unwritable is the problem of a folder for reports.
-func (c *simCommand) unwritable(err error) error {
-	return fmt.Errorf("the report cannot be written: %w", err)
-}
+func (c *simCommand) unwritable(err error) error { return errReportNotWritten.With("%v.", err) }
 
 // tell says on one screen what came of a run.
 func (c *simCommand) tell(d *report.Document) {
@@ -135,7 +137,9 @@ func (c *simCommand) tell(d *report.Document) {
 
 // tellReplay says whether a run was that of the report.
 func (c *simCommand) tellReplay(r *report.Replay) {
-	if r.SameTrace {
+	if c.real {
+		c.app.out.say("replay    %s with real libp2p no two runs are equal to the byte", c.app.out.mark(signLook))
+	} else if r.SameTrace {
 		c.app.out.say("replay    %s all happened as in the report", c.app.out.mark(signDone))
 	} else {
 		c.app.out.say("replay    %s not all happened as in the report", c.app.out.mark(signLook))

@@ -159,7 +159,7 @@ func (o *Oracle) adopt(device int, out []node.Output) {
 			continue
 		}
 		op, err := crdt.DecodeOp(p.Op)
-		if err != nil || o.byDot[op.Dot] != nil {
+		if err != nil || o.byDot[op.Dot] != nil || o.asides[op.Dot] {
 			continue
 		}
 		a := &Attempt{device: device, ctx: d.app.clone()}

@@ -47,6 +47,8 @@ type Oracle struct {
 
 	// Program runs on every device; nil if none does. Set it before anything happens.
 	Program *Program
+	// asides are operations that are no part of the scenario.
+	asides map[crdt.Dot]bool
 
 	Violations []Violation
 	Coverage   Coverage
@@ -121,7 +123,7 @@ type version struct {
 // New returns an oracle that has seen nothing. now tells the virtual time.
 func New(s *scenario.Scenario, now func() time.Duration) *Oracle {
 	o := &Oracle{s: s, now: now, byDot: map[crdt.Dot]*write{}, byData: map[string][]*entry{}, byPath: map[string][]*entry{},
-		limit: 2*(s.Writes()+s.MergesMax) + 64, digests: map[string]crdt.Digest{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, failed: map[Check]int{}, Coverage: Coverage{}}
+		limit: 2*(s.Writes()+s.MergesMax) + 64, digests: map[string]crdt.Digest{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, failed: map[Check]int{}, asides: map[crdt.Dot]bool{}, Coverage: Coverage{}}
 	for range s.Devices {
 		o.devices = append(o.devices, &truth{app: newSet(o.limit), durable: newSet(o.limit), ever: newSet(o.limit), backup: newSet(o.limit), told: newSet(o.limit),
 			open: map[string]bool{}, reported: map[pair]bool{}, frontier: map[string]set{}, versions: map[string]version{}})
@@ -232,6 +234,9 @@ func (o *Oracle) seen(device int, c crdt.Vector) set {
 func (o *Oracle) addDots(device int, s set, r crdt.ReplicaID, above, upto uint64) {
 	for n := above + 1; n <= upto; n++ {
 		w := o.byDot[crdt.Dot{Replica: r, Counter: n}]
+		if w == nil && o.asides[crdt.Dot{Replica: r, Counter: n}] {
+			continue
+		}
 		if w == nil {
 			o.Fail(Phantom, device, "the device says that it has seen %v, which nobody wrote", crdt.Dot{Replica: r, Counter: n})
 			return
