@@ -26,6 +26,9 @@ func (s *Server) routes() *http.ServeMux {
 		"GET /v1/conflicts/{path...}": s.getConflict,
 		"POST /v1/resolve":            s.resolve,
 
+		"GET /v1/history/{path...}": s.getHistory,
+		"POST /v1/restore":          s.restore,
+
 		"GET /v1/status":                  s.status,
 		"GET /v1/devices":                 s.listDevices,
 		"GET /v1/devices/{id}":            s.getDevice,
