@@ -25,6 +25,9 @@ func (s *Server) routes() *http.ServeMux {
 		"GET /v1/conflicts/{path...}": s.getConflict,
 		"POST /v1/resolve":            s.resolve,
 
+		"GET /v1/policies": s.getPolicies,
+		"PUT /v1/policies": s.putPolicies,
+
 		"GET /v1/status":                  s.status,
 		"GET /v1/devices":                 s.listDevices,
 		"GET /v1/devices/{id}":            s.getDevice,
