@@ -61,6 +61,8 @@ type Access struct {
 	Space   SpaceID
 	Key     [32]byte
 	Members []DeviceID
+	// NoGossip keeps the space out of gossip: nothing is published or subscribed, and sessions carry everything.
+	NoGossip bool
 }
 
 // A Handler receives what arrives. Calls for one peer come in order; no call blocks longer than it takes to queue the event.

@@ -289,7 +289,9 @@ func (l *loop) learned(o Synced) {
 	wall := unixMilli(s.node.cfg.Clock())
 	s.touch(func() {
 		s.held[o.Peer] = l.space.replica.held[o.Peer].Clone()
-		delete(s.warnings, warningKey(AlarmVersion, o.Peer))
+		if !o.Result.Busy { // who is busy has not looked at our version
+			delete(s.warnings, warningKey(AlarmVersion, o.Peer))
+		}
 		if o.Result.PeerWall != 0 {
 			s.skew[o.Peer] = clockSkew(o.Result.PeerWall, wall)
 		}

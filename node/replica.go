@@ -20,8 +20,9 @@ type ReplicaConfig struct {
 	Key ed25519.PrivateKey
 	// Rand is where replica ids and jitter come from. The same seed and the same inputs give the same outputs.
 	Rand rand.Source
-	// AntiEntropy and DeleteLog are as in [Config], without defaults.
+	// AntiEntropy, NoGossip and DeleteLog are as in [Config], without defaults.
 	AntiEntropy time.Duration
+	NoGossip    bool
 	DeleteLog   int
 	// Verify says whether sig is the signature of message by the owner of key; nil means [ed25519.Verify]. It is a pure function:
 	// many replicas in one process may share the answers.
@@ -96,6 +97,7 @@ func (r *Replica) reload() {
 // broken off, and the replica is as the store holds it. Step may be called again.
 func (r *Replica) Step(now Time, in ...Input) ([]Output, error) {
 	r.now, r.out, r.tx = now, nil, r.store.Begin()
+	r.tx.SetNow(now.Wall)
 	for _, i := range in {
 		if err := r.apply(i); err != nil {
 			return r.fail(in, err)

@@ -26,7 +26,9 @@ func (r *Replica) write(w Write) error {
 		r.emit(Reply{Tag: w.Tag, Err: problem})
 		return nil
 	}
+	r.tx.SetPolicy(w.Policy)
 	op, effects, err := r.commitOp(changes)
+	r.tx.SetPolicy("")
 	if err != nil {
 		return err
 	}
@@ -94,8 +96,13 @@ func (r *Replica) freshID() (id crdt.ReplicaID) {
 	return id
 }
 
-// publish gives an operation to gossip, or, if it is too large for that, to sessions with all peers.
+// publish gives an operation to gossip, or, if it is too large for that, to sessions with all peers. Without gossip it waits for the
+// next poll, which finds that the peers are behind.
 func (r *Replica) publish(op *crdt.Op) {
+	if r.cfg.NoGossip {
+		r.distrust(gossip.DeviceID{})
+		return
+	}
 	encoded := op.Encode()
 	if len(encoded) <= GossipOpBytesMax {
 		r.emit(Publish{Op: encoded})

@@ -65,7 +65,8 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 	s := &Space{node: n, id: id, key: key, genesis: gen, dir: dir, ds: ds, name: rec.Name, log: n.log.With("space", rec.Name),
 		changed: make(chan struct{}), held: map[gossip.DeviceID]crdt.Vector{}, skew: map[gossip.DeviceID]time.Duration{},
 		up: map[gossip.DeviceID]bool{}, warnings: map[string]Warning{}, alarms: map[string]int{}, datastores: map[*Datastore]struct{}{}}
-	if s.store, err = store.Open(context.Background(), ds, store.Options{Token: token, Random: n.cfg.Rand}); err != nil {
+	if s.store, err = store.Open(context.Background(), ds, store.Options{Token: token, Random: n.cfg.Rand,
+		History: store.HistoryBounds{Versions: n.cfg.HistoryVersions, Age: n.cfg.HistoryAge}}); err != nil {
 		return nil, openProblem(err)
 	}
 	var seed [32]byte
@@ -73,7 +74,7 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 		return nil, err
 	}
 	s.replica = NewReplica(ReplicaConfig{Store: s.store, Space: id, Key: n.key, Rand: rand.NewChaCha8(seed),
-		AntiEntropy: n.cfg.AntiEntropy, DeleteLog: n.cfg.DeleteLog})
+		AntiEntropy: n.cfg.AntiEntropy, NoGossip: n.cfg.NoGossip, DeleteLog: n.cfg.DeleteLog})
 	for rec, err := range s.store.Metas(heldPrefix) {
 		if err != nil {
 			return nil, openProblem(err)
@@ -155,7 +156,7 @@ func (s *Space) Info() SpaceInfo {
 
 // access is what the network must know of the space.
 func (s *Space) access() gossip.Access {
-	return gossip.Access{Space: s.id, Key: s.key, Members: s.roster.Load().ids()}
+	return gossip.Access{Space: s.id, Key: s.key, Members: s.roster.Load().ids(), NoGossip: s.node.cfg.NoGossip}
 }
 
 // pulse returns a channel that is closed at the next change of anything: entries, peers, sessions, invites.

@@ -221,6 +221,16 @@ func (s *Space) WaitSync(ctx context.Context, o SyncOptions) (SyncResult, error)
 	}
 }
 
+// WaitFor returns once the device, a member by its name, short id or id, holds on its disk all that was here when WaitFor was called.
+// It starts sessions now, also with a device that comes up only later; bound it by ctx, after whose end it returns [ErrNotCaughtUp].
+func (s *Space) WaitFor(ctx context.Context, device string) error {
+	if device == "" {
+		return ErrNoDevice.With("WaitFor names one device").Next("WaitSync without a device waits for all that are connected.")
+	}
+	_, err := s.WaitSync(ctx, SyncOptions{Device: device})
+	return err
+}
+
 func (s *Space) syncResult(only gossip.DeviceID, caughtUp bool) (SyncResult, error) {
 	all, err := s.deviceStatuses(context.Background())
 	res := SyncResult{CaughtUp: caughtUp}

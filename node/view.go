@@ -1,191 +1,72 @@
 package node
 
 import (
-	"bytes"
-	"cmp"
+	"context"
 	"encoding/json"
-	"math/big"
-	"regexp"
-	"slices"
-	"strconv"
-	"strings"
-
-	"syncline/crdt"
+	"iter"
 )
 
-// A view is what a policy makes of the values that compete, without a write: a function of these values alone, so that it is the same
-// on every device that holds them.
-type view struct {
-	policy Policy
-	// value is what is shown: one of the live values, or, if made, a content that stands for all of them, with the dot and time of
-	// the newest.
-	value crdt.Value
-	made  bool
+// A View reads and writes the entries under a prefix as values of one Go type, stored as JSON. It is cheap; each goroutine makes
+// its own, for a View is not safe for concurrent use.
+type View[T any] struct {
+	space  *Space
+	prefix string
+	err    error
 }
 
-// viewOf returns the view of a register in which something competes. It reports false if nothing does, if the policy at the path is no
-// view, or if its values do not fit; reason then says why not.
-func (b *ruleBook) viewOf(path string, reg crdt.Register) (v view, ok bool, reason string) {
-	if len(b.rules) == 0 || reg.Contending() == 0 {
-		return v, false, ""
-	}
-	v.policy = b.policy(path)
-	values := distinctContents(reg)
-	v.value = values[0]
-	switch v.policy {
-	default:
-		return view{}, false, ""
-	case PolicyNewest:
-	case PolicyMax:
-		v.value = slices.MaxFunc(values, greater(values))
-	case PolicyMin:
-		v.value = slices.MinFunc(values, greater(values))
-	case PolicyUnion:
-		if len(values) == 1 {
-			break
-		}
-		c, reason := union(values)
-		if reason != "" {
-			return view{}, false, reason
-		}
-		v.made = true
-		v.value.Type, v.value.Data = c.Type, c.Data
-	}
-	return v, true, ""
-}
+// Of returns the view of the entries whose path begins with prefix. What follows the prefix is the id of an entry: with "todo/",
+// "todo/1" has the id "1".
+func Of[T any](s *Space, prefix string) *View[T] { return &View[T]{space: s, prefix: prefix} }
 
-// version returns the version of a register under a book. What a view shows changes with the policy, so the policy is part of it.
-func (b *ruleBook) version(path string, reg crdt.Register) Version {
-	have := versionOf(reg)
-	if v, ok, _ := b.viewOf(path, reg); ok {
-		have += Version("." + string(v.policy))
-	}
-	return have
-}
-
-// distinctContents returns the live values, newest first, those of equal content once.
-func distinctContents(reg crdt.Register) []crdt.Value {
-	var out []crdt.Value
-	for _, v := range reg.Newest() {
-		if !slices.ContainsFunc(out, v.SameContent) {
-			out = append(out, v)
-		}
-	}
-	return out
-}
-
-// greater returns the order of max and min: by number if all values are numbers, else by bytes. Equal numbers that are written in
-// different ways, and equal bytes of different types, follow their text, so that the order is total.
-func greater(values []crdt.Value) func(v, w crdt.Value) int {
-	numbers := map[string]*big.Rat{}
-	for _, v := range values {
-		n := number(v.Data)
-		if n == nil {
-			numbers = nil
-			break
-		}
-		numbers[string(v.Data)] = n
-	}
-	return func(v, w crdt.Value) int {
-		order := 0
-		if numbers != nil {
-			order = numbers[string(v.Data)].Cmp(numbers[string(w.Data)])
-		}
-		return cmp.Or(order, bytes.Compare(v.Data, w.Data), cmp.Compare(v.Type, w.Type))
-	}
-}
-
-// numberText is a number as JSON writes it.
-var numberText = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
-
-// Bounds of what counts as a number: beyond them exact arithmetic would cost too much.
-const (
-	numberBytesMax = 64
-	exponentMax    = 400
-)
-
-// number returns the exact number that data are as JSON or as text, white space around it aside, or nil.
-func number(data []byte) *big.Rat {
-	text := strings.TrimSpace(string(data))
-	if len(text) > numberBytesMax || !numberText.MatchString(text) {
-		return nil
-	}
-	if i := strings.IndexAny(text, "eE"); i >= 0 {
-		if e, err := strconv.Atoi(text[i+1:]); err != nil || max(e, -e) > exponentMax {
-			return nil
-		}
-	}
-	n, ok := new(big.Rat).SetString(text)
-	if !ok {
-		return nil
-	}
-	return n
-}
-
-// union returns the elements of all values, or why there is none. The values are given newest first.
-func union(values []crdt.Value) (Content, string) {
-	arrays, texts := true, true
-	for _, v := range values {
-		isJSON := v.Type == MediaTypeJSON
-		arrays = arrays && isJSON && elements(v.Data) != nil
-		texts = texts && !isJSON && (Content{Data: v.Data}).IsText()
-	}
-	c := Content{Type: values[0].Type}
-	switch {
-	case arrays:
-		c.Data = joinArrays(values)
-	case texts:
-		c.Data = joinLines(values)
-	default:
-		return c, "union takes JSON arrays only, or texts only"
-	}
-	if len(c.Data) > ValueBytesMax {
-		return c, "the union has more than 1 MiB"
-	}
-	return c, ""
-}
-
-// elements returns the elements of a JSON array, each in one spelling: no white space, object keys sorted, numbers as they were
-// written. It returns nil if data are something else.
-func elements(data []byte) []string {
-	var raw []any
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	if d.Decode(&raw) != nil || raw == nil || d.InputOffset() != int64(len(bytes.TrimRight(data, " \t\r\n"))) {
-		return nil
-	}
-	out := make([]string, 0, len(raw))
-	for _, e := range raw {
-		var b bytes.Buffer
-		enc := json.NewEncoder(&b)
-		enc.SetEscapeHTML(false)
-		if enc.Encode(e) != nil {
-			return nil
-		}
-		out = append(out, strings.TrimSuffix(b.String(), "\n"))
-	}
-	return out
-}
-
-func joinArrays(values []crdt.Value) []byte {
-	var all []string
-	for _, v := range values {
-		all = append(all, elements(v.Data)...)
-	}
-	slices.Sort(all)
-	return []byte("[" + strings.Join(slices.Compact(all), ",") + "]")
-}
-
-// joinLines returns the lines of texts; empty ones are left out, each of the others ends with a line feed.
-func joinLines(values []crdt.Value) []byte {
-	var all []string
-	for _, v := range values {
-		for line := range strings.SplitSeq(string(v.Data), "\n") {
-			if line = strings.TrimSuffix(line, "\r"); line != "" {
-				all = append(all, line+"\n")
+// All yields the ids and shown values, in the order of their paths' bytes, as they were when the iteration began. Entries that are
+// no T, or cannot be read, are left out; Err tells of the first. Ask Err after the loop: it also tells what ended it too early.
+func (v *View[T]) All(ctx context.Context) iter.Seq2[string, T] {
+	return func(yield func(string, T) bool) {
+		v.err = nil
+		for e, err := range v.space.List(ctx, v.prefix, ListOptions{}) {
+			var value T
+			if err == nil {
+				err = e.Decode(&value)
+			}
+			if err != nil {
+				if v.err == nil {
+					v.err = err
+				}
+				continue // List ends by itself where it cannot go on
+			}
+			if !yield(e.Path[len(v.prefix):], value) {
+				return
 			}
 		}
 	}
-	slices.Sort(all)
-	return []byte(strings.Join(slices.Compact(all), ""))
+}
+
+// Err returns what went wrong in the last iteration of All, nil if it yielded all that is there.
+func (v *View[T]) Err() error { return v.err }
+
+// Get returns the shown value of an entry, or [ErrNotFound]; [ErrBadRequest] if it is no T.
+func (v *View[T]) Get(ctx context.Context, id string) (value T, err error) {
+	e, err := v.space.Get(ctx, v.prefix+id)
+	if err != nil {
+		return value, err
+	}
+	return value, e.Decode(&value)
+}
+
+// Put writes a value as [Space.Put] does. It returns [ErrBadRequest] if JSON cannot express it.
+func (v *View[T]) Put(ctx context.Context, id string, value T, opts ...WriteOption) (WriteResult, error) {
+	b, err := json.Marshal(value)
+	if err != nil {
+		return WriteResult{}, ErrBadRequest.Because(err).On(v.prefix + id)
+	}
+	return v.space.Put(ctx, v.prefix+id, Content{Data: b, Type: MediaTypeJSON}, opts...)
+}
+
+// Decode reads the shown value, which must be JSON, into what v points to, as [json.Unmarshal] does. It returns [ErrBadRequest] if
+// that is not possible.
+func (e Entry) Decode(v any) error {
+	if err := json.Unmarshal(e.Shown().Data, v); err != nil {
+		return ErrBadRequest.With("%s holds no JSON that fits %T: %v", e.Path, v, err).Because(err).On(e.Path)
+	}
+	return nil
 }

@@ -16,7 +16,8 @@ import (
 //   - the index of live values and the log of deletes name exactly what the registers hold;
 //   - the index of conflicts names exactly the user paths that wait for a decision;
 //   - digest and counts are those of the registers;
-//   - the floor is within the context, and each replica has one ordinal.
+//   - the floor is within the context, and each replica has one ordinal;
+//   - every past value decodes, and its position is below the next.
 //
 // Nothing may be committed meanwhile.
 func (s *Store) Check() error {
@@ -24,7 +25,7 @@ func (s *Store) Check() error {
 		return ErrClosed
 	}
 	c := checker{s: s, context: s.Context(), floor: s.Floor(), deletes: map[string][]crdt.Delete{}}
-	for _, step := range []func() error{c.vectors, c.loadDeletes, c.registers, c.loneDeletes, c.indexes, c.conflicts, c.counts, c.blobs} {
+	for _, step := range []func() error{c.vectors, c.loadDeletes, c.registers, c.loneDeletes, c.indexes, c.conflicts, c.counts, c.blobs, c.pasts} {
 		if err := step(); err != nil {
 			return fmt.Errorf("check: %w", err)
 		}
@@ -201,7 +202,7 @@ func (c *checker) conflicts() error {
 
 func (c *checker) counts() error {
 	want := c.s.Head()
-	c.head.Clock = want.Clock
+	c.head.Clock, c.head.written = want.Clock, want.written
 	if c.head != want {
 		return fmt.Errorf("the head says %+v, the registers %+v", want, c.head)
 	}

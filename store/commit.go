@@ -104,6 +104,7 @@ func (tx *Tx) fill(b *batch) {
 		tx.val = appendSeat(tx.val[:0], s)
 		b.put(tx.key, tx.val)
 	}
+	tx.fillHistory(b)
 	tx.fillOwn(b)
 }
 
@@ -205,6 +206,9 @@ func (tx *Tx) publish(b *batch) error {
 	s.formatted = true
 	head := tx.head
 	s.head.Store(&head)
+	if tx.swept != nil {
+		s.swept, s.rest = *tx.swept, s.rest && tx.swept.next != ""
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(tx.seats) > seatsMax {

@@ -28,9 +28,9 @@
 // ordinal of a replica: replicas are numbered from 0 in the order in which this store met them. <ctr> is a counter. A path stands
 // in a key as it is. User paths do not begin with a slash, system paths do.
 //
-//	/m                      format: version of the layout, a varint; now 1
+//	/m                      format: version of the layout, a varint; now 2
 //	/h                      head: digest (32 bytes, little-endian), clock (8), then five varints: user entries, bytes, conflicts,
-//	                        system entries, remembered deletes
+//	                        system entries, remembered deletes; since version 2 of the record one more: the position of the next past value
 //	/n                      incarnation: flags (1: closed clean), replica id (8), nonce (16; zero unless clean); missing if this
 //	                        store never wrote
 //	/v/<ord>                replica: id (8), counter in the context, counter in the floor; two varints
@@ -42,13 +42,33 @@
 //	/x/<ord>/<ctr>:<path>   empty: operation <ctr> deleted the path, and that is remembered
 //	/c/<path>               empty: the user path waits for a decision
 //	/p/<key>                local record of the node, not replicated
+//	/y/<len>/<path>:<pos>   past value of a user path, whose length in bytes is <len>: wall time when it became past, a varint;
+//	                        how (1: 0 unseen, 1 put, 2 delete, 3 resolve, 4 policy); replica (8), counter (varint) and time (8)
+//	                        of what replaced it, zeros if not known; name of the policy, with its length before it; the
+//	                        value, see [crdt.AppendValues]
+//	/w                      sweep over /y, missing before the first: position at which the lap began, position below which
+//	                        everything goes, two varints; the key to go on from, with its length before it; then for each
+//	                        bucket of ages that is not empty its number and the bytes kept there, two varints
 //
-// The first byte of every value that is not empty is the version of its record, now 1; integers of fixed length are big-endian,
+// <pos> is a position in history: it counts one for each past value, and one more for each 4,096 bytes of one, so that keys of one
+// path are in the order of time.
+//
+// The first byte of every value that is not empty is the version of its record, 2 for the head, 1 for all others; integers of fixed length are big-endian,
 // varints unsigned LEB128 in the shortest form. A record that would be empty of meaning is deleted: no register without values, no
 // list without deletes.
 //
 // The boot token is a file outside the data: a CBOR array of version (1), replica id, counter, nonce, machine id, boot id, and the
 // device, inode and birth time (nanoseconds since 1970) of the data directory.
+//
+// A store of layout 1, which has no history, is read, and raised to layout 2 by its first commit. A program that knows layout 1 only
+// then refuses it as newer.
+//
+// # What is kept of the past
+//
+// The values that a commit takes out of the live ones, whoever wrote what replaces them, are kept in the same batch, within
+// [HistoryBounds]. They are local: not replicated, not in the digest, and nothing of the live state depends on them. A write costs
+// one record more for each value that it replaces; what goes beyond the bounds is deleted by a sweep that costs a fixed share of
+// what is written.
 //
 // # Backends
 //

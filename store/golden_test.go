@@ -62,11 +62,11 @@ func goldenStore(t *testing.T) *mem.Datastore {
 // way to read the old one, and a word in docs/PROTOCOL.md.
 const golden = `/c/a=
 /d/a=011100000000000001010000000000000012000002686faa00000000000001010000000000000010000101026869
-/h=013f8c5d42cfce256f16759545e82cfe965cb94761c36d291bdb93b12b227dafa200000000000001020105010102
+/h=023f8c5d42cfce256f16759545e82cfe965cb94761c36d291bdb93b12b227dafa20000000000000102010501010201
 /i/10/11:a=
 /i/11/11:/members/n=
 /i/11/11:a=
-/m=0101
+/m=0102
 /n=0100aa0000000000000100000000000000000000000000000000
 /o/10=01646576
 /o/11=016f74686572
@@ -78,6 +78,7 @@ const golden = `/c/a=
 /v/11=0111000000000000010101
 /x/10/12:/members/m=
 /x/10/12:b/c=
+/y/13/b/c:10=010002aa000000000000010200000000000000110001aa0000000000000101000000000000001000000178
 `
 
 // TestGoldenRecords pins the bytes of every record and key.
@@ -164,7 +165,7 @@ func TestHexOrders(t *testing.T) {
 
 // TestNewerLayoutIsNamed: a store of a newer program is refused as what it is.
 func TestNewerLayoutIsNamed(t *testing.T) {
-	for _, format := range [][]byte{{1, 2}, {2, 1}, {1, 2, 9, 9}} {
+	for _, format := range [][]byte{{1, 3}, {2, 1}, {1, 3, 9, 9}} {
 		ds := goldenStore(t)
 		ds.Put(context.Background(), datastore.RawKey(keyFormat), format)
 		if _, err := Open(context.Background(), ds, Options{}); !errors.Is(err, ErrNewer) {

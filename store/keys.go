@@ -14,6 +14,7 @@ const (
 	keyFormat      = "/m"
 	keyHead        = "/h"
 	keyIncarnation = "/n"
+	keySweep       = "/w"
 
 	spaceReplica  = "/v/"
 	spaceOpen     = "/o/"
@@ -24,6 +25,7 @@ const (
 	spaceLog      = "/x/"
 	spaceConflict = "/c/"
 	spaceMeta     = "/p/"
+	spacePast     = "/y/"
 )
 
 // pathMark stands between a counter and a path. With a slash in its place, a system path would make an empty segment, which

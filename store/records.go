@@ -10,8 +10,12 @@ import (
 // recordVersion is the first byte of every record of this package. Values and deletes carry the version of package crdt.
 const recordVersion = 1
 
-// layoutVersion is the version of the whole layout, kept under the key "/m".
-const layoutVersion = 1
+// layoutVersion is the version of the whole layout, kept under the key "/m". Layout 1 is 2 without history; a store of layout 1 is
+// read, and raised by its first commit.
+const layoutVersion = 2
+
+// headVersion is the version of the head. Version 1 ends before the position in history.
+const headVersion = 2
 
 func openRecord(b []byte) (crdt.Reader, error) {
 	r := crdt.Reader{B: b}
@@ -32,25 +36,25 @@ func appendFormat(b []byte) []byte {
 	return binary.AppendUvarint(append(b, recordVersion), layoutVersion)
 }
 
-// checkFormat reads the version only: a newer layout may have more fields.
-func checkFormat(b []byte) error {
+// decodeFormat reads the version only: a newer layout may have more fields.
+func decodeFormat(b []byte) (layout uint64, err error) {
 	if len(b) > 0 && b[0] > recordVersion {
-		return fmt.Errorf("%w: format record of version %d", ErrNewer, b[0])
+		return 0, fmt.Errorf("%w: format record of version %d", ErrNewer, b[0])
 	}
 	r, err := openRecord(b)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	layout := r.Uvarint()
+	layout = r.Uvarint()
 	switch {
 	case r.Err != nil:
-		return r.Err
+		return 0, r.Err
 	case layout > layoutVersion:
-		return fmt.Errorf("%w: layout %d, this program reads %d", ErrNewer, layout, layoutVersion)
-	case layout != layoutVersion:
-		return fmt.Errorf("%w: layout %d", crdt.ErrDecode, layout)
+		return 0, fmt.Errorf("%w: layout %d, this program reads %d", ErrNewer, layout, layoutVersion)
+	case layout == 0:
+		return 0, fmt.Errorf("%w: layout %d", crdt.ErrDecode, layout)
 	}
-	return closeRecord(&r)
+	return layout, closeRecord(&r)
 }
 
 // A Head holds what is known of a replica's state as a whole. System paths count in Digest and Deletes only.
@@ -66,23 +70,26 @@ type Head struct {
 	Digest crdt.Digest
 	// Clock is the highest timestamp that was made or followed.
 	Clock crdt.Timestamp
+	// written is the position of the next past value: the pages of all before it.
+	written uint64
 }
 
 func appendHead(b []byte, h Head) []byte {
-	b = append(b, recordVersion)
+	b = append(b, headVersion)
 	sum := h.Digest.Bytes()
 	b = append(b, sum[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(h.Clock))
 	for _, n := range [...]int{h.Entries, h.Bytes, h.Conflicts, h.SystemEntries, h.Deletes} {
 		b = binary.AppendUvarint(b, uint64(n))
 	}
-	return b
+	return binary.AppendUvarint(b, h.written)
 }
 
 func decodeHead(b []byte) (h Head, err error) {
-	r, err := openRecord(b)
-	if err != nil {
-		return Head{}, err
+	r := crdt.Reader{B: b}
+	version := r.Byte()
+	if r.Err != nil || version == 0 || version > headVersion {
+		return Head{}, fmt.Errorf("%w: head of version %d", crdt.ErrDecode, version)
 	}
 	var sum [32]byte
 	for i := range 4 {
@@ -96,6 +103,9 @@ func decodeHead(b []byte) (h Head, err error) {
 			return Head{}, fmt.Errorf("%w: count %d", crdt.ErrDecode, x)
 		}
 		*n = int(x)
+	}
+	if version > 1 {
+		h.written = r.Uvarint()
 	}
 	return h, closeRecord(&r)
 }

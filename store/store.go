@@ -21,6 +21,8 @@ type Options struct {
 	Token BootToken
 	// Random is the source of nonces; nil means crypto/rand.
 	Random io.Reader
+	// History bounds what is kept of the past.
+	History HistoryBounds
 }
 
 // A Store is one replica's state in a datastore. Everything is read from any goroutine; everything is changed through one Tx at a
@@ -29,7 +31,9 @@ type Store struct {
 	eng    *engine
 	token  BootToken
 	random io.Reader
-	closed atomic.Bool
+	// history bounds the past, with defaults.
+	history HistoryBounds
+	closed  atomic.Bool
 	// unsynced is the error of the first sync that failed.
 	unsynced atomic.Pointer[error]
 
@@ -40,7 +44,10 @@ type Store struct {
 	replicas       []crdt.ReplicaID
 	formatted      bool
 	prepared       bool
-	onDisk         incarnation
+	// swept is where the sweep stands; rest says that history is off and something is left of it.
+	swept  sweep
+	rest   bool
+	onDisk incarnation
 
 	// head is the committed head, read without a lock.
 	head atomic.Pointer[Head]
@@ -61,7 +68,7 @@ func Open(ctx context.Context, ds datastore.Batching, o Options) (*Store, error)
 	if err := CheckAtomic(ds); err != nil {
 		return nil, err
 	}
-	s := &Store{eng: newEngine(ds), token: o.Token, random: o.Random, ordinals: map[crdt.ReplicaID]ordinal{}}
+	s := &Store{eng: newEngine(ds), token: o.Token, random: o.Random, history: o.History.withDefaults(), ordinals: map[crdt.ReplicaID]ordinal{}}
 	if s.random == nil {
 		s.random = rand.Reader
 	}
@@ -81,16 +88,23 @@ func (s *Store) load(ctx context.Context) error {
 	if !found {
 		return s.checkUnused(ctx)
 	}
-	if err := checkFormat(format); errors.Is(err, ErrNewer) {
+	layout, err := decodeFormat(format)
+	if errors.Is(err, ErrNewer) {
 		return err
 	} else if err != nil {
 		return &CorruptError{Key: keyFormat, Err: err}
 	}
-	s.formatted = true
+	s.formatted = layout == layoutVersion // the first commit raises an older one
 	if err := s.loadHead(ctx); err != nil {
 		return err
 	}
 	if err := s.loadSeats(ctx); err != nil {
+		return err
+	}
+	if err := s.loadSweep(ctx); err != nil {
+		return err
+	}
+	if err := s.loadRest(ctx); err != nil {
 		return err
 	}
 	return s.loadIncarnation(ctx)

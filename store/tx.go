@@ -17,6 +17,11 @@ type Tx struct {
 	changed bool
 	head    Head
 	writer  crdt.ReplicaID
+	// now is the wall time in milliseconds, 0 if it was not told; policy is what decides, empty for a person or a program.
+	now    int64
+	policy string
+	// swept is where the sweep of this commit got to, nil if there was none.
+	swept *sweep
 
 	entries map[string]*entry
 	slab    []entry
@@ -43,6 +48,8 @@ type entry struct {
 	path          string
 	before, after crdt.Register
 	dirty         bool
+	// past holds the values that were live in between or before, oldest first.
+	past []Past
 }
 
 const (
@@ -104,6 +111,7 @@ func (tx *Tx) reset() {
 	tx.live.reset()
 	tx.log.reset()
 	tx.clean, tx.open, tx.changed = 0, false, false
+	tx.now, tx.policy, tx.swept = 0, "", nil
 }
 
 // Head returns the head with the changes of the transaction.
@@ -233,6 +241,7 @@ func (tx *Tx) SetRegister(path string, r crdt.Register) error {
 	if err != nil {
 		return err
 	}
+	tx.remember(e, r)
 	within := func(d crdt.Delete) bool { return tx.s.floor.Has(d.Dot) }
 	if slices.ContainsFunc(r.Deletes, within) {
 		r.Deletes = slices.DeleteFunc(slices.Clone(r.Deletes), within)

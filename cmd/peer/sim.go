@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"syncline/sim"
+	"syncline/sim/bubble"
 	"syncline/sim/des"
 	"syncline/sim/report"
 	"syncline/sim/scenario"
@@ -25,6 +26,7 @@ type simCommand struct {
 	devices  int
 	ops      int
 	runs     int
+	real     bool
 	scenario string
 	out      string
 
@@ -81,6 +83,7 @@ func (c *simCommand) flags(cmd *cobra.Command) {
 	f.IntVar(&c.devices, "devices", 0, "number of devices (default: 8, or what the scenario says)")
 	f.IntVar(&c.ops, "ops", 0, "writes that are drawn from the seed (default: 40 and as many reads, or what the scenario says)")
 	f.StringVar(&c.scenario, "scenario", "", "name of a built-in scenario, or a file")
+	f.BoolVar(&c.real, "real", false, "run whole devices with real libp2p over simulated packets: slower, and not repeatable to the byte")
 	f.StringVar(&c.out, "out", "", "folder for the report (default: sim-out/<time>-<seed>)")
 }
 
@@ -123,11 +126,19 @@ func (c *simCommand) run(ctx context.Context) error {
 	return c.single(ctx, s, c.again(s.Seed))
 }
 
-// driverDES is the name of the driver of discrete events in reports.
-const driverDES = "des"
+// Names of the drivers in reports.
+const (
+	driverDES    = "des"    // discrete events; a run is repeatable to the byte
+	driverBubble = "bubble" // real libp2p in virtual time
+)
 
 // driver is what carries scenarios out, with its name.
-func (c *simCommand) driver() (sim.Driver, string) { return des.Driver{}, driverDES }
+func (c *simCommand) driver() (sim.Driver, string) {
+	if c.real {
+		return bubble.Driver{}, driverBubble
+	}
+	return des.Driver{}, driverDES
+}
 
 // identify finds out which build this is.
 func (c *simCommand) identify() error {
@@ -213,6 +224,9 @@ func (c *simCommand) what() string {
 	line := ""
 	if c.scenario != "" {
 		line += " --scenario " + quoteWord(c.scenario)
+	}
+	if c.real {
+		line += " --real"
 	}
 	if c.devices > 0 {
 		line += fmt.Sprintf(" --devices %d", c.devices)

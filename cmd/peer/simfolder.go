@@ -50,7 +50,7 @@ only in a build that draws alike; --build says which one it comes from.
 			if seed, err := strconv.ParseUint(first(args), 10, 64); err == nil && !isFolder(first(args)) {
 				return c.replaySeed(ctx, seed, build)
 			}
-			for _, flag := range []string{"scenario", "devices", "ops", "build"} {
+			for _, flag := range []string{"scenario", "devices", "ops", "real", "build"} {
 				if cmd.Flags().Changed(flag) {
 					return usage("A report needs no such flag", "--%s goes with a seed; the scenario of a report is explicit.", flag).Next("Usage:  " + cmd.UseLine())
 				}
@@ -86,6 +86,7 @@ func (c *simCommand) replayFolder(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	c.real = old.Driver == driverBubble
 	if old.Build.Simulator != c.build.Simulator && !c.json {
 		c.app.out.note("%s The report was made by build %v, this is %v. The scenario of the report is run as it stands; its messages may go other ways,\n  so that the outcome may differ.",
 			c.app.out.errSign(signLook), old.Build, c.build)
@@ -119,6 +120,10 @@ what is left.`,
 			}
 			ctx, cancel := c.within(cmd.Context(), 0)
 			defer cancel()
+			if old.Driver != driverDES {
+				return errNothingToShrink.With("Only a run that is repeatable to the byte can be cut down; that of %s had real libp2p.", old.Folder).
+					Next("See whether it fails without:  " + c.self() + " sim --scenario " + quoteWord(filepath.Join(old.Folder, report.FileScenario)))
+			}
 			c.out = old.Folder
 			rec, d, err := c.record(ctx, s, old.Folder, old.Again)
 			if err != nil {
@@ -137,7 +142,7 @@ var errNothingToShrink = &node.Problem{Code: "nothing_to_shrink", Status: 409, T
 
 // finish explains, tells and judges a run that was recorded.
 func (c *simCommand) finish(ctx context.Context, s *scenario.Scenario, rec *report.Recorder, d *report.Document, bound time.Duration) error {
-	if d.Verdict == report.Fail && ctx.Err() == nil {
+	if d.Verdict == report.Fail && ctx.Err() == nil && !c.real {
 		if err := c.explain(ctx, s, rec, d, bound); err != nil {
 			return err
 		}

@@ -137,7 +137,9 @@ func (c *simCommand) tell(d *report.Document) {
 
 // tellReplay says whether a run was that of the report.
 func (c *simCommand) tellReplay(r *report.Replay) {
-	if r.SameTrace {
+	if c.real {
+		c.app.out.say("replay    %s with real libp2p no two runs are equal to the byte", c.app.out.mark(signLook))
+	} else if r.SameTrace {
 		c.app.out.say("replay    %s all happened as in the report", c.app.out.mark(signDone))
 	} else {
 		c.app.out.say("replay    %s not all happened as in the report", c.app.out.mark(signLook))

@@ -68,7 +68,10 @@ func (c *simCommand) sweep(ctx context.Context) error {
 	checks := 0
 	driver, name := c.driver()
 	config := sim.SweepConfig{Driver: driver, First: c.seed, Seeds: c.runs, Workers: runtime.GOMAXPROCS(0), Twice: simTwice}
-	if c.scenario != "" || c.devices > 0 || c.ops > 0 {
+	if c.real {
+		config.Workers, config.Twice = 1, 0
+	}
+	if c.scenario != "" || c.devices > 0 || c.ops > 0 || c.real {
 		config.Scenario = c.make
 	}
 	config.Done = func(r sim.Run, p sim.Progress) {
@@ -107,7 +110,7 @@ func (c *simCommand) recordSeed(ctx context.Context, seed uint64, dir string) (*
 		return nil, err
 	}
 	rec, d, err := c.record(ctx, s, dir, c.again(seed))
-	if err == nil && d.Verdict == report.Fail {
+	if err == nil && d.Verdict == report.Fail && !c.real {
 		err = c.explain(ctx, s, rec, d, simShrinkMax)
 	}
 	return d, err

@@ -19,6 +19,7 @@ func (s *Server) routes() *http.ServeMux {
 
 		"GET /v1/export":  s.export,
 		"POST /v1/import": s.importLines,
+		"POST /v1/tx":     s.transaction,
 		"GET /v1/changes": s.changes,
 
 		"GET /v1/conflicts":           s.listConflicts,

@@ -170,6 +170,13 @@ func (n *Network) Publish(space gossip.SpaceID, op []byte) error {
 			continue
 		}
 		peer := n.hub.nets[other]
+		if n.spaces[space].NoGossip {
+			return fmt.Errorf("nodetest: space %v is not gossiped", space)
+		}
+		if peer.spaces[space].NoGossip { // as package p2p tells of a peer that has not subscribed
+			n.post(func() { n.handler.Lost(space, other) })
+			continue
+		}
 		frame := gossip.Frame{Space: space, Author: n.id, From: n.id, Ops: [][]byte{slices.Clone(op)}}
 		peer.post(func() { peer.handler.Frame(frame) })
 	}

@@ -1,6 +1,8 @@
 package bubble_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -138,6 +140,24 @@ func TestWhatCannotBeCarriedOutIsSaid(t *testing.T) {
 		if err == nil || r != nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("report %v, error %v; want one that names %q", r, err, name)
 		}
+	}
+}
+
+// TestRunEndsWithItsContext: a run that nobody waits for any more ends early, cleans up and has no verdict.
+func TestRunEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	s := calm(2, "a")
+	s.End = time.Hour
+	s.Ops = []scenario.Op{write(time.Second, 0, scenario.Put, "a"), write(time.Minute, 0, scenario.Put, "a")}
+	writes := 0
+	r, err := bubble.Driver{}.Run(ctx, s, func(e oracle.Event) {
+		if e.Kind == oracle.EventWrite {
+			writes++
+			cancel()
+		}
+	})
+	if r != nil || !errors.Is(err, context.Canceled) || writes != 1 {
+		t.Errorf("after %d writes: report %v, error %v", writes, r, err)
 	}
 }
 

@@ -46,7 +46,7 @@ func (r Driver) Run(ctx context.Context, s *scenario.Scenario, events func(oracl
 	w.taps = r.taps
 	var report *oracle.Report
 	defer w.remove()
-	if err := bubble(&w.pulse, func() { report, err = w.run() }); err != nil {
+	if err := bubble(&w.pulse, hangMax, func() { report, err = w.run() }); err != nil {
 		return nil, fmt.Errorf("seed %d: %w", s.Seed, err)
 	}
 	return report, err

@@ -40,7 +40,10 @@ func (o *observer) Stepping(space gossip.SpaceID, committed node.Committed, now 
 	if !d.started {
 		d.started = true
 		w.oracle.Started(d.index, d.how, view{committed})
-		w.emit(oracle.Event{Kind: oracle.EventStart, Device: d.index, Text: startText[d.how]})
+		if d.view = committed; w.events != nil {
+			w.emit(oracle.Event{Kind: oracle.EventStart, Device: d.index, Text: startText[d.how], State: d.state()})
+			d.holds(w.s.Paths, false)
+		}
 	}
 	d.stepping, d.current, d.view = true, nil, committed
 	d.gossip = len(in) == 1
@@ -152,15 +155,31 @@ func (d *device) changed(c node.Changed) {
 	if w.events == nil {
 		return
 	}
-	digest := view{d.view}.Head().Digest.Short()
-	for _, path := range c.Paths {
-		if reg, err := d.view.Get(path); err == nil {
-			w.emit(oracle.Event{Kind: oracle.EventState, Device: d.index, Path: path, Values: texts(reg.Live), State: hex.EncodeToString(digest[:])})
-		}
-	}
+	d.holds(c.Paths, true)
 	for _, x := range c.Conflicts {
 		w.emit(oracle.Event{Kind: oracle.EventConflict, Device: d.index, Path: x.Path, Values: texts(x.Siblings)})
 	}
+}
+
+// holds tells what paths hold, those that hold nothing only if empty is set.
+func (d *device) holds(paths []string, empty bool) {
+	for _, path := range paths {
+		reg, err := d.view.Get(path)
+		if err != nil || len(reg.Live) == 0 && !empty {
+			continue
+		}
+		text := ""
+		if reg.Contending() > 0 {
+			text = oracle.StateOpen
+		}
+		d.w.emit(oracle.Event{Kind: oracle.EventState, Device: d.index, Path: path, Values: texts(reg.Live), State: d.state(), Text: text})
+	}
+}
+
+// state is a short name of what the device holds.
+func (d *device) state() string {
+	digest := view{d.view}.Head().Digest.Short()
+	return hex.EncodeToString(digest[:])
 }
 
 func texts(live []crdt.Value) []string {

@@ -13,18 +13,19 @@ import (
 )
 
 var (
-	seedFlag  = flag.Int64("seed", -1, "run one seed only, and tell what happened")
-	seedsFlag = flag.Int("seeds", 30, "seeds of the sweep")
-	firstFlag = flag.Uint64("first", 1, "the first seed of the sweep")
-	logFlag   = flag.Bool("log", false, "with -seed, log what the devices say")
+	seedFlag    = flag.Int64("seed", -1, "run one seed only, and tell what happened")
+	seedsFlag   = flag.Int("seeds", 30, "seeds of the sweep")
+	firstFlag   = flag.Uint64("first", 1, "the first seed of the sweep")
+	devicesFlag = flag.Int("devices", 6, "devices in each scenario of the sweep")
+	logFlag     = flag.Bool("log", false, "with -seed, log what the devices say")
 )
 
 // errorMax cuts an error that holds the stacks of all goroutines.
 const errorMax = 64 << 10
 
-// generate draws a scenario of six devices. In every other one all takes four times as long, so that faults outlast connections.
+// generate draws a scenario. In every other one all takes four times as long, so that faults outlast connections.
 func generate(seed uint64) *scenario.Scenario {
-	s := scenario.Generate(seed, scenario.Size{Devices: 6, Writes: 40, Reads: 40, Chaos: 20 * time.Second})
+	s := scenario.Generate(seed, scenario.Size{Devices: *devicesFlag, Writes: 40, Reads: 40, Chaos: 20 * time.Second})
 	if seed%2 == 0 {
 		stretch(s, 4)
 	}

@@ -14,9 +14,9 @@ import (
 	"github.com/libp2p/go-libp2p/core/metrics"
 )
 
-// patience is how long, in real time, a bubble may make no progress in virtual time. A goroutine that waits for a mutex does not count
+// hangMax is how long, in real time, a bubble may make no progress in virtual time. A goroutine that waits for a mutex does not count
 // as blocked in a bubble: if the holder waits for time to pass, the bubble hangs.
-const patience = 60 * time.Second
+const hangMax = 60 * time.Second
 
 // A pulse counts that virtual time goes on.
 type pulse struct{ atomic.Int64 }
@@ -27,7 +27,7 @@ type pulse struct{ atomic.Int64 }
 //
 // It runs outside of go test, too: the testing.T is a zero one, which serves as long as f does not use it. That is not documented;
 // TestInAPlainProgram sees that it goes on to work.
-func bubble(p *pulse, f func()) error {
+func bubble(p *pulse, patience time.Duration, f func()) error {
 	meters()
 	done := make(chan error, 1)
 	go func() {
@@ -47,7 +47,7 @@ func bubble(p *pulse, f func()) error {
 			f()
 		})
 	}()
-	return watch(p, done)
+	return watch(p, patience, done)
 }
 
 // meters starts the one goroutine that libp2p keeps for the whole process, which adds up the bytes that were counted: started in a
@@ -55,8 +55,8 @@ func bubble(p *pulse, f func()) error {
 var meters = sync.OnceFunc(func() { metrics.NewBandwidthCounter().LogSentMessage(1) })
 
 // watch waits for the bubble, as long as it makes progress.
-func watch(p *pulse, done <-chan error) error {
-	tick := time.NewTicker(time.Second)
+func watch(p *pulse, patience time.Duration, done <-chan error) error {
+	tick := time.NewTicker(min(time.Second, patience))
 	defer tick.Stop()
 	last, since := p.Load(), time.Now()
 	for {

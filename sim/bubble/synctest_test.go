@@ -4,6 +4,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -17,7 +18,7 @@ func TestBubbleReportsHowItEnds(t *testing.T) {
 		"blocked goroutines remain": func() { go func() { select {} }() },
 		"panic in the bubble: both": func() { go func() { select {} }(); panic("both") },
 	} {
-		err := bubble(new(pulse), f)
+		err := bubble(new(pulse), hangMax, f)
 		if text := ""; err != nil {
 			text = err.Error()
 			if want == "" || !strings.Contains(text, want) {
@@ -26,6 +27,23 @@ func TestBubbleReportsHowItEnds(t *testing.T) {
 		} else if want != "" {
 			t.Errorf("no error, want %q", want)
 		}
+	}
+}
+
+// TestAHangIsReported: where a goroutine waits for a mutex whose holder waits for time to pass, a bubble stands still, and the report names
+// both.
+func TestAHangIsReported(t *testing.T) {
+	err := bubble(new(pulse), time.Second, func() {
+		var mu sync.Mutex
+		mu.Lock()
+		go func() {
+			mu.Lock()
+			defer mu.Unlock()
+		}()
+		time.Sleep(time.Hour)
+	})
+	if err == nil || !strings.Contains(err.Error(), "sync.Mutex.Lock") || !strings.Contains(err.Error(), "[sleep") {
+		t.Errorf("a bubble that hangs ended with %v", err)
 	}
 }
 

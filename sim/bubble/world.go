@@ -193,7 +193,7 @@ func (w *world) run() (*oracle.Report, error) {
 	}
 	w.emitBroken()
 	return &oracle.Report{Seed: w.s.Seed, Violations: w.oracle.Violations, Coverage: w.oracle.Coverage, Converged: converged, Elapsed: elapsed,
-		Events: w.steps, Final: final}, nil
+		Checked: w.oracle.Checked, Events: w.steps, Final: final}, nil
 }
 
 // beat shows that virtual time goes on.

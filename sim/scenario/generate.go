@@ -23,7 +23,7 @@ const century = 100 * 365 * 24 * 3600 * 1000
 // Generate draws a scenario from a seed.
 func Generate(seed uint64, size Size) *Scenario {
 	g := &generator{size: size, from: 300 * time.Millisecond, until: size.Chaos * 9 / 10, last: size.Chaos,
-		rand: rand.New(rand.NewPCG(seed, 0x5ce9a210))}
+		whole: true, rand: rand.New(rand.NewPCG(seed, 0x5ce9a210))}
 	g.s = &Scenario{Seed: seed, End: size.Chaos, ConvergeMax: convergeDefault}
 	g.environment()
 	g.devices()
@@ -43,7 +43,9 @@ type generator struct {
 	from, until, last time.Duration
 	// writers is how many devices write, from the first.
 	writers int
-	rand    *rand.Rand
+	// whole says that nothing of the scenario is given.
+	whole bool
+	rand  *rand.Rand
 }
 
 func pick[T any](g *generator, choices ...T) T { return choices[g.rand.IntN(len(choices))] }
@@ -156,9 +158,12 @@ func (g *generator) work() {
 	}
 }
 
+// habitsMin is how long a scenario is in which people do something together.
+const habitsMin = 15 * time.Second
+
 // habits draws what people do together, of which chance would bring too little, and returns the number of writes that it took.
 func (g *generator) habits() (writes int) {
-	if g.size.Writes < 30 || g.size.Devices < 3 {
+	if !g.whole || g.size.Writes < 30 || g.size.Devices < 3 || g.size.Chaos < habitsMin {
 		return 0
 	}
 	before := len(g.s.Ops)

@@ -154,6 +154,13 @@ func (c *Client) Import(ctx context.Context, body io.Reader) (wire.Imported, err
 	return doc, err
 }
 
+// Tx carries out operations together, or none of them; a problem with one of them has its place in Index, from 1.
+func (c *Client) Tx(ctx context.Context, ops []wire.TxOp) (wire.TxDone, error) {
+	var doc wire.TxDone
+	err := c.call(ctx, request{method: http.MethodPost, path: "/v1/tx"}, wire.Tx{Ops: ops}, &doc)
+	return doc, err
+}
+
 // Conflicts yields the open conflicts under a prefix.
 func (c *Client) Conflicts(ctx context.Context, prefix string) iter.Seq2[wire.Conflict, error] {
 	return lines[wire.Conflict](ctx, c, request{method: http.MethodGet, path: "/v1/conflicts", query: query("prefix", prefix)})
