@@ -272,6 +272,7 @@ func (l *loop) changed(c Changed) {
 			break
 		}
 	}
+	c.Paths = s.settle(c.Paths)
 	for _, conflict := range c.Conflicts {
 		s.log.Info("conflict", "path", conflict.Path, "values", len(conflict.Siblings), "settled", conflict.Settled)
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"math/rand/v2" // only its types: the source is given by the caller
+	"strings"
 	"time"
 
 	"syncline/crdt"
@@ -55,6 +56,8 @@ type Replica struct {
 	// devices remembers which device a replica is bound to.
 	devices map[crdt.ReplicaID]gossip.DeviceID
 	suspect map[gossip.DeviceID]bool
+	// rules are the policies, as of the last operation applied.
+	rules *ruleBook
 
 	// now, tx and out belong to the Step under way.
 	now Time
@@ -84,6 +87,7 @@ func (r *Replica) reload() {
 		r.id = id
 	}
 	r.clock.Last = r.store.Head().Clock
+	r.rules = loadRules(r.store)
 }
 
 // Step applies inputs to the replica, in order, commits what they change in one atomic batch, and returns, in order, what must
@@ -192,6 +196,9 @@ func (r *Replica) changed(effects []crdt.Effect, remote bool) {
 	c := Changed{Remote: remote, Conflicts: crdt.Conflicts(effects)}
 	for _, e := range effects {
 		c.Paths = append(c.Paths, e.Path)
+		if strings.HasPrefix(e.Path, policiesPrefix) {
+			r.rules = r.rules.with(e.Path, e.After)
+		}
 	}
 	r.emit(c)
 }

@@ -40,6 +40,8 @@ type Space struct {
 
 	roster  atomic.Pointer[roster]
 	devices sync.Map // crdt.ReplicaID → gossip.DeviceID
+	rules   atomic.Pointer[ruleBook]
+	settled settled // owned by the loop, but for its count
 
 	// mu guards the fields below; it is never held while anything else is waited for or locked.
 	mu         sync.Mutex
@@ -86,6 +88,9 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 		return nil, openProblem(err)
 	}
 	s.roster.Store(ro)
+	if err := s.loadRules(); err != nil {
+		return nil, openProblem(err)
+	}
 	s.loop = startLoop(s)
 	return s, nil
 }
@@ -203,12 +208,33 @@ func (s *Space) refOf(r crdt.ReplicaID) DeviceRef { return s.roster.Load().ref(s
 
 // entry turns a register with live values into what people and programs read.
 func (s *Space) entry(path string, reg crdt.Register) Entry {
-	e := Entry{Path: path, Version: versionOf(reg), Kind: reg.Kind(), Conflict: reg.Contending(), Overruled: reg.Overruled()}
-	for i, v := range reg.Newest() {
-		e.Values = append(e.Values, Value{ID: ValueID(v.Dot), Content: Content{Data: v.Data, Type: v.Type},
-			Device: s.refOf(v.Dot.Replica), Time: v.Time.Time(), Shown: i == 0, WonOverDelete: v.Won})
+	rules := s.rules.Load()
+	e := Entry{Path: path, Version: rules.version(path, reg), Kind: reg.Kind(), Conflict: reg.Contending(), Overruled: reg.Overruled()}
+	shown, _ := reg.Shown()
+	view, settled, reason := rules.viewOf(path, reg)
+	if settled {
+		shown = view.value
+	}
+	for _, v := range reg.Newest() {
+		e.Values = append(e.Values, s.value(v, v.Dot == shown.Dot && !view.made))
+	}
+	if e.Conflict > 0 {
+		e.Policy, e.PolicyReason = rules.policy(path), reason
+	}
+	if settled {
+		e.Settled, e.Conflict = e.Conflict, 0
+		of := s.value(shown, true)
+		if view.made {
+			of.ID = ""
+		}
+		e.View = &of
 	}
 	return e
+}
+
+func (s *Space) value(v crdt.Value, shown bool) Value {
+	return Value{ID: ValueID(v.Dot), Content: Content{Data: v.Data, Type: v.Type},
+		Device: s.refOf(v.Dot.Replica), Time: v.Time.Time(), Shown: shown, WonOverDelete: v.Won}
 }
 
 // pending returns the members that are not known to hold all of a register.

@@ -33,7 +33,7 @@ func (s *Space) Status(ctx context.Context) (Status, error) {
 	}
 	head := s.store.Head()
 	st := Status{Device: DeviceRef{ID: s.node.id, Name: s.node.name}, Space: s.Info(), Started: s.node.started,
-		Entries: head.Entries, Bytes: int64(head.Bytes), Conflicts: head.Conflicts, Devices: devices,
+		Entries: head.Entries, Bytes: int64(head.Bytes), Conflicts: head.Conflicts - int(s.settled.count.Load()), Devices: devices,
 		Dir: s.node.cfg.Dir, Network: s.node.cfg.Network != nil}
 	if st.Network {
 		st.Addrs = s.node.cfg.Network.Addrs()
@@ -305,5 +305,5 @@ type Head struct {
 // Head returns the number of entries, their bytes, and the number of open Conflicts. It asks nobody and reads no disk.
 func (s *Space) Head() Head {
 	h := s.store.Head()
-	return Head{Entries: h.Entries, Bytes: int64(h.Bytes), Conflicts: h.Conflicts}
+	return Head{Entries: h.Entries, Bytes: int64(h.Bytes), Conflicts: h.Conflicts - int(s.settled.count.Load())}
 }

@@ -25,7 +25,7 @@ func TestEveryCommandPrintsDocuments(t *testing.T) {
 	good := map[string]string{
 		"up": "up -d", "put": "put a 1", "history": "history a", "diff": "diff a", "get": "get a", "ls": "ls", "export": "export -o FILE", "import": "import FILE",
 		"status": "status", "version": "version", "completion": "completion bash", "devices": "devices", "devices list": "devices list",
-		"devices show": "devices show laptop", "conflicts": "conflicts", "invites": "invites", "invites list": "invites list",
+		"devices show": "devices show laptop", "conflicts": "conflicts", "policy": "policy", "policy set": "policy set a/** newest", "invites": "invites", "invites list": "invites list",
 		"invite": "invite", "tx": "tx TX",
 		"config": "config", "config show": "config show --origin", "config set": "config set space home", "config get": "config get name", "config path": "config path",
 		"config unset": "config unset space", "sync": "sync", "sim": "sim --seed 1 --out FILE-sim", "sim run": "sim run --seed 1 --runs 3 --devices 3 --ops 4 --out FILE-sweep",
@@ -39,7 +39,7 @@ func TestEveryCommandPrintsDocuments(t *testing.T) {
 		"config": "config x", "config show": "config show x", "config set": "config set nmae x", "config get": "config get poll", "config path": "config path x",
 		"config unset": "config unset nmae", "config edit": "config edit", "del": "del none", "watch": "watch --once --since x",
 		"sync": "sync --device nobody", "devices show": "devices show nobody", "up": "up -d", "export": "export /a", "ls": "ls /a",
-		"status": "status --space none", "devices": "devices x", "invites": "invites x", "conflicts": "conflicts /a", "invite": "invite --expires 900h",
+		"status": "status --space none", "devices": "devices x", "invites": "invites x", "conflicts": "conflicts /a", "policy": "policy x", "policy set": "policy set a/** latest", "policy unset": "policy unset none", "invite": "invite --expires 900h",
 		"sim": "sim --runs 0", "sim run": "sim run --scenario nothing-such", "sim replay": "sim replay none", "sim shrink": "sim shrink FILE-sim", "sim view": "sim view none",
 		"sim scenarios": "sim scenarios --show nothing-such", "completion": "completion tcsh", "version": "version x", "devices list": "devices list x", "invites list": "invites list x", "down": "down x",
 	}

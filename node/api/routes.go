@@ -29,6 +29,9 @@ func (s *Server) routes() *http.ServeMux {
 		"GET /v1/history/{path...}": s.getHistory,
 		"POST /v1/restore":          s.restore,
 
+		"GET /v1/policies": s.getPolicies,
+		"PUT /v1/policies": s.putPolicies,
+
 		"GET /v1/status":                  s.status,
 		"GET /v1/devices":                 s.listDevices,
 		"GET /v1/devices/{id}":            s.getDevice,

@@ -173,6 +173,21 @@ func (c *Client) Conflict(ctx context.Context, path string) (wire.Conflict, erro
 	return doc, err
 }
 
+// Policies returns the policies of the space and their version.
+func (c *Client) Policies(ctx context.Context) (wire.Policies, error) {
+	var doc wire.Policies
+	err := c.call(ctx, request{method: http.MethodGet, path: "/v1/policies"}, nil, &doc)
+	return doc, err
+}
+
+// SetPolicies makes p all the policies of the space, if their version still is p.Version.
+func (c *Client) SetPolicies(ctx context.Context, p wire.Policies) (wire.Policies, error) {
+	var doc wire.Policies
+	h := set(nil, "If-Match", `"`+p.Version+`"`)
+	err := c.call(ctx, request{method: http.MethodPut, path: "/v1/policies", header: h}, wire.Policies{Policies: p.Policies}, &doc)
+	return doc, err
+}
+
 // Resolve closes a Conflict and returns the entry as it is then.
 func (c *Client) Resolve(ctx context.Context, r wire.Resolve) (wire.Entry, error) {
 	var doc wire.Entry
