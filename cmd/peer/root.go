@@ -73,10 +73,10 @@ First steps:   peer up -d            start
 		}
 	}
 	add(groupStart, newUp(a), newDown(a), newStatus(a))
-	add(groupConnect, newInvite(a), newInvites(a), newJoin(a), newDevices(a), newSync(a))
+	add(groupConnect, newInvite(a), newInvites(a), newJoin(a), newDevices(a), newSync(a), newPing(a))
 	add(groupData, newPut(a), newGet(a), newLs(a), newDel(a), newWatch(a), newTx(a), newImport(a), newExport(a))
 	add(groupConflicts, newConflicts(a), newResolve(a))
-	add(groupTools, newConfig(a), newVersion(a), newCompletion(a))
+	add(groupTools, newDoctor(a), newConfig(a), newVersion(a), newCompletion(a))
 	root.AddCommand(newTopics()...)
 	help := newHelp()
 	help.GroupID = groupTools
