@@ -344,6 +344,27 @@ func (n *Network) Peers() []gossip.PeerInfo {
 	return infos
 }
 
+// Ping implements gossip.Network. It uses the connection that carries the sessions. If a probe of the connection is on its way at
+// that moment, its answer counts, and the time is a little short.
+func (n *Network) Ping(d gossip.DeviceID) (time.Duration, error) {
+	p, err := PeerID(d)
+	if err != nil {
+		return 0, err
+	}
+	if !n.isRunning() {
+		return 0, ErrClosed
+	}
+	l := n.best(p, func(l *link) bool { return len(l.proven) > 0 })
+	if l == nil {
+		return 0, ErrNotConnected
+	}
+	start := time.Now()
+	if !l.alive() {
+		return 0, fmt.Errorf("no answer within %v", n.cfg.PingTimeout)
+	}
+	return time.Since(start), nil
+}
+
 // Redial implements gossip.Network.
 func (n *Network) Redial() {
 	if n.isRunning() {

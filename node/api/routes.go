@@ -36,6 +36,7 @@ func (s *Server) routes() *http.ServeMux {
 		"GET /v1/devices":                 s.listDevices,
 		"GET /v1/devices/{id}":            s.getDevice,
 		"POST /v1/devices/{id}/addresses": s.addAddress,
+		"POST /v1/devices/{id}/ping":      s.ping,
 		"GET /v1/spaces":                  s.listSpaces,
 		"POST /v1/sync/wait":              s.waitSync,
 
