@@ -165,7 +165,7 @@ func (d *devCommand) command(ctx context.Context, line string) (done bool, err e
 }
 
 func (d *devCommand) put(ctx context.Context, args []string) error {
-	m, err := d.find(args[0])
+	m, err := d.fleet.find(args[0])
 	if err != nil {
 		return err
 	}
@@ -178,7 +178,7 @@ func (d *devCommand) put(ctx context.Context, args []string) error {
 }
 
 func (d *devCommand) del(ctx context.Context, args []string) error {
-	m, err := d.find(args[0])
+	m, err := d.fleet.find(args[0])
 	if err != nil {
 		return err
 	}
@@ -218,7 +218,7 @@ func (d *devCommand) show(ctx context.Context, args []string) error {
 }
 
 func (d *devCommand) cut(_ context.Context, args []string) error {
-	m, err := d.find(args[0])
+	m, err := d.fleet.find(args[0])
 	if err != nil {
 		return err
 	}
@@ -262,7 +262,7 @@ func values(c node.Conflict) string {
 }
 
 func (d *devCommand) resolve(ctx context.Context, args []string) error {
-	m, err := d.find(args[0])
+	m, err := d.fleet.find(args[0])
 	if err != nil {
 		return err
 	}
