@@ -180,7 +180,7 @@ func TestEveryActionIsCarriedOut(t *testing.T) {
 		{Do: scenario.DoSlow, Amount: 100, For: 2 * time.Second}, {Do: scenario.DoReset, Device: 1}, {Do: scenario.DoBackup, Device: 2},
 		{Do: scenario.DoDisconnect, Device: 0, For: 20 * time.Second}, {Do: scenario.DoStall, Groups: [][]int{{0, 1}, {2, 3, 4}}, For: 2 * time.Second},
 		{Do: scenario.DoHeal}, {Do: scenario.DoRestore, Device: 2, For: time.Second}, {Do: scenario.DoDiskFull, Device: 1, For: 3 * time.Second},
-		{Do: scenario.DoClock, Device: 0, Amount: -90_000}, {Do: scenario.DoSyncFail, Device: 2, For: 1500 * time.Millisecond}} {
+		{Do: scenario.DoClock, Device: 0, Amount: -90_000}, {Do: scenario.DoSyncFail, Device: 0, For: 1500 * time.Millisecond}} {
 		next(o)
 		next(write(0, i%3, scenario.Put, "b"))
 	}
@@ -228,6 +228,33 @@ func TestWhatLastsIsHealed(t *testing.T) {
 		if e.Kind == oracle.EventRead && len(e.Values) == 0 {
 			t.Errorf("device %d does not hold a ten seconds after all was healed", e.Device)
 		}
+	}
+}
+
+// TestASyncThatFails: what a disk did not confirm is acknowledged by nobody, nothing more is written, and the device goes on after a
+// start.
+func TestASyncThatFails(t *testing.T) {
+	s := calm(2, "a", "b")
+	s.End = 30 * time.Second
+	s.Ops = []scenario.Op{
+		{At: time.Second, Do: scenario.DoSyncFail, Device: 0, For: 9 * time.Second},
+		write(2*time.Second, 0, scenario.Put, "a"), // is not confirmed
+		write(3*time.Second, 0, scenario.Put, "b"), // is refused
+		write(4*time.Second, 1, scenario.Put, "b"),
+		write(15*time.Second, 0, scenario.Put, "a"),
+		{At: 20 * time.Second, Do: scenario.DoSyncFail, Device: 1, For: 5 * time.Second},
+		write(21*time.Second, 1, scenario.Put, "b"),
+		{At: 22 * time.Second, Do: scenario.DoRestart, Device: 1, For: time.Second}, // which loses what the disk did not take
+	}
+	r, events := mustAgree(t, s)
+	if n := count(events, oracle.EventRefused); n != 3 {
+		t.Errorf("%d writes were refused, want 3", n)
+	}
+	if n := count(events, oracle.EventCrash); n != 2 {
+		t.Errorf("%d devices lost power, want 2", n)
+	}
+	if got := fmt.Sprint(r.Final["a"]); got != "[v3.0]" {
+		t.Errorf("a holds %s", got)
 	}
 }
 

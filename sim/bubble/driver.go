@@ -75,7 +75,7 @@ func check(s *scenario.Scenario) error {
 		return fmt.Errorf("this driver runs 1 to %d devices, not %d: an address book holds no more", devicesMax, n)
 	}
 	if s.End > endMax {
-		return fmt.Errorf("this driver runs scenarios of up to %v, not %v: connected devices send packets every few seconds, and each costs real time", endMax, s.End)
+		return fmt.Errorf("this driver runs scenarios of up to %.0f hours, not %.0f: connected devices send packets every few seconds, and each costs real time", endMax.Hours(), s.End.Hours())
 	}
 	for _, op := range s.Ops {
 		if !slices.Contains(actions, op.Do) {
