@@ -27,14 +27,14 @@ func TestEveryCommandPrintsDocuments(t *testing.T) {
 		"status": "status", "version": "version", "completion": "completion bash", "devices": "devices", "devices list": "devices list",
 		"devices show": "devices show laptop", "conflicts": "conflicts", "invites": "invites", "invites list": "invites list",
 		"invite": "invite", "tx": "tx TX",
-		"doctor": "doctor", "dev": "dev --demo", "config": "config", "config show": "config show --origin", "config set": "config set space home", "config get": "config get name", "config path": "config path",
+		"doctor": "doctor", "dev": "dev --demo", "man": "man FILE.man", "config": "config", "config show": "config show --origin", "config set": "config set space home", "config get": "config get name", "config path": "config path",
 		"config unset": "config unset space", "sync": "sync", "watch": "watch --since  --once", "del": "del a", "down": "down",
 	}
 	bad := map[string]string{
 		"conflicts show": "conflicts show none", "resolve": "resolve none --keep 1", "invites accept": "invites accept none",
 		"invites reject": "invites reject none", "join": "join nonsense", "devices add-address": "devices add-address nobody /ip4/127.0.0.1/tcp/1",
 		"get": "get none", "put": "put a//b 1", "import": "import none", "tx": "tx FILE",
-		"doctor": "doctor x", "dev": "dev --devices 1", "ping": "ping nobody", "config": "config x", "config show": "config show x", "config set": "config set nmae x", "config get": "config get poll", "config path": "config path x",
+		"doctor": "doctor x", "dev": "dev --devices 1", "man": "man", "ping": "ping nobody", "config": "config x", "config show": "config show x", "config set": "config set nmae x", "config get": "config get poll", "config path": "config path x",
 		"config unset": "config unset nmae", "config edit": "config edit", "del": "del none", "watch": "watch --once --since x",
 		"sync": "sync --device nobody", "devices show": "devices show nobody", "up": "up -d", "export": "export /a", "ls": "ls /a",
 		"status": "status --space none", "devices": "devices x", "invites": "invites x", "conflicts": "conflicts /a", "invite": "invite --expires 900h",

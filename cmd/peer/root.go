@@ -76,7 +76,7 @@ First steps:   peer up -d            start
 	add(groupConnect, newInvite(a), newInvites(a), newJoin(a), newDevices(a), newSync(a), newPing(a))
 	add(groupData, newPut(a), newGet(a), newLs(a), newDel(a), newWatch(a), newTx(a), newImport(a), newExport(a))
 	add(groupConflicts, newConflicts(a), newResolve(a))
-	add(groupTools, newDev(a), newDoctor(a), newConfig(a), newVersion(a), newCompletion(a))
+	add(groupTools, newDev(a), newDoctor(a), newConfig(a), newVersion(a), newCompletion(a), newMan(a))
 	root.AddCommand(newTopics()...)
 	help := newHelp()
 	help.GroupID = groupTools
