@@ -79,7 +79,7 @@ First steps:   peer up -d            start
 	add(groupData, newPut(a), newGet(a), newLs(a), newDel(a), newWatch(a), newTx(a), newHistory(a), newDiff(a), newRestore(a), newImport(a), newExport(a))
 	add(groupConflicts, newConflicts(a), newResolve(a), newPolicy(a))
 	add(groupSimulate, newSim(a))
-	add(groupTools, newDev(a), newDoctor(a), newConfig(a), newVersion(a), newCompletion(a))
+	add(groupTools, newDev(a), newDoctor(a), newConfig(a), newVersion(a), newCompletion(a), newMan(a))
 	root.AddCommand(newTopics()...)
 	help := newHelp()
 	help.GroupID = groupTools
