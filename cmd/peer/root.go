@@ -66,7 +66,7 @@ First steps:   peer up -d            start
 	}
 	add(groupStart, newUp(a), newDown(a), newStatus(a))
 	add(groupConnect, newInvite(a), newInvites(a), newJoin(a), newDevices(a), newSync(a))
-	add(groupData, newPut(a), newGet(a), newLs(a), newDel(a), newWatch(a), newHistory(a), newDiff(a), newRestore(a), newImport(a), newExport(a))
+	add(groupData, newPut(a), newGet(a), newLs(a), newDel(a), newWatch(a), newHistory(a), newDiff(a), newRestore(a), newImport(a), newExport(a), newBackup(a))
 	add(groupConflicts, newConflicts(a), newResolve(a))
 	add(groupTools, newVersion(a), newCompletion(a))
 	root.AddCommand(newTopics()...)
