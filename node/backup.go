@@ -22,7 +22,7 @@ import (
 
 // A backup is one stream: the magic line, a header as JSON, then for each space a 'S' with its record as JSON and a 'R' for each record
 // of its store, then an 'E' with the number of all records, and the SHA-256 of everything before. Lengths and numbers are varints. See
-// docs/PROTOCOL.md and docs/decisions/0023.
+// docs/PROTOCOL.md and docs/decisions/0024.
 const (
 	backupMagic   = "syncline backup 1\n"
 	backupSpace   = 'S'
