@@ -23,7 +23,7 @@ func TestEveryCommandPrintsDocuments(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := map[string]string{
-		"up": "up -d", "put": "put a 1", "history": "history a", "diff": "diff a", "get": "get a", "ls": "ls", "export": "export -o FILE", "import": "import FILE",
+		"up": "up -d", "put": "put a 1", "history": "history a", "diff": "diff a", "backup create": "backup create FILE.backup", "get": "get a", "ls": "ls", "export": "export -o FILE", "import": "import FILE",
 		"status": "status", "version": "version", "completion": "completion bash", "devices": "devices", "devices list": "devices list",
 		"devices show": "devices show laptop", "conflicts": "conflicts", "policy": "policy", "policy set": "policy set a/** newest", "invites": "invites", "invites list": "invites list",
 		"invite": "invite", "tx": "tx TX",
@@ -35,7 +35,7 @@ func TestEveryCommandPrintsDocuments(t *testing.T) {
 	bad := map[string]string{
 		"conflicts show": "conflicts show none", "resolve": "resolve none --keep 1", "invites accept": "invites accept none",
 		"invites reject": "invites reject none", "join": "join nonsense", "devices add-address": "devices add-address nobody /ip4/127.0.0.1/tcp/1",
-		"get": "get none", "history": "history none", "diff": "diff none", "restore": "restore none --version x", "put": "put a//b 1", "import": "import none", "tx": "tx FILE",
+		"get": "get none", "history": "history none", "diff": "diff none", "backup": "backup", "backup create": "backup create FILE/x/y", "backup restore": "backup restore FILE", "restore": "restore none --version x", "put": "put a//b 1", "import": "import none", "tx": "tx FILE",
 		"doctor": "doctor x", "dev": "dev --devices 1", "man": "man", "ping": "ping nobody", "config": "config x", "config show": "config show x", "config set": "config set nmae x", "config get": "config get poll", "config path": "config path x",
 		"config unset": "config unset nmae", "config edit": "config edit", "del": "del none", "watch": "watch --once --since x",
 		"sync": "sync --device nobody", "devices show": "devices show nobody", "up": "up -d", "export": "export /a", "ls": "ls /a",
