@@ -26,14 +26,14 @@ func TestEveryCommandPrintsDocuments(t *testing.T) {
 		"up": "up -d", "put": "put a 1", "get": "get a", "ls": "ls", "export": "export -o FILE", "import": "import FILE",
 		"status": "status", "version": "version", "completion": "completion bash", "devices": "devices", "devices list": "devices list",
 		"devices show": "devices show laptop", "conflicts": "conflicts", "invites": "invites", "invites list": "invites list",
-		"invite": "invite", "tx": "tx TX", "sync": "sync", "sim": "sim --seed 1 --out FILE-sim", "sim run": "sim run --seed 1 --runs 3 --devices 3 --ops 4 --out FILE-sweep",
+		"invite": "invite", "tx": "tx TX", "sync": "sync", "repair": "repair", "sim": "sim --seed 1 --out FILE-sim", "sim run": "sim run --seed 1 --runs 3 --devices 3 --ops 4 --out FILE-sweep",
 		"sim replay": "sim replay FILE-sim --out FILE-again", "sim view": "sim view FILE-sim", "sim scenarios": "sim scenarios", "watch": "watch --since  --once", "del": "del a", "down": "down",
 	}
 	bad := map[string]string{
 		"conflicts show": "conflicts show none", "resolve": "resolve none --keep 1", "invites accept": "invites accept none",
 		"invites reject": "invites reject none", "join": "join nonsense", "devices add-address": "devices add-address nobody /ip4/127.0.0.1/tcp/1",
 		"get": "get none", "put": "put a//b 1", "import": "import none", "tx": "tx FILE", "del": "del none", "watch": "watch --once --since x",
-		"sync": "sync --device nobody", "devices show": "devices show nobody", "up": "up -d", "export": "export /a", "ls": "ls /a",
+		"sync": "sync --device nobody", "repair": "repair /a", "devices show": "devices show nobody", "up": "up -d", "export": "export /a", "ls": "ls /a",
 		"status": "status --space none", "devices": "devices x", "invites": "invites x", "conflicts": "conflicts /a", "invite": "invite --expires 900h",
 		"sim": "sim --runs 0", "sim run": "sim run --scenario nothing-such", "sim replay": "sim replay none", "sim shrink": "sim shrink FILE-sim", "sim view": "sim view none",
 		"sim scenarios": "sim scenarios --show nothing-such", "completion": "completion tcsh", "version": "version x", "devices list": "devices list x", "invites list": "invites list x", "down": "down x",

@@ -26,6 +26,7 @@ func (s *Server) routes() *http.ServeMux {
 		"GET /v1/conflicts/{path...}": s.getConflict,
 		"POST /v1/resolve":            s.resolve,
 
+		"POST /v1/repair":                 s.repair,
 		"GET /v1/status":                  s.status,
 		"GET /v1/devices":                 s.listDevices,
 		"GET /v1/devices/{id}":            s.getDevice,
