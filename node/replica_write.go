@@ -267,6 +267,8 @@ func storeProblem(err error) *Problem {
 		return p
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return ErrDiskFull.Because(err)
+	case errors.Is(err, store.ErrUnsynced):
+		return ErrStore.Because(err).Next("Look after the disk, then start peer again:  peer down, then peer up")
 	}
 	if corrupt := new(store.CorruptError); errors.As(err, &corrupt) && corrupt.Path != "" {
 		return ErrStore.Because(err).On(corrupt.Path).Next("peer repair fetches what was lost from a connected device that has it.")

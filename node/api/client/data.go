@@ -208,3 +208,10 @@ func (c *Client) Resolve(ctx context.Context, r wire.Resolve) (wire.Entry, error
 	err := c.call(ctx, request{method: http.MethodPost, path: "/v1/resolve"}, r, &doc)
 	return doc, err
 }
+
+// Repair looks for damaged records and puts whole ones in their place.
+func (c *Client) Repair(ctx context.Context, r wire.Repair) (wire.Repaired, error) {
+	var doc wire.Repaired
+	err := c.call(ctx, request{method: http.MethodPost, path: "/v1/repair"}, r, &doc)
+	return doc, err
+}
