@@ -113,6 +113,22 @@ func TestEqualContentsDoNotConflict(t *testing.T) {
 }
 
 // TestEqualBytesOfDifferentTypesConflict: the media type is part of the content.
+// TestTheSidesOfAConflictAreOfOnePair: of two values on either side the newest ones have the same content and are no conflict; each
+// conflicts with the other one of the other side.
+func TestTheSidesOfAConflictAreOfOnePair(t *testing.T) {
+	a, b := apart("third", "same")
+	c, d := newReplica(3), newReplica(4)
+	c.put("k", "fourth")
+	d.now += 700
+	d.put("k", "same")
+	a.pull(b)
+	c.pull(d)
+	got := c.pull(a)
+	if len(got) != 1 || string(got[0].Remote.Data) != "same" || string(got[0].Local.Data) != "fourth" {
+		t.Errorf("at c: got %v, want the arrived %q against %q", got, "same", "fourth")
+	}
+}
+
 func TestEqualBytesOfDifferentTypesConflict(t *testing.T) {
 	a, b := newReplica(1), newReplica(2)
 	a.write(Change{Path: "k", Type: "text/plain", Data: []byte("1")})

@@ -14,7 +14,7 @@ import (
 	"syncline/sim"
 )
 
-// The code of how-to/test-a-merge.md, as TestGoInDocumentsIsCompiled wants it.
+// The code of how-to/test-a-merge.md, as TestGoCodeIsCompiled wants it.
 
 // mergeCart merges shopping carts: JSON arrays of items, each item once.
 func mergeCart(values []crdt.Value) (crdt.Value, error) {

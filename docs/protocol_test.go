@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -227,54 +226,35 @@ func checkSource(t *testing.T, b block) {
 	}
 }
 
-// TestGoCodeIsCompiled: every block of Go in the documents is the body of a function of example_test.go.
+// TestGoCodeIsCompiled: every block of Go in the documents stands in a test of this package, line by line or as the body of a function.
 func TestGoCodeIsCompiled(t *testing.T) {
-	var compiled []string
-	var body []string
-	for _, line := range readLines(t, "example_test.go") {
-		switch {
-		case strings.HasPrefix(line, "func "):
-			body = []string{}
-		case line == "}" && body != nil:
-			compiled, body = append(compiled, strings.Join(body, "\n")), nil
-		case body != nil:
-			body = append(body, strings.TrimPrefix(line, "\t"))
+	tests, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiled := "\n"
+	for _, file := range tests {
+		for _, line := range readLines(t, file) {
+			compiled += line + "\n"
 		}
 	}
 	found := 0
 	for _, file := range documents(t) {
 		for _, b := range fenced(t, file, "go") {
 			found++
-			if code := strings.Join(b.lines, "\n"); !slices.Contains(compiled, code) {
-				t.Errorf("%s has a block that is no function of example_test.go:\n%s", file, code)
+			body := ""
+			for _, line := range b.lines {
+				if line != "" {
+					line = "\t" + line
+				}
+				body += line + "\n"
+			}
+			if code := strings.Join(b.lines, "\n"); !strings.Contains(compiled, "\n"+code+"\n") && !strings.Contains(compiled, "{\n"+body+"}\n") {
+				t.Errorf("%s: no test of package docs has this code:\n%s", file, code)
 			}
 		}
 	}
 	if found == 0 {
 		t.Error("no block of Go was found")
-	}
-}
-
-// TestGoInDocumentsIsCompiled: every block of Go in a document below docs stands in a test of this package, line by line.
-func TestGoInDocumentsIsCompiled(t *testing.T) {
-	tests, err := filepath.Glob("*_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	compiled := ""
-	for _, file := range tests {
-		compiled += "\n" + strings.Join(readLines(t, file), "\n") + "\n"
-	}
-	blocks := 0
-	for _, file := range documents(t)[1:] {
-		for _, b := range fenced(t, file, "go") {
-			blocks++
-			if code := strings.Join(b.lines, "\n"); !strings.Contains(compiled, "\n"+code+"\n") {
-				t.Errorf("%s: no test of package docs has this code:\n%s", file, code)
-			}
-		}
-	}
-	if blocks == 0 {
-		t.Error("no document has Go in it")
 	}
 }

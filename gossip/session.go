@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -195,6 +196,11 @@ func (s *Session) onHello(v View, msg []byte) error {
 	}
 	h, err := decodeHello(msg)
 	if err != nil {
+		var version *VersionError
+		if errors.As(err, &version) && !s.initiator {
+			s.sayHello(v, false) // so that the peer learns of it, too
+			s.finished = true
+		}
 		return err
 	}
 	s.result.PeerWall = h.Wall * 1000

@@ -558,6 +558,11 @@ func TestUnknownVersionIsNamed(t *testing.T) {
 	if !errors.As(err, &v) || v.Theirs != 9 || !strings.Contains(err.Error(), "version 9") {
 		t.Errorf("got %v, want a VersionError of version 9", err)
 	}
+	// The last word of the one that was asked tells its own version, so that both know.
+	answer := m.sessions[1].Next()
+	if kind, err := messageType(answer); err != nil || kind != msgHello || answer[2] != ProtocolVersion || !m.sessions[1].Finished() {
+		t.Errorf("the answer to a hello of version 9 is %x", answer)
+	}
 	// A later version may have other fields.
 	if _, err := NewSession(SessionConfig{}).Receive(b, []byte{0x84, msgHello, 2, 0, 0}); !errors.As(err, &v) || v.Theirs != 2 {
 		t.Errorf("got %v, want a VersionError of version 2", err)

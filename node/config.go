@@ -5,7 +5,10 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/ipfs/go-datastore"
+
 	"syncline/gossip"
+	"syncline/store"
 )
 
 // Bounds that users meet. Exceeding one is answered with a [Problem] that names it.
@@ -21,6 +24,8 @@ const (
 	// TxEntriesMax bounds the number of paths in one transaction, TxBytesMax the sum of its paths and values.
 	TxEntriesMax = 10_000
 	TxBytesMax   = 16 << 20
+	// PollMin is the shortest time between two polls of one device.
+	PollMin = 100 * time.Millisecond
 )
 
 // Config says how a node runs. The zero value of every field is a usable default; an empty Config is a node in memory
@@ -32,6 +37,10 @@ type Config struct {
 	// Store chooses the backend of the spaces: "pebble:" (default with a Dir), "leveldb:", or "mem:" (the only one without). A space
 	// stays with the backend that it began with; with another one, Open fails and says so.
 	Store string
+	// Backend opens the datastore of the space whose folder is place, instead of Store, and says where its boot token is kept; no
+	// token means that each start that writes takes a fresh incarnation. The node closes the datastore. It is for simulations,
+	// whose disks lose what was not synced. Default: what Store says. Without a Dir it is not asked.
+	Backend func(place string) (datastore.Batching, store.BootToken, error)
 	// Name is what people call this device; default: the host's name.
 	Name string
 	// Network connects this device to others; nil means local only. Open starts it and Close closes it.
@@ -42,6 +51,14 @@ type Config struct {
 	// AntiEntropy is the mean period between sessions with one connected peer, varied by ± 20 %. Default 30 s. Shorter finds
 	// lost gossip sooner and costs about 150 bytes a period and peer; longer leaves a lost frame unrepaired for longer.
 	AntiEntropy time.Duration
+	// Poll, if it is not zero, takes the place of AntiEntropy: every Poll this device asks each connected one what is new, takes it and
+	// gives what the other lacks. At least PollMin. Beside gossip it only repairs sooner; with NoGossip it is the way by which
+	// writes travel, and how late they arrive.
+	Poll time.Duration
+	// NoGossip keeps writes out of gossip: this device neither publishes nor subscribes, and everything travels in sessions, one
+	// with each connected device every Poll. It comes to the same in the end, only later. A device that does gossip begins a session
+	// after each burst of its writes with one that does not.
+	NoGossip bool
 	// DeleteLog is the number of deletes that are remembered one by one; default 65,536. A peer that missed more is
 	// brought up to date by comparing what is live, which costs about ten bytes an entry.
 	DeleteLog int
@@ -61,6 +78,8 @@ type Config struct {
 	Clock func() time.Time
 	// Rand is the source of keys and ids; default crypto/rand.
 	Rand io.Reader
+	// Observe sees every step of the replicas; for simulations. Default: nobody.
+	Observe StepObserver
 	// Logger receives what the node has to say; default: nothing.
 	Logger *slog.Logger
 }

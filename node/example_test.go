@@ -62,6 +62,52 @@ func ExampleSpace_Tx() {
 	// 30
 }
 
+// Entries as values of a Go type.
+func ExampleOf() {
+	ctx := context.Background()
+	n, _ := node.Open(ctx, node.Config{})
+	defer n.Close()
+	sp, _ := n.Space("")
+	type todo struct {
+		Title string
+		Done  bool
+	}
+	todos := node.Of[todo](sp, "todo/")
+	todos.Put(ctx, "1", todo{Title: "buy milk"})
+	todos.Put(ctx, "2", todo{Title: "call Ana", Done: true})
+	for id, t := range todos.All(ctx) {
+		fmt.Println(id, t.Title, t.Done)
+	}
+	fmt.Println(todos.Err())
+	// Output:
+	// 1 buy milk false
+	// 2 call Ana true
+	// <nil>
+}
+
+// Going on only when another device has, on its disk, what was written here.
+func ExampleSpace_WaitFor() {
+	ctx := context.Background()
+	hub := new(nodetest.Hub) // a network in memory; programs use p2p.New
+	laptop, _ := node.Open(ctx, node.Config{Name: "laptop", Network: hub.New()})
+	defer laptop.Close()
+	nas, _ := node.Open(ctx, node.Config{Name: "nas", Network: hub.New()})
+	defer nas.Close()
+	inv, _ := laptop.Invite(ctx, nil, node.InviteOptions{AutoAccept: true})
+	if _, err := nas.Join(ctx, inv.Ticket); err != nil {
+		log.Fatal(err)
+	}
+	sp, _ := laptop.Space("")
+	sp.Put(ctx, "draft", node.Text("finished"))
+	if err := sp.WaitFor(ctx, "nas"); err != nil {
+		log.Fatal(err)
+	}
+	there, _ := nas.Space("")
+	e, _ := there.Get(ctx, "draft")
+	fmt.Printf("%s\n", e.Shown().Data)
+	// Output: finished
+}
+
 // A write that must not clobber what somebody else wrote meanwhile names the version it has seen.
 func ExampleIfVersion() {
 	ctx := context.Background()

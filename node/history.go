@@ -92,7 +92,7 @@ func (s *Space) revisions(ctx context.Context, path string) iter.Seq2[Revision, 
 			return
 		}
 		t := teller{space: s, told: map[crdt.Dot]bool{}, yield: yield}
-		if !t.current(reg) {
+		if !t.current(path, reg) {
 			return
 		}
 		for p, err := range s.store.History(path, unixMilli(s.node.cfg.Clock())) {
@@ -128,12 +128,17 @@ func (t *teller) tell(d crdt.Dot, r Revision) bool {
 }
 
 // current tells of the live values and of the deletes that are remembered.
-func (t *teller) current(reg crdt.Register) bool {
+func (t *teller) current(path string, reg crdt.Register) bool {
+	rules := t.space.rules.Load()
 	shown, _ := reg.Shown()
+	view, settled, _ := rules.viewOf(path, reg)
+	if settled {
+		shown = view.value
+	}
 	for _, v := range reg.Newest() {
 		r := t.space.revision(v)
-		if r.Current, r.Shown = true, v.Dot == shown.Dot; r.Shown {
-			r.version = versionOf(reg)
+		if r.Current, r.Shown = true, v.Dot == shown.Dot && !view.made; r.Shown {
+			r.version = rules.version(path, reg)
 		}
 		if !t.tell(v.Dot, r) {
 			return false
@@ -227,7 +232,7 @@ func (s *Space) Restore(ctx context.Context, path, id string) (WriteResult, erro
 		return WriteResult{}, storeProblem(err)
 	}
 	if r.Shown {
-		return WriteResult{Version: versionOf(reg), Remaining: len(reg.Live) - 1}, nil
+		return WriteResult{Version: s.rules.Load().version(path, reg), Remaining: len(reg.Live) - 1}, nil
 	}
 	op := WriteOp{Path: path, Content: r.Content}
 	if len(reg.Live) == 0 {

@@ -161,7 +161,7 @@ func (n *Node) loadInvites() error {
 		}
 		if len(expired) > 0 {
 			if _, err := s.write(context.Background(), Write{Meta: expired}); err != nil {
-				return err
+				n.log.Warn("expired invites stay on disk until the next start", "err", err) // a full disk can still be read
 			}
 		}
 	}

@@ -64,7 +64,7 @@ func (s *Space) Conflicts(ctx context.Context, prefix string) iter.Seq2[Conflict
 				yield(Conflict{}, listProblem(ctx, err))
 				return
 			}
-			if reg.Contending() > 0 && !yield(s.conflict(path, reg), nil) {
+			if s.open(path, reg) && !yield(s.conflict(path, reg), nil) {
 				return
 			}
 		}
@@ -84,6 +84,10 @@ func (s *Space) Conflict(ctx context.Context, path string) (Conflict, error) {
 		return Conflict{}, s.notFound(path, reg)
 	case reg.Contending() == 0:
 		return Conflict{}, ErrNoConflict.With("%s has no open conflict", path).On(path)
+	case !s.open(path, reg):
+		policy := s.rules.Load().policy(path)
+		return Conflict{}, ErrNoConflict.With("the policy “%s” settles what competes at %s", policy, path).On(path).
+			Next("A plain write replaces all its values; peer policy shows the policies.")
 	}
 	return s.conflict(path, reg), nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"syncline/crdt"
+	"syncline/gossip"
 	"syncline/store"
 )
 
@@ -88,7 +89,7 @@ func (l *loop) run() {
 			l.finish()
 			return
 		}
-		l.step(batch)
+		l.steps(batch)
 		if at, ok := l.space.replica.Wake(); ok {
 			timer.Reset(max(0, at-time.Since(l.start)))
 		} else {
@@ -102,7 +103,7 @@ func (l *loop) finish() {
 	for {
 		select {
 		case in := <-l.inputs:
-			l.step(l.collect(in))
+			l.steps(l.collect(in))
 		default:
 			return
 		}
@@ -141,10 +142,34 @@ func inputSize(in Input) int {
 	return n
 }
 
+// steps runs a batch as one Step, or, if somebody watches, each Write of it as a Step of its own.
+func (l *loop) steps(batch []Input) {
+	if l.space.node.cfg.Observe == nil {
+		l.step(batch)
+		return
+	}
+	for _, in := range apart(batch) {
+		l.step(in)
+	}
+}
+
+// apply lets the replica take a Step, before the eyes of the observer if there is one.
+func (l *loop) apply(in []Input) ([]Output, error) {
+	s, now := l.space, l.now()
+	watch := s.node.cfg.Observe
+	if watch == nil {
+		return s.replica.Step(now, in...)
+	}
+	watch.Stepping(s.id, s.store, now, in)
+	out, err := s.replica.Step(now, in...)
+	watch.Stepped(s.id, out, err)
+	return out, err
+}
+
 // step runs one Step. If the store refuses a batch, each write in it is tried on its own, so that one bad record does not stop
 // the others.
 func (l *loop) step(batch []Input) {
-	out, err := l.space.replica.Step(l.now(), batch...)
+	out, err := l.apply(batch)
 	if err == nil || len(batch) == 1 {
 		l.report(err)
 		l.perform(out)
@@ -158,7 +183,7 @@ func (l *loop) step(batch []Input) {
 	}
 	l.perform(others)
 	for _, in := range batch {
-		out, err := l.space.replica.Step(l.now(), in)
+		out, err := l.apply([]Input{in})
 		l.report(err)
 		l.perform(out)
 	}
@@ -170,7 +195,7 @@ func (l *loop) report(err error) {
 	if err != nil {
 		p := storeProblem(err)
 		s.log.Error("step failed", "err", err)
-		s.warn(Warning{Code: code, Text: p.Error(), Hint: p.Hint})
+		s.warn(code, Warning{Code: code, Text: p.Error(), Hint: p.Hint})
 		return
 	}
 	s.mu.Lock()
@@ -212,7 +237,7 @@ func (l *loop) perform(out []Output) {
 			s.log.Warn("alarm", "code", o.Code, "device", o.Peer.Short(), "text", o.Text)
 			s.touch(func() { s.alarms[o.Code]++ })
 			if hint, ok := alarmHints[o.Code]; ok {
-				s.warn(Warning{Code: o.Code, Text: o.Text, Hint: hint})
+				s.warn(warningKey(o.Code, o.Peer), Warning{Code: o.Code, Text: o.Text, Hint: hint})
 			}
 		}
 	}
@@ -228,6 +253,14 @@ var alarmHints = map[string]string{
 	AlarmVersion:    "Install the same version of peer on both devices.",
 }
 
+// warningKey is under what a warning of an alarm is kept: by code, and by device if it is over when that device has synchronised.
+func warningKey(code string, peer gossip.DeviceID) string {
+	if code == AlarmVersion {
+		return code + " " + peer.String()
+	}
+	return code
+}
+
 func (l *loop) changed(c Changed) {
 	s := l.space
 	for _, path := range c.Paths {
@@ -239,6 +272,7 @@ func (l *loop) changed(c Changed) {
 			break
 		}
 	}
+	c.Paths = s.settle(c.Paths)
 	for _, conflict := range c.Conflicts {
 		s.log.Info("conflict", "path", conflict.Path, "values", len(conflict.Siblings), "settled", conflict.Settled)
 	}
@@ -255,6 +289,9 @@ func (l *loop) learned(o Synced) {
 	wall := unixMilli(s.node.cfg.Clock())
 	s.touch(func() {
 		s.held[o.Peer] = l.space.replica.held[o.Peer].Clone()
+		if !o.Result.Busy { // who is busy has not looked at our version
+			delete(s.warnings, warningKey(AlarmVersion, o.Peer))
+		}
 		if o.Result.PeerWall != 0 {
 			s.skew[o.Peer] = clockSkew(o.Result.PeerWall, wall)
 		}
@@ -306,6 +343,9 @@ func (l *loop) write(ctx context.Context, w Write) ([]WriteResult, error) {
 func (l *loop) reply(rep Reply, syncErr error) {
 	if syncErr != nil {
 		rep.Err = notDurable(syncErr)
+	}
+	if watch := l.space.node.cfg.Observe; watch != nil {
+		watch.Replied(l.space.id, rep)
 	}
 	l.mu.Lock()
 	ch := l.replies[rep.Tag]

@@ -27,6 +27,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/ipfs/go-datastore"
+
 	"syncline/gossip"
 	"syncline/store"
 )
@@ -99,6 +101,12 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 // prepare fills in defaults and reads who this device is.
 func prepare(cfg Config) (*Node, error) {
 	cfg.AntiEntropy = cmp.Or(cfg.AntiEntropy, AntiEntropyDefault)
+	if cfg.Poll != 0 {
+		if cfg.Poll < PollMin {
+			return nil, ErrBadRequest.With("it cannot poll every %v; the shortest time is %v", cfg.Poll, PollMin).Next("Give a length of time as 5s.")
+		}
+		cfg.AntiEntropy = cfg.Poll
+	}
 	cfg.DeleteLog = cmp.Or(cfg.DeleteLog, DeleteLogDefault)
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
@@ -223,19 +231,9 @@ func (n *Node) addSpace(rec spaceRecord) (*Space, error) {
 }
 
 func (n *Node) openSpaceDir(rec spaceRecord, dir string) (*Space, error) {
-	spec, db := cmp.Or(n.cfg.Store, "pebble:"), filepath.Join(dir, dbDir)
-	var token store.BootToken
-	if dir == "" {
-		spec = "mem:"
-	} else if spec != "mem:" {
-		var err error
-		if token, err = n.bootToken(db); err != nil {
-			return nil, err
-		}
-	}
-	ds, err := store.OpenBackend(spec, db)
+	ds, token, err := n.openBackend(dir)
 	if err != nil {
-		return nil, openProblem(err)
+		return nil, err
 	}
 	s, err := openSpace(n, rec, dir, ds, token)
 	if err != nil {
@@ -243,6 +241,32 @@ func (n *Node) openSpaceDir(rec spaceRecord, dir string) (*Space, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// openBackend opens the datastore of the space in dir, and finds its boot token.
+func (n *Node) openBackend(dir string) (datastore.Batching, store.BootToken, error) {
+	spec, db := cmp.Or(n.cfg.Store, "pebble:"), filepath.Join(dir, dbDir)
+	var token store.BootToken
+	switch {
+	case dir == "":
+		spec = "mem:"
+	case n.cfg.Backend != nil:
+		ds, token, err := n.cfg.Backend(dir)
+		if err != nil {
+			return nil, nil, openProblem(err)
+		}
+		return ds, token, nil
+	case spec != "mem:":
+		var err error
+		if token, err = n.bootToken(db); err != nil {
+			return nil, nil, err
+		}
+	}
+	ds, err := store.OpenBackend(spec, db)
+	if err != nil {
+		return nil, nil, openProblem(err)
+	}
+	return ds, token, nil
 }
 
 // rename tells the members what this device is called now, where it is a member under another name. It reports whether it had to.

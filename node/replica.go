@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"math/rand/v2" // only its types: the source is given by the caller
+	"strings"
 	"time"
 
 	"syncline/crdt"
@@ -19,8 +20,9 @@ type ReplicaConfig struct {
 	Key ed25519.PrivateKey
 	// Rand is where replica ids and jitter come from. The same seed and the same inputs give the same outputs.
 	Rand rand.Source
-	// AntiEntropy and DeleteLog are as in [Config], without defaults.
+	// AntiEntropy, NoGossip and DeleteLog are as in [Config], without defaults.
 	AntiEntropy time.Duration
+	NoGossip    bool
 	DeleteLog   int
 	// Verify says whether sig is the signature of message by the owner of key; nil means [ed25519.Verify]. It is a pure function:
 	// many replicas in one process may share the answers.
@@ -54,6 +56,8 @@ type Replica struct {
 	// devices remembers which device a replica is bound to.
 	devices map[crdt.ReplicaID]gossip.DeviceID
 	suspect map[gossip.DeviceID]bool
+	// rules are the policies, as of the last operation applied.
+	rules *ruleBook
 
 	// now, tx and out belong to the Step under way.
 	now Time
@@ -83,6 +87,7 @@ func (r *Replica) reload() {
 		r.id = id
 	}
 	r.clock.Last = r.store.Head().Clock
+	r.rules = loadRules(r.store)
 }
 
 // Step applies inputs to the replica, in order, commits what they change in one atomic batch, and returns, in order, what must
@@ -191,6 +196,9 @@ func (r *Replica) changed(effects []crdt.Effect, remote bool) {
 	c := Changed{Remote: remote, Conflicts: crdt.Conflicts(effects)}
 	for _, e := range effects {
 		c.Paths = append(c.Paths, e.Path)
+		if strings.HasPrefix(e.Path, policiesPrefix) {
+			r.rules = r.rules.with(e.Path, e.After)
+		}
 	}
 	r.emit(c)
 }

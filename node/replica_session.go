@@ -229,7 +229,11 @@ func (r *Replica) badMessage(id SessionID, s *session, err error) error {
 		r.breakOff(id, r.cfg.AntiEntropy)
 		return nil
 	case errors.As(err, &version):
-		r.alarm(AlarmVersion, s.peer, "%v", err)
+		r.alarm(AlarmVersion, s.peer, "device %s: %v", s.peer.Short(), err)
+		if s.Finished() { // it has a last word, which tells our version
+			r.pump(id)
+			return nil
+		}
 	case errors.Is(err, crdt.ErrDecode), errors.Is(err, errUnbound):
 		r.alarm(AlarmBadFrame, s.peer, "a session was broken off: %v", err)
 	default:

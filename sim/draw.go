@@ -37,7 +37,7 @@ func (c *Config) scenario(seed uint64) *scenario.Scenario {
 				continue
 			}
 			if p.Verb != scenario.Delete && p.Verb != scenario.DeleteAll && p.Verb != scenario.Keep {
-				p.Value = encodeValue(c.Value(r, p.Path))
+				p.Value, p.Size = encodeValue(c.Value(r, p.Path)), 0
 			}
 			op.Parts = append(op.Parts, p)
 		}

@@ -29,9 +29,18 @@ type SweepConfig struct {
 	// Twice is the period of the self-test: every such seed runs twice, and the traces must be equal. 0 means never, as for a driver whose
 	// runs are not equal.
 	Twice int
-	// Done, if not nil, gets the report of each run as it ends, and how far the sweep is; calls do not overlap. The reports come in the
-	// order of their ends, which is not that of the seeds. Both belong to the callee.
-	Done func(r *oracle.Report, p Progress)
+	// Done, if not nil, gets each run as it ends, and how far the sweep is; calls do not overlap. The runs come in the order of their ends,
+	// which is not that of the seeds.
+	Done func(r Run, p Progress)
+}
+
+// A Run is one seed of a sweep.
+type Run struct {
+	Scenario *scenario.Scenario
+	Report   *oracle.Report
+	// Took is real time. Equal is false if the seed ran twice and the traces differ.
+	Took  time.Duration
+	Equal bool
 }
 
 // Progress is how far a sweep is.
@@ -154,12 +163,12 @@ func (w *sweep) work(ctx context.Context) {
 		if !ok {
 			return
 		}
-		r, equal, err := w.run(ctx, seed)
+		r, err := w.run(ctx, seed)
 		w.mu.Lock()
 		if err != nil {
 			w.err = cmp.Or(w.err, fmt.Errorf("seed %d: %w", seed, err))
 		} else {
-			w.add(r, equal)
+			w.add(r)
 		}
 		w.mu.Unlock()
 	}
@@ -180,30 +189,29 @@ func (w *sweep) take(ctx context.Context) (uint64, bool) {
 }
 
 // run runs a seed, or runs it twice and compares.
-func (w *sweep) run(ctx context.Context, seed uint64) (r *oracle.Report, equal bool, err error) {
-	times := 1
-	if w.Twice > 0 && (seed-w.First)%uint64(w.Twice) == 0 {
-		times = 2
+func (w *sweep) run(ctx context.Context, seed uint64) (Run, error) {
+	r, err := w.once(ctx, seed)
+	if err == nil && w.Twice > 0 && (seed-w.First)%uint64(w.Twice) == 0 {
+		var again Run
+		again, err = w.once(ctx, seed)
+		r.Equal = err == nil && again.Report.Trace == r.Report.Trace
 	}
-	equal = true
-	var trace uint64
-	for i := range times {
-		s, err := w.Scenario(seed)
-		if err != nil {
-			return nil, false, err
-		}
-		if r, err = w.Driver.Run(ctx, s, nil); err != nil {
-			return nil, false, err
-		}
-		equal = equal && (i == 0 || r.Trace == trace)
-		trace = r.Trace
+	return r, err
+}
+
+func (w *sweep) once(ctx context.Context, seed uint64) (Run, error) {
+	start := time.Now()
+	s, err := w.Scenario(seed)
+	if err != nil {
+		return Run{}, err
 	}
-	return r, equal, nil
+	r, err := w.Driver.Run(ctx, s, nil)
+	return Run{Scenario: s, Report: r, Took: time.Since(start), Equal: true}, err
 }
 
 // add makes a run part of the result. The caller holds mu.
-func (w *sweep) add(r *oracle.Report, equal bool) {
-	out := w.out
+func (w *sweep) add(run Run) {
+	out, r := w.out, run.Report
 	out.Seeds++
 	out.Coverage.Join(r.Coverage)
 	out.agreed = append(out.agreed, r.Converged)
@@ -216,11 +224,11 @@ func (w *sweep) add(r *oracle.Report, equal bool) {
 		out.Failed++
 		out.Failures = append(out.Failures, r)
 	}
-	if !equal {
+	if !run.Equal {
 		out.Unequal = append(out.Unequal, r.Seed)
 	}
 	if w.Done != nil {
-		w.Done(r, out.Progress)
+		w.Done(run, out.Progress)
 	}
 }
 

@@ -55,8 +55,8 @@ func seedCount() int {
 // TestSweepRunsEachSeedOnce wants every seed to be reported once, with the outcome that it has by itself.
 func TestSweepRunsEachSeedOnce(t *testing.T) {
 	seen := map[uint64]uint64{}
-	r, err := sim.Sweep(context.Background(), sim.SweepConfig{Driver: des.Driver{}, First: 40, Seeds: 9, Workers: 3, Done: func(r *oracle.Report, p sim.Progress) {
-		seen[r.Seed] = r.Trace
+	r, err := sim.Sweep(context.Background(), sim.SweepConfig{Driver: des.Driver{}, First: 40, Seeds: 9, Workers: 3, Done: func(r sim.Run, p sim.Progress) {
+		seen[r.Scenario.Seed] = r.Report.Trace
 		if p.Seeds != len(seen) || p.Of != 9 {
 			t.Errorf("%d reports, progress %+v", len(seen), p)
 		}
@@ -115,7 +115,7 @@ func TestSweepInWhichNothingHappensFails(t *testing.T) {
 // TestSweepEndsWithItsContext wants what ran until then.
 func TestSweepEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	r, err := sim.Sweep(ctx, sim.SweepConfig{Driver: des.Driver{}, First: 1, Seeds: 1000, Workers: 2, Done: func(_ *oracle.Report, p sim.Progress) {
+	r, err := sim.Sweep(ctx, sim.SweepConfig{Driver: des.Driver{}, First: 1, Seeds: 1000, Workers: 2, Done: func(_ sim.Run, p sim.Progress) {
 		if p.Seeds == 3 {
 			cancel()
 		}

@@ -12,10 +12,45 @@ import (
 
 // The types of the messages that are taken apart.
 const (
-	typeRows = 4
-	typeEnd  = 5
-	typeKill = 8
+	typeHello = 1
+	typeOK    = 2
+	typeRows  = 4
+	typeEnd   = 5
+	typeLive  = 7
+	typeKill  = 8
+	typeOpens = 12
 )
+
+type helloMessage struct {
+	_       struct{} `cbor:",toarray"`
+	Type    uint8
+	Version uint8
+	Hash    [16]byte
+	Digest  [8]byte
+	Wall    int64
+	Vector  []byte
+	Floor   []byte
+}
+
+type plainMessage struct {
+	_    struct{} `cbor:",toarray"`
+	Type uint8
+	Wall int64
+}
+
+func unmarshal(msg []byte, m any) {
+	if err := crdt.Unmarshal(msg, m); err != nil {
+		panic(err)
+	}
+}
+
+func mustRows(msg []byte) []crdt.Row {
+	rows, err := decodeRows(msg)
+	if err != nil {
+		panic(err)
+	}
+	return rows
+}
 
 type endMessage struct {
 	_       struct{} `cbor:",toarray"`
@@ -230,9 +265,7 @@ func (x *rowsEditor) session(_, _ int, stream uint64, msg []byte) [][]byte {
 		}
 	case typeEnd:
 		var e endMessage
-		if err := crdt.Unmarshal(msg, &e); err != nil {
-			panic(err)
-		}
+		unmarshal(msg, &e)
 		e.Rows -= x.dropped[stream]
 		if x.noKills {
 			e.Kills = 0
@@ -246,10 +279,7 @@ func (x *rowsEditor) session(_, _ int, stream uint64, msg []byte) [][]byte {
 }
 
 func (x *rowsEditor) edit(stream uint64, msg []byte) [][]byte {
-	rows, err := decodeRows(msg)
-	if err != nil {
-		panic(err)
-	}
+	rows := mustRows(msg)
 	var kept []crdt.Row
 	for _, r := range rows {
 		x.row(&r)

@@ -48,8 +48,8 @@ func OpenBackend(spec, dir string) (datastore.Batching, error) {
 	return open(dir)
 }
 
-// heldBy returns the scheme of the database in dir, or nothing. The two share names of files: LevelDB would make an empty database
-// beside pebble's and delete pebble's log as a leftover of its own.
+// heldBy returns the scheme of the database in dir, or nothing. The two share names of files: LevelDB takes pebble's for a damaged
+// database of its own, and go-ds-leveldb would rebuild that.
 func heldBy(dir string) string {
 	if found, _ := filepath.Glob(filepath.Join(dir, "marker.manifest.*")); len(found) > 0 {
 		return "pebble"

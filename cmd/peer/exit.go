@@ -23,6 +23,8 @@ const (
 	exitNotRunning   = 6
 	exitNotAllowed   = 7
 	exitTimeout      = 8
+	exitBroken       = 9  // sim: a claim is broken
+	exitUndecided    = 10 // sim: a run did not come to its end
 	exitInterrupted  = 130
 	exitPipe         = 141
 )
@@ -91,10 +93,11 @@ func (a *app) report(ctx context.Context, err error) int {
 }
 
 func exitCode(p *node.Problem) int {
-	if p.Index > 0 {
-		return exitFailed // a line of an import, not the command line
+	code, ok := exitCodes[p.Code]
+	if p.Index > 0 && code == exitUsage {
+		return exitFailed // a line of an import or a transaction, not the command line
 	}
-	if code, ok := exitCodes[p.Code]; ok {
+	if ok {
 		return code
 	}
 	return exitFailed

@@ -12,7 +12,7 @@ import (
 	"syncline/node/api/wire"
 )
 
-// requestBytesMax bounds the JSON body of a request other than an import. It leaves room for a value of the largest size in
+// requestBytesMax bounds the JSON body of a request other than an import or a transaction. It leaves room for a value of the largest size in
 // which every byte is escaped.
 const requestBytesMax = 8 << 20
 
@@ -98,14 +98,17 @@ func answer(w http.ResponseWriter, status int, doc any) error {
 func ignoreGone(error) error { return nil }
 
 // question reads the JSON body of a request into doc. It refuses fields that it does not know.
-func question(r *http.Request, doc any) error {
-	d := json.NewDecoder(http.MaxBytesReader(nil, r.Body, requestBytesMax))
+func question(r *http.Request, doc any) error { return questionOf(r, doc, requestBytesMax) }
+
+// questionOf is question with another bound of the body.
+func questionOf(r *http.Request, doc any, bytesMax int) error {
+	d := json.NewDecoder(http.MaxBytesReader(nil, r.Body, int64(bytesMax)))
 	d.DisallowUnknownFields()
 	err := d.Decode(doc)
 	var long *http.MaxBytesError
 	switch {
 	case errors.As(err, &long):
-		return tooLarge("The request", requestBytesMax)
+		return tooLarge("The request", bytesMax)
 	case err == io.EOF:
 		return nil // an empty body asks for the defaults
 	case err != nil:

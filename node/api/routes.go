@@ -19,6 +19,7 @@ func (s *Server) routes() *http.ServeMux {
 
 		"GET /v1/export":  s.export,
 		"POST /v1/import": s.importLines,
+		"POST /v1/tx":     s.transaction,
 		"GET /v1/changes": s.changes,
 
 		"GET /v1/conflicts":           s.listConflicts,
@@ -29,10 +30,14 @@ func (s *Server) routes() *http.ServeMux {
 		"POST /v1/restore":          s.restore,
 		"GET /v1/backup":            s.backup,
 
+		"GET /v1/policies": s.getPolicies,
+		"PUT /v1/policies": s.putPolicies,
+
 		"GET /v1/status":                  s.status,
 		"GET /v1/devices":                 s.listDevices,
 		"GET /v1/devices/{id}":            s.getDevice,
 		"POST /v1/devices/{id}/addresses": s.addAddress,
+		"POST /v1/devices/{id}/ping":      s.ping,
 		"GET /v1/spaces":                  s.listSpaces,
 		"POST /v1/sync/wait":              s.waitSync,
 

@@ -104,7 +104,7 @@ func (d *disk) Sync(ctx context.Context, key datastore.Key) error {
 }
 
 func (w *world) addDevice(i int) {
-	d := &device{w: w, index: i, key: keys.of(i), skew: w.s.Devices[i].Skew, disk: newDisk(mem.New()), token: &store.MemoryToken{}}
+	d := &device{w: w, index: i, key: keyOf(i), skew: w.s.Devices[i].Skew, disk: newDisk(mem.New()), token: &store.MemoryToken{}}
 	d.id = gossip.DeviceID(d.key.Public().(ed25519.PublicKey))
 	w.devices = append(w.devices, d)
 	w.byID[d.id] = d
@@ -238,7 +238,11 @@ func (d *device) stepFor(how Phase, a *oracle.Attempt, in ...node.Input) {
 			return
 		}
 	}
-	out, err := d.replica.Step(node.Time{Wall: d.wall(), Mono: w.now}, in...)
+	now := node.Time{Wall: d.wall(), Mono: w.now}
+	if tap := w.taps.Wall; tap != nil {
+		now.Wall = tap(d.index, now.Wall)
+	}
+	out, err := d.replica.Step(now, in...)
 	if tap := w.taps.Output; tap != nil {
 		out = tap(d.index, how, out)
 	}
@@ -453,6 +457,9 @@ func (d *device) read(path string) {
 	d.w.oracle.Read(d.index, path, live)
 	d.w.history.read(d, path, live)
 	if shown, ok := (crdt.Register{Live: live}).Shown(); ok {
+		if tap := d.w.taps.Shown; tap != nil {
+			shown = tap(d.index, path, live)
+		}
 		d.w.oracle.Shown(d.index, path, live, shown)
 	}
 }

@@ -3,7 +3,6 @@ package des
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"syncline/crdt"
@@ -185,6 +184,25 @@ func (w *world) arrival(from, to *device, at time.Duration) time.Duration {
 	return at
 }
 
+// until returns when something ends that lasts for a length of time, or until it is healed if that is 0; healing ends it in any case.
+func (h *history) until(length time.Duration) time.Duration {
+	if h == nil {
+		return 0
+	}
+	s, now := h.w.s, h.w.now
+	end := s.End + healAfter
+	for i := range s.Ops {
+		if op := &s.Ops[i]; op.Do == scenario.DoHeal && op.At > now {
+			end = min(end, op.At)
+			break
+		}
+	}
+	if length > 0 {
+		end = min(end, now+length)
+	}
+	return max(end, now)
+}
+
 // toldElsewhere are the actions that tell of themselves when they succeed.
 var toldElsewhere = []scenario.Action{scenario.DoWrite, scenario.DoRead, scenario.DoSync, scenario.DoJoin, scenario.DoClone, scenario.DoCrash, scenario.DoRestart, scenario.DoRestore}
 
@@ -193,13 +211,13 @@ func (h *history) fault(op *scenario.Op) {
 	if h == nil || slices.Contains(toldElsewhere, op.Do) {
 		return
 	}
-	_, text, _ := strings.Cut(op.String(), "s  ")
-	e := oracle.Event{Kind: oracle.EventFault, Device: -1, Groups: op.Groups, Text: text}
+	e := oracle.Event{Kind: oracle.EventFault, Device: -1, Groups: op.Groups, Text: faultText(op)}
 	if op.Do.OnDevice() {
 		e.Device = op.Device
 	}
-	if op.For > 0 {
-		e.Until = h.w.now + op.For
+	switch op.Do {
+	case scenario.DoPartition, scenario.DoStall, scenario.DoDisconnect, scenario.DoLoss, scenario.DoDuplicate, scenario.DoReorder, scenario.DoSlow, scenario.DoDiskFull:
+		e.Until = h.until(op.For)
 	}
 	switch op.Do {
 	case scenario.DoHeal:
@@ -208,6 +226,34 @@ func (h *history) fault(op *scenario.Op) {
 		e.Groups = apart(op.Device, len(h.w.devices))
 	}
 	h.event(e)
+}
+
+// faultText says what a fault is, without where and how long.
+func faultText(op *scenario.Op) string {
+	amount := time.Duration(op.Amount) * time.Millisecond
+	switch op.Do {
+	case scenario.DoDisconnect:
+		return "disconnected"
+	case scenario.DoHeal:
+		return "partitions and stalls end"
+	case scenario.DoLoss:
+		return fmt.Sprintf("%g %% of gossip is lost", float64(op.Amount)/10)
+	case scenario.DoDuplicate:
+		return fmt.Sprintf("%g %% of gossip comes twice", float64(op.Amount)/10)
+	case scenario.DoReorder:
+		return fmt.Sprintf("gossip comes up to %v late", amount)
+	case scenario.DoSlow:
+		return fmt.Sprintf("all comes %v late", amount)
+	case scenario.DoReset:
+		return "all sessions break"
+	case scenario.DoBackup:
+		return "its data are copied"
+	case scenario.DoDiskFull:
+		return "disk full"
+	case scenario.DoClock:
+		return fmt.Sprintf("clock jumps by %v", amount)
+	}
+	return string(op.Do)
 }
 
 // apart divides devices into one and all others.

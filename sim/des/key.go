@@ -3,26 +3,26 @@ package des
 import (
 	"crypto/ed25519"
 	"encoding/binary"
-	"sync"
 )
 
-// keys are the same in all runs, so they are made once.
-var keys keyRing
+// commonKeys holds the keys of the first devices, which are the same in all runs.
+var commonKeys = func() (keys [16]ed25519.PrivateKey) {
+	for i := range keys {
+		keys[i] = makeKey(i)
+	}
+	return keys
+}()
 
-// A keyRing holds the keys of the devices by their numbers.
-type keyRing struct {
-	mu   sync.Mutex
-	keys []ed25519.PrivateKey
+// keyOf returns the key of device i.
+func keyOf(i int) ed25519.PrivateKey {
+	if i < len(commonKeys) {
+		return commonKeys[i]
+	}
+	return makeKey(i)
 }
 
-// of returns the key of device i.
-func (r *keyRing) of(i int) ed25519.PrivateKey {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for n := len(r.keys); n <= i; n++ {
-		var seed [ed25519.SeedSize]byte
-		binary.BigEndian.PutUint64(seed[:], uint64(n)+1)
-		r.keys = append(r.keys, ed25519.NewKeyFromSeed(seed[:]))
-	}
-	return r.keys[i]
+func makeKey(i int) ed25519.PrivateKey {
+	var seed [ed25519.SeedSize]byte
+	binary.BigEndian.PutUint64(seed[:], uint64(i)+1)
+	return ed25519.NewKeyFromSeed(seed[:])
 }

@@ -31,9 +31,9 @@ type cut struct {
 	stall bool
 	// group holds for each device the number of its group, counted from 1; 0 stands for none.
 	group []int
-	// until is when it ends unless it is healed before, as reports tell it; late is what arrives then, after a stall.
-	until time.Duration
+	// late is what arrives once the stall is over; until is when that is, if somebody wants to be told.
 	late  []func()
+	until time.Duration
 }
 
 func (c *cut) separates(a, b int) bool {
@@ -198,10 +198,7 @@ func (w *world) dropAll(d *device) {
 
 // addCut separates groups for a while, or until they are healed if length is 0.
 func (w *world) addCut(groups [][]int, stall bool, length time.Duration) {
-	c := &cut{stall: stall, group: make([]int, len(w.devices)), until: w.s.End}
-	if length > 0 {
-		c.until = w.now + length
-	}
+	c := &cut{stall: stall, group: make([]int, len(w.devices)), until: w.history.until(length)}
 	for k, g := range groups {
 		for _, i := range g {
 			c.group[i] = k + 1

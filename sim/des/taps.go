@@ -23,8 +23,11 @@ type Taps struct {
 	// Gossip and Session change what is on the way; a stream is the same for all messages of one session in one direction.
 	Gossip  func(from, to int, op []byte) []byte
 	Session func(from, to int, stream uint64, msg []byte) [][]byte
-	// Read changes what a reader is shown.
-	Read func(device int, path string, live []crdt.Value) []crdt.Value
+	// Wall changes the time that a replica is told, in milliseconds since 1970.
+	Wall func(device int, wall int64) int64
+	// Read changes the values that a reader gets, Shown the one that a reader is shown.
+	Read  func(device int, path string, live []crdt.Value) []crdt.Value
+	Shown func(device int, path string, live []crdt.Value) crdt.Value
 	// Crash says what happens to the data at a loss of power, instead of losing the batches after the first keep.
 	Crash func(device int, ds *mem.Datastore, keep int)
 }

@@ -31,6 +31,9 @@ type Options struct {
 // stormMax bounds the events of one device in one minute; more is a storm.
 const stormMax = 250_000
 
+// healAfter is how long after the end of a scenario the last fault is over.
+const healAfter = 10 * time.Millisecond
+
 // quietShare is how many seeds there are to each one that goes on for a while once the devices agree, to see that they have little
 // to say.
 const quietShare = 8
@@ -40,21 +43,28 @@ const wallStart = 1_700_000_000_000
 
 // Run carries a scenario out and judges what happened. It panics if s does not pass its own Check.
 func Run(s *scenario.Scenario, o Options) *oracle.Report {
-	r, _ := run(context.Background(), s, o)
+	r, err := run(context.Background(), s, o)
+	if err != nil {
+		panic(fmt.Errorf("des: a scenario that cannot be run: %w", err))
+	}
 	return r
 }
 
 // A Driver is Run as sim.Driver has it. The zero Driver plants no mistakes.
-type Driver struct{ Taps Taps }
+type Driver struct {
+	Taps Taps
+	// First ends a run at the first violation.
+	First bool
+}
 
 // Run carries s out, as sim.Driver says. If ctx ends, the report holds what was found until then.
 func (d Driver) Run(ctx context.Context, s *scenario.Scenario, events func(oracle.Event)) (*oracle.Report, error) {
-	return run(ctx, s, Options{Taps: d.Taps, Events: events})
+	return run(ctx, s, Options{Taps: d.Taps, First: d.First, Events: events})
 }
 
 func run(ctx context.Context, s *scenario.Scenario, o Options) (*oracle.Report, error) {
 	if err := s.Check(); err != nil {
-		panic(fmt.Errorf("des: a scenario that cannot be run: %w", err))
+		return nil, err
 	}
 	w := newWorld(s, o)
 	w.schedule()
@@ -131,11 +141,11 @@ func (w *world) schedule() {
 		op := &w.s.Ops[i]
 		w.queue.push(op.At, func() { w.do(op) })
 	}
-	w.queue.push(w.s.End+10*time.Millisecond, w.heal)
+	w.queue.push(w.s.End+healAfter, w.heal)
 }
 
 // ctxEvery is how many events pass between two looks at whether the run is still wanted.
-const ctxEvery = 1 << 10
+const ctxEvery = 1 << 6
 
 // loop lets things happen until the run is done, or ctx ends. A panic is a violation and ends it.
 func (w *world) loop(ctx context.Context) error {

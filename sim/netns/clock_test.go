@@ -4,9 +4,13 @@ package netns
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,18 +19,22 @@ import (
 	"syncline/node/api"
 )
 
-// clockVariable makes this test program a device whose clock is off by the duration that it holds. The binary cannot be told
-// the time, so this is the same node and network, put together as cmd/peer does.
-const clockVariable = "SYNCLINE_TEST_CLOCK"
-
-// runWrongClock is that device. It runs until it is killed.
+// runWrongClock is a device whose clock is off as ClockVariable says. The binary cannot be told the time, so this is the same node and
+// network, put together as cmd/peer does. It runs until it is told to end.
 func runWrongClock() int {
-	off, err := time.ParseDuration(os.Getenv(clockVariable))
-	if err != nil {
+	var off atomic.Int64
+	file := os.Getenv(ClockVariable)
+	if err := readClock(file, &off); err != nil {
 		return complain(err)
 	}
+	go func() {
+		for {
+			time.Sleep(10 * time.Millisecond)
+			readClock(file, &off)
+		}
+	}()
 	p := &Peer{Home: os.Getenv("HOME")}
-	clock := func() time.Time { return time.Now().Add(off) }
+	clock := func() time.Time { return time.Now().Add(time.Duration(off.Load())) }
 	if err := os.MkdirAll(p.Data(), 0o700); err != nil {
 		return complain(err)
 	}
@@ -40,11 +48,36 @@ func runWrongClock() int {
 	if err := os.MkdirAll(filepath.Dir(p.Socket()), 0o700); err != nil {
 		return complain(err)
 	}
+	os.Remove(p.Socket()) // what a kill left; nobody else uses this home
 	listener, err := api.Listen(p.Socket())
 	if err != nil {
 		return complain(err)
 	}
-	return complain(api.New(api.Config{Node: n, Address: p.Socket(), Shutdown: func() {}}).Serve(listener))
+	server := api.New(api.Config{Node: n, Address: p.Socket(), Shutdown: func() {}})
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGTERM)
+	select {
+	case err := <-ended:
+		return complain(err)
+	case <-asked:
+	}
+	if err := errors.Join(server.Close(context.Background()), n.Close()); err != nil {
+		return complain(err)
+	}
+	return 0
+}
+
+// readClock reads how far the clock is off.
+func readClock(file string, off *atomic.Int64) error {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	d, err := time.ParseDuration(string(b))
+	off.Store(int64(d))
+	return err
 }
 
 // upWrong starts a device whose clock is off.
@@ -52,9 +85,11 @@ func (d *device) upWrong(off time.Duration) {
 	d.t.Helper()
 	self, err := os.Executable()
 	must(d.t, err)
+	file := filepath.Join(d.Home, "clock")
+	must(d.t, SetClock(file, off))
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := d.Host.Command(ctx, self)
-	cmd.Env, cmd.Stderr = append(d.Environment(), clockVariable+"="+off.String()), os.Stderr
+	cmd.Env, cmd.Stderr = append(d.Environment(), ClockVariable+"="+file), os.Stderr
 	must(d.t, cmd.Start())
 	d.t.Cleanup(func() {
 		cancel()

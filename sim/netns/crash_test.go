@@ -3,6 +3,7 @@
 package netns
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,6 +57,8 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 
 // A writer writes rising numbers to some paths, each as soon as the one before is acknowledged, and remembers which were.
 type writer struct {
+	under string // its paths; "crash" if empty
+
 	mu    sync.Mutex // guards what follows
 	acked map[string]int
 	tried map[string]int
@@ -95,7 +98,7 @@ func (w *writer) take() (string, int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.next++
-	path := fmt.Sprintf("crash/%d", w.next%crashPaths)
+	path := fmt.Sprintf("%s/%d", cmp.Or(w.under, "crash"), w.next%crashPaths)
 	w.tried[path] = w.next
 	return path, w.next
 }

@@ -29,7 +29,7 @@ var unable error
 
 // TestMain runs the tests in namespaces of their own, with a binary built outside.
 func TestMain(m *testing.M) {
-	if os.Getenv(clockVariable) != "" {
+	if os.Getenv(ClockVariable) != "" {
 		os.Exit(runWrongClock())
 	}
 	flag.Parse()

@@ -72,7 +72,7 @@ func (a *Attempt) plan(o *Oracle, p scenario.Part, i int, reg crdt.Register) {
 		op.Content.Type = contentType
 	}
 	if p.Verb == scenario.Keep && len(reg.Live) > 0 {
-		v := reg.Live[len(o.writes)%len(reg.Live)]
+		v := reg.Live[0] // whoever keeps one keeps this one, so that several devices may settle a conflict alike
 		op.Keep, op.Content = node.ValueID(v.Dot), node.Content{}
 		e.data = string(v.Data)
 	}

@@ -45,6 +45,7 @@ func (o *Oracle) Stepped(device int, out []node.Output, a *Attempt, via bool) {
 	}
 	if via && len(added) == 1 {
 		o.checkDeleteUpdate(device, added[0], before, changes)
+		o.checkCarried(device, before, changes)
 	}
 	if len(added) > 0 || len(changes) > 0 {
 		o.checkDigest(device)
@@ -93,7 +94,7 @@ func (o *Oracle) settle(device int, a *Attempt, out []node.Output, context crdt.
 		}
 		fallthrough
 	default:
-		o.enter(a, fresh[0], o.timeOf(device, out, a, fresh[0]))
+		o.enter(a, fresh[0], timeOf(out))
 		o.Sometimes("write")
 		if len(a.entries) > 1 {
 			o.Sometimes("transaction")
@@ -114,20 +115,13 @@ func describe(a *Attempt) string {
 	return strings.Join(parts, ", ")
 }
 
-// timeOf returns the timestamp of the operation that an attempt became: as it was published or, if it was too large for that, as it stands
-// in the store.
-func (o *Oracle) timeOf(device int, out []node.Output, a *Attempt, dot crdt.Dot) crdt.Timestamp {
+// timeOf returns the timestamp of the operation that was published; 0 if it was too large for that.
+func timeOf(out []node.Output) crdt.Timestamp {
 	for _, x := range out {
 		if p, ok := x.(node.Publish); ok {
 			if op, err := crdt.DecodeOp(p.Op); err == nil {
 				return op.Time
 			}
-		}
-	}
-	for _, e := range a.entries {
-		reg, err := o.devices[device].view.Get(e.path)
-		if i := slices.IndexFunc(reg.Live, func(v crdt.Value) bool { return v.Dot == dot }); err == nil && i >= 0 {
-			return reg.Live[i].Time
 		}
 	}
 	return 0
@@ -165,7 +159,7 @@ func (o *Oracle) adopt(device int, out []node.Output) {
 			continue
 		}
 		op, err := crdt.DecodeOp(p.Op)
-		if err != nil || o.byDot[op.Dot] != nil {
+		if err != nil || o.byDot[op.Dot] != nil || o.asides[op.Dot] {
 			continue
 		}
 		a := &Attempt{device: device, ctx: d.app.clone()}

@@ -139,6 +139,26 @@ func (o *Oracle) checkConflict(device int, before set, c crdt.Conflict) {
 	}
 }
 
+// checkCarried says whether what one operation of gossip brought to light is new. A conflict that its writer knew and left open goes on,
+// and is told only if there are more contents than before.
+func (o *Oracle) checkCarried(device int, before set, changes []node.Changed) {
+	for _, ch := range changes {
+		for _, c := range ch.Conflicts {
+			e, f := o.identify(c.Path, c.Local), o.identify(c.Path, c.Remote)
+			if e == nil || f == nil || e.apart(f) {
+				continue
+			}
+			var old []*entry
+			for i := range o.spec(c.Path, before).all {
+				old = append(old, o.at(c.Path, i))
+			}
+			if contents(o.identifyAll(device, c.Path, c.Siblings)) <= contents(old) {
+				o.Fail(FalseConflict, device, "%s and %s at %s are reported as new, and one writer knew the other and left it alone", e.write, f.write, c.Path)
+			}
+		}
+	}
+}
+
 // checkWonReport judges the report that a value won over a concurrent delete.
 func (o *Oracle) checkWonReport(device int, c crdt.Conflict) {
 	o.Checked++

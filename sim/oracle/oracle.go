@@ -43,9 +43,12 @@ type Oracle struct {
 	digests  map[string]crdt.Digest
 	clocks   map[crdt.ReplicaID]crdt.Timestamp
 	survived set
+	failed   map[Check]int
 
 	// Program runs on every device; nil if none does. Set it before anything happens.
 	Program *Program
+	// asides are operations that are no part of the scenario.
+	asides map[crdt.Dot]bool
 
 	Violations []Violation
 	Coverage   Coverage
@@ -120,7 +123,7 @@ type version struct {
 // New returns an oracle that has seen nothing. now tells the virtual time.
 func New(s *scenario.Scenario, now func() time.Duration) *Oracle {
 	o := &Oracle{s: s, now: now, byDot: map[crdt.Dot]*write{}, byData: map[string][]*entry{}, byPath: map[string][]*entry{},
-		limit: 2*(s.Writes()+s.MergesMax) + 64, digests: map[string]crdt.Digest{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, Coverage: Coverage{}}
+		limit: 2*(s.Writes()+s.MergesMax) + 64, digests: map[string]crdt.Digest{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, failed: map[Check]int{}, asides: map[crdt.Dot]bool{}, Coverage: Coverage{}}
 	for range s.Devices {
 		o.devices = append(o.devices, &truth{app: newSet(o.limit), durable: newSet(o.limit), ever: newSet(o.limit), backup: newSet(o.limit), told: newSet(o.limit),
 			open: map[string]bool{}, reported: map[pair]bool{}, frontier: map[string]set{}, versions: map[string]version{}})
@@ -130,7 +133,7 @@ func New(s *scenario.Scenario, now func() time.Duration) *Oracle {
 
 // Fail notes a violation.
 func (o *Oracle) Fail(c Check, device int, format string, args ...any) {
-	if len(o.Violations) < violationsMax {
+	if o.failed[c]++; o.failed[c] <= violationsMax {
 		o.Violations = append(o.Violations, Violation{c, o.now(), device, o.s.DeviceName(device), fmt.Sprintf(format, args...)})
 	}
 }
@@ -231,6 +234,9 @@ func (o *Oracle) seen(device int, c crdt.Vector) set {
 func (o *Oracle) addDots(device int, s set, r crdt.ReplicaID, above, upto uint64) {
 	for n := above + 1; n <= upto; n++ {
 		w := o.byDot[crdt.Dot{Replica: r, Counter: n}]
+		if w == nil && o.asides[crdt.Dot{Replica: r, Counter: n}] {
+			continue
+		}
 		if w == nil {
 			o.Fail(Phantom, device, "the device says that it has seen %v, which nobody wrote", crdt.Dot{Replica: r, Counter: n})
 			return

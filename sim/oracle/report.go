@@ -58,8 +58,8 @@ func (v Violation) String() string {
 	return fmt.Sprintf("%s at %.6fs, %s: %s", v.Check, v.At.Seconds(), v.Name, v.Text)
 }
 
-// violationsMax bounds the violations that are kept of one run; after the first, most are consequences.
-const violationsMax = 40
+// violationsMax bounds the violations of one check that are kept of a run; after the first, most are consequences.
+const violationsMax = 8
 
 // Coverage counts what happened, so that a sweep in which nothing happened does not pass for one that found nothing.
 type Coverage map[string]int

@@ -1,6 +1,8 @@
 package report
 
 import (
+	"fmt"
+	"math"
 	"time"
 
 	"syncline/sim/oracle"
@@ -17,7 +19,7 @@ const (
 const (
 	FileDocument = "report.json"
 	FileEvents   = "events.ndjson"
-	FileScenario = "scenario.json"
+	FileScenario = "scenario.toml"
 	FilePage     = "index.html"
 	FileStory    = "story.txt"
 	FileGoTest   = "repro_test.go"
@@ -40,22 +42,27 @@ type Document struct {
 	Schema  string  `json:"schema"`
 	Verdict Verdict `json:"verdict"`
 	// Reason says why a run is undecided.
-	Reason     string         `json:"reason,omitempty"`
-	Seed       uint64         `json:"seed"`
-	Driver     string         `json:"driver"`
-	Build      Build          `json:"build"`
-	Scenario   Scenario       `json:"scenario"`
-	Checks     Checks         `json:"checks"`
-	Violations []Violation    `json:"violations"`
-	Conflicts  Conflicts      `json:"conflicts"`
-	Coverage   map[string]int `json:"coverage"`
-	Figures    Figures        `json:"figures"`
+	Reason     string      `json:"reason,omitempty"`
+	Seed       uint64      `json:"seed"`
+	Driver     string      `json:"driver"`
+	Build      Build       `json:"build"`
+	Scenario   Scenario    `json:"scenario"`
+	Checks     Checks      `json:"checks"`
+	Violations []Violation `json:"violations"`
+	// First is the first broken claim; nil if none is, or if the events of the run were not followed.
+	First *First `json:"first,omitempty"`
+	// Conflicts is nil if the events of the run were not followed.
+	Conflicts *Conflicts     `json:"conflicts,omitempty"`
+	Coverage  map[string]int `json:"coverage"`
+	Figures   Figures        `json:"figures"`
 	// Trace is a hash over everything that happened; a repeated run has the same, if the driver is repeatable.
 	Trace string `json:"trace"`
 	// Again is the command line that repeats the run.
 	Again string `json:"again,omitempty"`
 	// Shrunk says what is left of a failing scenario, once it was cut down.
 	Shrunk *Shrunk `json:"shrunk,omitempty"`
+	// Replay compares the run with the report that it repeats.
+	Replay *Replay `json:"replay,omitempty"`
 	// Events says what events.ndjson holds.
 	Events *Events `json:"events,omitempty"`
 	// Folder is where the report was written, as the caller named it. It stands in no file.
@@ -87,6 +94,8 @@ type Scenario struct {
 	Steps  int `json:"steps"`
 	Writes int `json:"writes"`
 	Reads  int `json:"reads"`
+	// Faults sums up in words what goes wrong.
+	Faults []string `json:"faults"`
 }
 
 // Checks says how often devices were compared with the truth, and which checks failed.
@@ -126,6 +135,17 @@ type Shrunk struct {
 	To   int `json:"to_steps"`
 	// Complete says that no single step can be left out any more; false if shrinking was cut short.
 	Complete bool `json:"complete"`
+	// Story tells the steps in plain words, First is the first broken claim of what is left.
+	Story []string `json:"story"`
+	First *First   `json:"first,omitempty"`
+}
+
+// Replay says what became of a run that was run again.
+type Replay struct {
+	// Build is the one that made the report.
+	Build     Build `json:"build"`
+	SameBuild bool  `json:"same_build"`
+	SameTrace bool  `json:"same_trace"`
 }
 
 // Events says what events.ndjson holds.
@@ -159,8 +179,9 @@ func NewDocument(s *scenario.Scenario, o Outcome) *Document {
 			d.Scenario.Reads++
 		}
 	}
+	d.Scenario.Faults = faults(s)
 	for _, v := range r.Violations {
-		d.Violations = append(d.Violations, Violation{v.Check, v.At.Seconds(), v.Device, deviceName(s, v.Device), v.Text})
+		d.Violations = append(d.Violations, Violation{v.Check, v.At.Seconds(), v.Device, s.DeviceName(v.Device), v.Text})
 	}
 	d.Checks.Broken = append(d.Checks.Broken, r.Checks()...)
 	if r.Final != nil {
@@ -174,4 +195,60 @@ func NewDocument(s *scenario.Scenario, o Outcome) *Document {
 		d.Verdict, d.Reason = Undecided, o.Reason
 	}
 	return d
+}
+
+// faultNouns says what the faults of a scenario are called, one and many, in the order in which they are summed up.
+var faultNouns = []struct {
+	do        scenario.Action
+	one, many string
+}{
+	{scenario.DoPartition, "partition", "partitions"}, {scenario.DoStall, "stall", "stalls"}, {scenario.DoDisconnect, "disconnection", "disconnections"},
+	{scenario.DoCrash, "crash", "crashes"}, {scenario.DoRestart, "restart", "restarts"}, {scenario.DoRestore, "restored backup", "restored backups"},
+	{scenario.DoClone, "clone", "clones"}, {scenario.DoDiskFull, "full disk", "full disks"},
+}
+
+// faults sums up what goes wrong in a scenario.
+func faults(s *scenario.Scenario) []string {
+	out := []string{}
+	counts := map[scenario.Action]int{}
+	wrong := int64(0)
+	for _, op := range s.Ops {
+		counts[op.Do]++
+		if op.Do == scenario.DoClock {
+			wrong = max(wrong, op.Amount, -op.Amount)
+		}
+	}
+	for _, d := range s.Devices {
+		wrong = max(wrong, d.Skew, -d.Skew)
+	}
+	for _, f := range faultNouns {
+		switch n := counts[f.do]; n {
+		case 0:
+		case 1:
+			out = append(out, "1 "+f.one)
+		default:
+			out = append(out, fmt.Sprintf("%d %s", n, f.many))
+		}
+	}
+	if s.Network.Loss > 0 {
+		out = append(out, fmt.Sprintf("%g %% loss", math.Round(1000*s.Network.Loss)/10))
+	}
+	if wrong > 0 {
+		out = append(out, "clocks wrong by up to "+roughly(time.Duration(wrong)*time.Millisecond))
+	}
+	return out
+}
+
+// roughly writes a length of time in its largest unit.
+func roughly(d time.Duration) string {
+	const day = 24 * time.Hour
+	for _, u := range []struct {
+		unit time.Duration
+		name string
+	}{{365 * day, "y"}, {day, "d"}, {time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}} {
+		if d >= u.unit {
+			return fmt.Sprintf("%.0f %s", float64(d)/float64(u.unit), u.name)
+		}
+	}
+	return fmt.Sprintf("%d ms", d.Milliseconds())
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"syncline/sim/scenario"
 )
@@ -28,30 +27,12 @@ func Read(dir string) (*Document, *scenario.Scenario, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := decodeScenario(name, text)
+	s, err := scenario.Parse(name, text)
 	if err != nil {
 		return nil, nil, err
 	}
 	d.Folder = dir
 	return &d, s, nil
-}
-
-func encodeScenario(s *scenario.Scenario) ([]byte, error) { return json.MarshalIndent(s, "", "  ") }
-
-func decodeScenario(name string, text []byte) (*scenario.Scenario, error) {
-	var s scenario.Scenario
-	if err := json.Unmarshal(text, &s); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return &s, nil
-}
-
-// deviceName is what people call a device.
-func deviceName(s *scenario.Scenario, device int) string {
-	if device >= 0 && device < len(s.Devices) && s.Devices[device].Name != "" {
-		return s.Devices[device].Name
-	}
-	return "device " + strconv.Itoa(device)
 }
 
 // traceName writes a trace for people and programs.

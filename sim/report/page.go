@@ -370,7 +370,7 @@ func micros(d time.Duration) int64 { return d.Microseconds() }
 func (p *page) embedded(end time.Duration) embedded {
 	x := embedded{Paths: p.names, Arrows: [][]any{}, Moments: [][]any{}, Faults: [][]any{}, Ribbon: [][]any{}}
 	for _, device := range p.shown {
-		x.Devices = append(x.Devices, deviceName(p.s, device))
+		x.Devices = append(x.Devices, p.s.DeviceName(device))
 	}
 	for _, a := range p.arrows {
 		lost := 0

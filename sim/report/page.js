@@ -71,14 +71,14 @@
 
   // ---- time ----
   let now = 0, view = [0, end], path = -1, query = "", playing = 0;
-  const shown = { gossip: true, message: true, lost: true, read: true };
+  const shown = { gossip: true, message: true, lost: true, read: true, link: false };
   const dark = matchMedia("(prefers-color-scheme: dark)");
 
   // wanted says whether an event passes the filters.
   function wanted(e) {
     if (e.from !== undefined) return path < 0 && shown[e.kind] && (!e.lost || shown.lost);
-    if (e.kind === "read" && !shown.read) return false;
-    return path < 0 || e.path === path || e.path < 0 && e.kind !== "connect" && e.kind !== "lose";
+    if (e.kind === "read" && !shown.read || (e.kind === "connect" || e.kind === "lose") && !shown.link) return false;
+    return path < 0 || e.path === path || e.path < 0;
   }
   const all = [...moments, ...arrows].sort((a, b) => a.at - b.at);
   let listed = [], stops = [], hits = [];
@@ -113,6 +113,7 @@
     view = [a, a + span];
     draw();
   }
+  const whole = () => look(-end * .01, end * 1.01);
   function zoom(factor, around = now) {
     const f = (around - view[0]) / (view[1] - view[0]), anchor = f >= 0 && f <= 1 ? around : (view[0] + view[1]) / 2;
     look(anchor - (anchor - view[0]) * factor, anchor + (view[1] - anchor) * factor);
@@ -170,7 +171,7 @@
     else c.values.forEach((v) => td.append(make("span", { className: "rival", textContent: v })));
   }
   function faultsNow() {
-    const f = faults.filter((f) => f.at <= now && now < f.until).map((f) => (f.lane >= 0 ? device(f.lane) + ": " : "") + f.text.split(" ")[0]);
+    const f = faults.filter((f) => f.at <= now && now < f.until).map((f) => (f.lane >= 0 ? device(f.lane) + ": " : "") + f.text);
     return f.length ? " · now: " + [...new Set(f)].slice(0, 4).join(", ") : "";
   }
 
@@ -250,8 +251,13 @@
     c.lineJoin = "round";
     drawFaults(c);
     drawLanes(c);
+    c.save();
+    c.beginPath();
+    c.rect(gutter, 0, W - gutter - 4, H - axisH);
+    c.clip();
     drawArrows(c);
     drawMarks(c);
+    c.restore();
     c.fillStyle = colors.card; // what was drawn left of the lanes
     c.fillRect(0, 0, gutter, H);
     drawNames(c);
@@ -336,7 +342,7 @@
       c.lineWidth = 1;
       c.fillRect(a, top, w, trackH - 4);
       c.strokeRect(a + .5, top + .5, w - 1, trackH - 5);
-      const label = (f.lane >= 0 ? device(f.lane) + ": " : "") + f.text.replace(/ \[\[.*\]\]/, "");
+      const label = (f.lane >= 0 ? device(f.lane) + ": " : "") + f.text;
       c.save();
       c.beginPath();
       const room = faults.some((g, k) => k > i && trackOf[k] === trackOf[i] && x(g.at) < b + 110) ? w : Math.max(w, 110);
@@ -410,11 +416,17 @@
     });
     c.globalAlpha = 1;
   }
+  const firstBroken = moments.find((m) => m.kind === "broken");
   function drawMarks(c) {
     const r = Math.max(3.2, Math.min(5.5, laneH / 6)), found = new Set(hits);
     for (const m of moments) {
       if (m.at < view[0] || m.at > view[1] || m.kind === "state" || m.kind === "connect" || m.kind === "lose" || m.kind === "fault" || m.kind === "heal" || m.kind === "agree" || !wanted(m)) continue;
       const px = x(m.at), lane = m.lane, py = lane >= 0 ? y(lane) : top0 - 4;
+      if (m.kind === "broken" && m === firstBroken) {
+        c.strokeStyle = colors.bad;
+        c.lineWidth = 1.2;
+        line(c, px, ribbonH, px, H - axisH);
+      }
       mark(c, m.kind, px, py, r);
       if (found.has(m)) {
         c.strokeStyle = colors.accent;
@@ -463,9 +475,6 @@
       case "stop": shape(colors.quiet, [[-r * .8, -r * .8], [r * .8, -r * .8], [r * .8, r * .8], [-r * .8, r * .8]]); break;
       case "start": shape(colors.good, [[0, -r], [r, r * .8], [-r, r * .8]]); break;
       case "broken":
-        c.strokeStyle = colors.bad;
-        c.lineWidth = 1.2;
-        line(c, px, ribbonH, px, H - axisH);
         shape(colors.bad, [[-r * 1.5, -r * 2.6], [r * 1.5, -r * 2.6], [0, 0]]);
     }
   }
@@ -602,11 +611,11 @@
   $("slider").addEventListener("input", () => go(Number($("slider").value)));
   $("zoom-in").addEventListener("click", () => zoom(.5));
   $("zoom-out").addEventListener("click", () => zoom(2));
-  $("zoom-fit").addEventListener("click", () => look(0, end));
+  $("zoom-fit").addEventListener("click", whole);
   const keys = {
     ArrowLeft: () => go(step(now, -1)), ArrowRight: () => go(step(now, 1)), ArrowDown: () => go(step(now, -1)), ArrowUp: () => go(step(now, 1)),
     PageDown: () => go(step(now, -10)), PageUp: () => go(step(now, 10)), Home: () => go(0), End: () => go(end), " ": () => play(!playing),
-    "+": () => zoom(.5), "=": () => zoom(.5), "-": () => zoom(2), 0: () => look(0, end),
+    "+": () => zoom(.5), "=": () => zoom(.5), "-": () => zoom(2), 0: whole,
   };
   for (const e of [$("slider"), stage]) {
     e.addEventListener("keydown", (ev) => {
@@ -653,6 +662,6 @@
   filter();
   buildMaps();
   seek(0);
-  look(0, end);
+  whole();
   follow();
 })();

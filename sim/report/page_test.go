@@ -20,7 +20,7 @@ var shots = flag.String("shots", "", "take pictures of the page of several runs 
 func TestPageInABrowser(t *testing.T) {
 	b := newBrowser(t)
 	dir, d, rec := written(t, generated(3), early)
-	if err := rec.Explain(d, report.Explanation{Shrunk: report.Shrunk{From: 30, To: 2}, Story: "story", GoTest: "package x"}); err != nil {
+	if err := rec.Explain(d, report.Explanation{Shrunk: report.Shrunk{From: 30, To: 2, Story: []string{"story"}}, GoTest: "package x"}); err != nil {
 		t.Fatal(err)
 	}
 	b.screen(1400, 900, false)
@@ -105,7 +105,7 @@ func TestPictures(t *testing.T) {
 	b := newBrowser(t)
 	passing, _, _ := written(t, generated(2), des.Taps{})
 	failing, d, rec := written(t, generated(3), early)
-	if err := rec.Explain(d, report.Explanation{Shrunk: report.Shrunk{From: 30, To: 2, Complete: true}, Story: "1  at 0.5 s   device 1 writes “v0.0” at p1\n2  at 0.6 s   device 1 loses power for 2 s", GoTest: "package x"}); err != nil {
+	if err := rec.Explain(d, report.Explanation{Shrunk: report.Shrunk{From: 30, To: 2, Complete: true, Story: []string{"After 0.5 s device 1 writes “v0.0” at p1.", "After 0.6 s device 1 loses power for 2 s."}}, GoTest: "package x"}); err != nil {
 		t.Fatal(err)
 	}
 	many, _, _ := written(t, scenario.Generate(5, scenario.Size{Devices: 50, Writes: 30, Reads: 10, Chaos: 8 * time.Second}), des.Taps{})

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"syncline/sim/oracle"
 	"syncline/sim/scenario"
@@ -18,6 +19,7 @@ type Recorder struct {
 	dir    string
 	s      *scenario.Scenario
 	page   *page
+	sides  sides
 	file   *os.File
 	events *bufio.Writer
 	count  int
@@ -29,11 +31,7 @@ func Create(dir string, s *scenario.Scenario) (*Recorder, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	text, err := encodeScenario(s)
-	if err != nil {
-		return nil, fmt.Errorf("write the scenario down: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, FileScenario), text, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, FileScenario), s.TOML(), 0o644); err != nil {
 		return nil, err
 	}
 	for _, old := range []string{FileDocument, FilePage, FileStory, FileGoTest} {
@@ -51,13 +49,15 @@ func Create(dir string, s *scenario.Scenario) (*Recorder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Recorder{dir: dir, s: s, page: newPage(s), file: f, events: bufio.NewWriterSize(f, 1<<16)}, nil
+	return &Recorder{dir: dir, s: s, page: newPage(s), file: f, events: bufio.NewWriterSize(f, 1<<16),
+		sides: sides{s: s, states: map[int]string{}, values: map[int]map[string][]string{}}}, nil
 }
 
 // Event takes the next event of the run. An error of the disk is kept for Close.
 func (r *Recorder) Event(e oracle.Event) {
 	r.count++
 	r.page.add(e)
+	r.sides.follow(e)
 	if r.err != nil {
 		return
 	}
@@ -75,7 +75,11 @@ func (r *Recorder) Close(o Outcome) (*Document, error) {
 		return nil, fmt.Errorf("write %s: %w", FileEvents, err)
 	}
 	d := NewDocument(r.s, o)
-	d.Conflicts = r.page.conflicts()
+	if d.First = r.sides.first; d.First != nil && len(d.Violations) > 0 {
+		d.First.Violation = d.Violations[0]
+	}
+	conflicts := r.page.conflicts()
+	d.Conflicts = &conflicts
 	d.Events = &Events{SchemaEvent, r.count}
 	return d, r.write(d, "")
 }
@@ -83,19 +87,32 @@ func (r *Recorder) Close(o Outcome) (*Document, error) {
 // An Explanation is what shrinking found out about a failing run.
 type Explanation struct {
 	Shrunk Shrunk
-	// Story tells the shrunk run in plain words, GoTest is a test that repeats it.
-	Story, GoTest string
+	// GoTest is a test that repeats what is left.
+	GoTest string
 }
 
 // Explain adds an explanation to a report that was closed with d.
 func (r *Recorder) Explain(d *Document, e Explanation) error {
 	d.Shrunk = &e.Shrunk
-	for name, text := range map[string]string{FileStory: e.Story, FileGoTest: e.GoTest} {
+	story := tellStory(e.Shrunk)
+	for name, text := range map[string]string{FileStory: story, FileGoTest: e.GoTest} {
 		if err := os.WriteFile(filepath.Join(r.dir, name), []byte(text), 0o644); err != nil {
 			return err
 		}
 	}
-	return r.write(d, e.Story)
+	return r.write(d, story)
+}
+
+// tellStory writes a story as a numbered list.
+func tellStory(s Shrunk) string {
+	var b strings.Builder
+	for i, line := range s.Story {
+		fmt.Fprintf(&b, "%2d. %s\n", i+1, line)
+	}
+	if f := s.First; f != nil {
+		fmt.Fprintf(&b, "\nThen, at %.6f s on %s: %s: %s\n", f.At, f.Name, f.Check, f.Text)
+	}
+	return b.String()
 }
 
 // write writes the page and report.json.

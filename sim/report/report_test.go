@@ -117,7 +117,7 @@ func TestAFailingReportExplains(t *testing.T) {
 	if d.Verdict != report.Fail || len(d.Violations) == 0 || d.Checks.Broken[0] != oracle.Durability {
 		t.Fatalf("%+v", d)
 	}
-	if err := rec.Explain(d, report.Explanation{Shrunk: report.Shrunk{From: 30, To: 2, Complete: true}, Story: "once upon a time", GoTest: "package x"}); err != nil {
+	if err := rec.Explain(d, report.Explanation{Shrunk: report.Shrunk{From: 30, To: 2, Complete: true, Story: []string{"once upon a time"}}, GoTest: "package x"}); err != nil {
 		t.Fatal(err)
 	}
 	for file, want := range map[string]string{report.FileStory: "once upon a time", report.FileGoTest: "package x", report.FilePage: "once upon a time", report.FileDocument: `"to_steps": 2`} {
@@ -173,7 +173,7 @@ func nastyReport(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := rec.Explain(d, report.Explanation{Story: nasty, GoTest: "package x"}); err != nil {
+	if err := rec.Explain(d, report.Explanation{Shrunk: report.Shrunk{Story: []string{nasty}}, GoTest: "package x"}); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -211,7 +211,7 @@ func TestLargeRunsStaySmall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range 200_000 {
+	for i := range 120_000 {
 		e := oracle.Event{At: time.Duration(i) * time.Microsecond, Kind: oracle.EventState, Device: i % 50, Peer: (i + 1) % 50, Path: "a", Values: []string{"v"}, State: "abc"}
 		if i%100 == 3 {
 			e.Values[0] = strings.Repeat("v", 10_000)

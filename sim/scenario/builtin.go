@@ -32,6 +32,9 @@ func Names() []string {
 	return names
 }
 
+// File returns the file of a built-in scenario, as people wrote it, or an error if there is none of that name.
+func File(name string) ([]byte, error) { return builtin.ReadFile(path.Join("builtin", name+".toml")) }
+
 // Builtin returns a built-in scenario with a seed: the luck of every message, and what the scenario leaves to chance. It returns an
 // error if there is none of that name, or if the overrides do not fit.
 func Builtin(name string, seed uint64, o Overrides) (*Scenario, error) {

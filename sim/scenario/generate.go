@@ -23,7 +23,7 @@ const century = 100 * 365 * 24 * 3600 * 1000
 // Generate draws a scenario from a seed.
 func Generate(seed uint64, size Size) *Scenario {
 	g := &generator{size: size, from: 300 * time.Millisecond, until: size.Chaos * 9 / 10, last: size.Chaos,
-		rand: rand.New(rand.NewPCG(seed, 0x5ce9a210))}
+		whole: true, rand: rand.New(rand.NewPCG(seed, 0x5ce9a210))}
 	g.s = &Scenario{Seed: seed, End: size.Chaos, ConvergeMax: convergeDefault}
 	g.environment()
 	g.devices()
@@ -43,7 +43,9 @@ type generator struct {
 	from, until, last time.Duration
 	// writers is how many devices write, from the first.
 	writers int
-	rand    *rand.Rand
+	// whole says that nothing of the scenario is given.
+	whole bool
+	rand  *rand.Rand
 }
 
 func pick[T any](g *generator, choices ...T) T { return choices[g.rand.IntN(len(choices))] }
@@ -128,8 +130,9 @@ func (g *generator) sparse(n, more int) {
 
 // work draws what people do.
 func (g *generator) work() {
+	writes := g.size.Writes - g.habits()
 	burst, writer := g.moment(), g.writer()
-	for range g.size.Writes {
+	for range writes {
 		switch g.rand.IntN(4) {
 		case 0:
 			burst, writer = g.moment(), g.writer()
@@ -152,6 +155,71 @@ func (g *generator) work() {
 	}
 	for range g.rand.IntN(4) {
 		g.add(Op{At: g.moment(), Do: DoSync, Device: g.device()})
+	}
+}
+
+// habitMax is how long what people do together takes.
+const habitMax = 5 * time.Second
+
+// habits draws what people do together, of which chance would bring too little, and returns the number of writes that it took. Only a
+// whole scenario that is long enough has room for it.
+func (g *generator) habits() (writes int) {
+	if !g.whole || g.size.Writes < 30 || g.size.Devices < 3 || len(g.s.Paths) < 2 || g.last-g.from < 2*habitMax {
+		return 0
+	}
+	before := len(g.s.Ops)
+	if g.chance(0.4) {
+		g.quarrel()
+	}
+	if g.chance(0.4) {
+		g.tidyUp()
+	}
+	for _, o := range g.s.Ops[before:] {
+		if o.Do == DoWrite {
+			writes++
+		}
+	}
+	return writes
+}
+
+func (g *generator) write(at time.Duration, device int, path string, v Verb) {
+	g.add(Op{At: at, Do: DoWrite, Device: device, Parts: []Part{{Path: path, Verb: v, LWW: path == "lww"}}})
+}
+
+// quarrel lets three devices write one path at once and go on, each over what it is shown while others stand; then two of them settle it.
+func (g *generator) quarrel() {
+	who, path, at := g.rand.Perm(g.size.Devices)[:3], g.path(), g.between(g.from, g.last-habitMax)
+	for _, d := range who {
+		g.write(at+g.between(0, 10*time.Millisecond), d, path, pick(g, Put, Sibling))
+	}
+	for range 3 + g.rand.IntN(3) {
+		at += g.between(20*time.Millisecond, 400*time.Millisecond)
+		g.write(at, pick(g, who...), path, Put)
+	}
+	at += g.between(20*time.Millisecond, 400*time.Millisecond)
+	for _, d := range who[:2] {
+		g.write(at+g.between(0, 10*time.Millisecond), d, path, Keep)
+	}
+}
+
+// tidyUp lets devices delete what one that is away still has, and lose power when it is back.
+func (g *generator) tidyUp() {
+	away, at := g.device(), g.between(g.from, g.last-habitMax)
+	length := g.between(time.Second, 4*time.Second)
+	for _, path := range g.s.Paths[:2] {
+		g.write(at, g.device(), path, Put)
+	}
+	g.add(Op{At: at + 600*time.Millisecond, Do: DoDisconnect, Device: away, For: length})
+	for _, path := range g.s.Paths[:2] {
+		d := (away + 1 + g.rand.IntN(g.size.Devices-1)) % g.size.Devices
+		deleted := at + g.between(700*time.Millisecond, time.Second)
+		g.write(deleted, d, path, DeleteAll)
+		if g.chance(0.5) {
+			g.write(deleted+g.between(0, 100*time.Millisecond), away, path, Put)
+		}
+		if g.chance(0.5) {
+			g.add(Op{At: deleted + g.between(50*time.Millisecond, length), Do: DoCrash, Device: d, For: g.between(10*time.Millisecond, time.Second), Amount: 1000})
+		}
 	}
 }
 

@@ -21,6 +21,11 @@ func Parse(name string, text []byte) (*Scenario, error) {
 	return parse(name, string(text), options{})
 }
 
+// ParseWith is [Parse] with overrides and, if seed is not nil, with that seed in place of the file's.
+func ParseWith(name string, text []byte, seed *uint64, o Overrides) (*Scenario, error) {
+	return parse(name, string(text), options{Overrides: o, seed: seed})
+}
+
 // options say what a reader of a file wants otherwise than the file does.
 type options struct {
 	Overrides

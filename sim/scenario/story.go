@@ -152,6 +152,8 @@ func (t *teller) what(o *Op) string {
 		return who + " gets the data of its last backup and is started again" + after(o.For)
 	case DoDiskFull:
 		return its("disk") + " is full" + length
+	case DoSyncFail:
+		return its("disk") + " confirms no sync" + length + ", until its power fails and it starts again"
 	case DoClock:
 		if o.Amount < 0 {
 			return its("clock") + " jumps back by " + amount

@@ -168,6 +168,13 @@ func (c *Client) Import(ctx context.Context, body io.Reader) (wire.Imported, err
 	return doc, err
 }
 
+// Tx carries out operations together, or none of them; a problem with one of them has its place in Index, from 1.
+func (c *Client) Tx(ctx context.Context, ops []wire.TxOp) (wire.TxDone, error) {
+	var doc wire.TxDone
+	err := c.call(ctx, request{method: http.MethodPost, path: "/v1/tx"}, wire.Tx{Ops: ops}, &doc)
+	return doc, err
+}
+
 // Conflicts yields the open conflicts under a prefix.
 func (c *Client) Conflicts(ctx context.Context, prefix string) iter.Seq2[wire.Conflict, error] {
 	return lines[wire.Conflict](ctx, c, request{method: http.MethodGet, path: "/v1/conflicts", query: query("prefix", prefix)})
@@ -177,6 +184,21 @@ func (c *Client) Conflicts(ctx context.Context, prefix string) iter.Seq2[wire.Co
 func (c *Client) Conflict(ctx context.Context, path string) (wire.Conflict, error) {
 	var doc wire.Conflict
 	err := c.call(ctx, request{method: http.MethodGet, path: "/v1/conflicts/" + escape(path)}, nil, &doc)
+	return doc, err
+}
+
+// Policies returns the policies of the space and their version.
+func (c *Client) Policies(ctx context.Context) (wire.Policies, error) {
+	var doc wire.Policies
+	err := c.call(ctx, request{method: http.MethodGet, path: "/v1/policies"}, nil, &doc)
+	return doc, err
+}
+
+// SetPolicies makes p all the policies of the space, if their version still is p.Version.
+func (c *Client) SetPolicies(ctx context.Context, p wire.Policies) (wire.Policies, error) {
+	var doc wire.Policies
+	h := set(nil, "If-Match", `"`+p.Version+`"`)
+	err := c.call(ctx, request{method: http.MethodPut, path: "/v1/policies", header: h}, wire.Policies{Policies: p.Policies}, &doc)
 	return doc, err
 }
 

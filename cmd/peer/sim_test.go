@@ -1,0 +1,49 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestWalkThroughOfTheSimulator does what docs/TESTING.md says about peer sim, line by line, and sees what it shows.
+func TestWalkThroughOfTheSimulator(t *testing.T) {
+	page, err := os.ReadFile("../../docs/TESTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "\n## peer sim\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	dir := t.TempDir()
+	if err := os.Symlink(testBinary(t), filepath.Join(dir, "peer")); err != nil {
+		t.Fatal(err)
+	}
+	steps := 0
+	for _, block := range regexp.MustCompile("(?s)```console\n(.*?)```").FindAllStringSubmatch(section, -1) {
+		for _, step := range strings.Split("\n"+block[1], "\nlaptop$ ")[1:] {
+			command, want, _ := strings.Cut(strings.TrimSuffix(step, "\n")+"\n", "\n")
+			cmd := exec.Command("sh", "-c", command)
+			cmd.Dir = dir
+			cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "NO_COLOR=1")
+			got, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Errorf("%s: %v", command, err)
+			}
+			if words(string(got)) != words(want) {
+				t.Errorf("%s\nshows\n%s\nwant\n%s", command, got, want)
+			}
+			steps++
+		}
+	}
+	if steps < 5 {
+		t.Errorf("the section has %d steps; the walk-through is missing", steps)
+	}
+}
+
+// words is the text with each run of spaces as one.
+func words(s string) string {
+	return strings.TrimSpace(regexp.MustCompile(`[ \t]+`).ReplaceAllString(s, " "))
+}

@@ -1,0 +1,231 @@
+package bubble
+
+import (
+	"encoding/hex"
+	"iter"
+	"slices"
+
+	"syncline/crdt"
+	"syncline/gossip"
+	"syncline/node"
+	"syncline/sim/oracle"
+	"syncline/store"
+)
+
+// An observer tells the oracle what one life of a device does. What it does after it lost power is nobody's business.
+type observer struct {
+	d    *device
+	life int
+}
+
+var _ node.StepObserver = (*observer)(nil)
+
+// watches reports whether the observer's life goes on, and is about the shared space. The caller holds the world's mutex.
+func (o *observer) watches(space gossip.SpaceID) bool {
+	w := o.d.w
+	if w.space.IsZero() {
+		w.space = space // the founder's
+	}
+	return o.life == o.d.life && space == w.space
+}
+
+// Stepping implements [node.StepObserver].
+func (o *observer) Stepping(space gossip.SpaceID, committed node.Committed, now node.Time, in []node.Input) {
+	d, w := o.d, o.d.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !o.watches(space) {
+		return
+	}
+	if !d.started {
+		d.started = true
+		w.oracle.Started(d.index, d.how, view{committed})
+		if d.view = committed; w.events != nil {
+			w.emit(oracle.Event{Kind: oracle.EventStart, Device: d.index, Text: startText[d.how], State: d.state()})
+			d.holds(w.s.Paths, false)
+		}
+	}
+	d.stepping, d.current, d.view = true, nil, committed
+	d.gossip = len(in) == 1
+	for _, i := range in {
+		switch i := i.(type) {
+		case node.Write:
+			d.plan(i, now)
+		case node.PeerUp:
+			w.emit(oracle.Event{Kind: oracle.EventConnect, Device: d.index, Peer: w.deviceOf(i.Peer)})
+		case node.PeerDown:
+			w.emit(oracle.Event{Kind: oracle.EventLose, Device: d.index, Peer: w.deviceOf(i.Peer)})
+		}
+		_, brought := i.(node.Ops)
+		d.gossip = d.gossip && brought
+	}
+}
+
+var startText = map[oracle.Start]string{oracle.FirstStart: "first", oracle.AfterCrash: "after a crash", oracle.AfterClose: "after a stop",
+	oracle.AfterRestore: "from a backup", oracle.AsClone: "as a copy of another device"}
+
+// plan tells the oracle of a write that a person asked for. What the device writes for itself is none.
+func (d *device) plan(write node.Write, now node.Time) {
+	if len(write.Ops) == 0 || crdt.IsSystemPath(write.Ops[0].Path) {
+		return
+	}
+	d.current = d.w.oracle.Planned(d.index, write.Ops, now.Wall)
+	d.attempts[write.Tag] = d.current
+	e := oracle.Event{Kind: oracle.EventWrite, Device: d.index, Path: write.Ops[0].Path}
+	for _, op := range write.Ops {
+		if !op.Delete {
+			e.Values = append(e.Values, string(op.Data))
+		}
+	}
+	d.w.emit(e)
+}
+
+// Stepped implements [node.StepObserver].
+func (o *observer) Stepped(space gossip.SpaceID, out []node.Output, err error) {
+	d, w := o.d, o.d.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !o.watches(space) {
+		return
+	}
+	d.stepping = false
+	d.steps++
+	w.steps++
+	if err != nil {
+		w.oracle.Sometimes("step that failed")
+	}
+	out = w.userOnly(out)
+	w.oracle.Stepped(d.index, out, d.current, d.gossip)
+	for _, x := range out {
+		switch x := x.(type) {
+		case node.Alarm:
+			w.oracle.Alarm(d.index, x)
+		case node.Synced:
+			d.synced(x)
+		case node.Changed:
+			d.changed(x)
+		}
+	}
+	w.emitBroken()
+}
+
+// userOnly returns outputs without those that are about paths of the system, and tells the oracle of operations there. The caller holds
+// mu.
+func (w *world) userOnly(out []node.Output) []node.Output {
+	var kept []node.Output
+	for _, x := range out {
+		switch o := x.(type) {
+		case node.Publish:
+			if op, err := crdt.DecodeOp(o.Op); err == nil && crdt.IsSystemPath(op.Entries[0].Path) {
+				w.oracle.Aside(op.Dot)
+				continue
+			}
+		case node.Changed:
+			o.Paths = slices.DeleteFunc(slices.Clone(o.Paths), crdt.IsSystemPath)
+			o.Conflicts = slices.DeleteFunc(slices.Clone(o.Conflicts), func(c crdt.Conflict) bool { return crdt.IsSystemPath(c.Path) })
+			if len(o.Paths) == 0 {
+				continue
+			}
+			x = o
+		}
+		kept = append(kept, x)
+	}
+	return kept
+}
+
+// synced hands the oracle what a session found out.
+func (d *device) synced(s node.Synced) {
+	o := d.w.oracle
+	if peer := d.w.deviceOf(s.Peer); peer >= 0 {
+		o.Held(d.index, peer, s.Result.Held)
+	}
+	switch {
+	case s.Result.Busy:
+		o.Sometimes("session refused for another")
+	case s.Result.Equal:
+		o.Sometimes("session between equals")
+	default:
+		o.Sometimes("session")
+	}
+}
+
+// changed tells what paths hold now, and what competes at them.
+func (d *device) changed(c node.Changed) {
+	w := d.w
+	if w.events == nil {
+		return
+	}
+	d.holds(c.Paths, true)
+	for _, x := range c.Conflicts {
+		w.emit(oracle.Event{Kind: oracle.EventConflict, Device: d.index, Path: x.Path, Values: texts(x.Siblings)})
+	}
+}
+
+// holds tells what paths hold, those that hold nothing only if empty is set.
+func (d *device) holds(paths []string, empty bool) {
+	for _, path := range paths {
+		reg, err := d.view.Get(path)
+		if err != nil || len(reg.Live) == 0 && !empty {
+			continue
+		}
+		text := ""
+		if reg.Contending() > 0 {
+			text = oracle.StateOpen
+		}
+		d.w.emit(oracle.Event{Kind: oracle.EventState, Device: d.index, Path: path, Values: texts(reg.Live), State: d.state(), Text: text})
+	}
+}
+
+// state is a short name of what the device holds.
+func (d *device) state() string {
+	digest := view{d.view}.Head().Digest.Short()
+	return hex.EncodeToString(digest[:])
+}
+
+func texts(live []crdt.Value) []string {
+	var out []string
+	for _, v := range live {
+		out = append(out, string(v.Data))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Replied implements [node.StepObserver].
+func (o *observer) Replied(space gossip.SpaceID, r node.Reply) {
+	d, w := o.d, o.d.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !o.watches(space) {
+		return
+	}
+	if a := d.attempts[r.Tag]; a != nil {
+		delete(d.attempts, r.Tag)
+		w.oracle.Replied(d.index, a, r.Err)
+		w.emitBroken()
+	}
+}
+
+// A view is what the oracle sees of a store: without what the system keeps for itself.
+type view struct{ node.Committed }
+
+// Head leaves the values of system paths out of the digest; the counts never hold them.
+func (v view) Head() store.Head {
+	h := v.Committed.Head()
+	for path, live := range v.system() {
+		for _, x := range live {
+			h.Digest.Remove(path, x)
+		}
+	}
+	return h
+}
+
+func (v view) system() iter.Seq2[string, []crdt.Value] {
+	return func(yield func(string, []crdt.Value) bool) {
+		for e, err := range v.ListSystem("", "") {
+			if err != nil || !yield(e.Path, e.Live) {
+				return // a record that cannot be read leaves the digest wrong, which is noticed
+			}
+		}
+	}
+}

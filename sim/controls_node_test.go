@@ -1,0 +1,236 @@
+package sim_test
+
+import (
+	"context"
+	"slices"
+
+	"github.com/ipfs/go-datastore"
+
+	"syncline/crdt"
+	"syncline/gossip"
+	"syncline/node"
+	"syncline/sim/des"
+	"syncline/sim/scenario"
+)
+
+// Mistakes of a node around its replica: what it writes, answers, shows and reports, and when it talks.
+
+func earlyReply(*scenario.Scenario) des.Taps {
+	return des.Taps{Early: func(_ int, out node.Output) bool { _, ok := out.(node.Reply); return ok }}
+}
+
+func earlySend(*scenario.Scenario) des.Taps {
+	return des.Taps{Early: func(_ int, out node.Output) bool { _, ok := out.(node.Send); return ok }}
+}
+
+// outputTap changes the reports of changes in steps of one phase.
+func outputTap(phase des.Phase, edit func(c *node.Changed)) des.Taps {
+	return des.Taps{Output: func(_ int, how des.Phase, out []node.Output) []node.Output {
+		for i, x := range out {
+			if c, ok := x.(node.Changed); ok && how == phase {
+				edit(&c)
+				out[i] = c
+			}
+		}
+		return out
+	}}
+}
+
+func sessionConflictsDropped(*scenario.Scenario) des.Taps {
+	return outputTap(des.PhaseSession, func(c *node.Changed) { c.Conflicts = nil })
+}
+
+func wonNotReported(*scenario.Scenario) des.Taps {
+	return outputTap(des.PhaseGossip, func(c *node.Changed) {
+		c.Conflicts = slices.DeleteFunc(slices.Clone(c.Conflicts), func(c crdt.Conflict) bool {
+			return c.Local.Dot.Counter == 0 || c.Remote.Dot.Counter == 0
+		})
+	})
+}
+
+// writeTap changes what replicas are asked to write.
+func writeTap(edit func(op *node.WriteOp)) des.Taps {
+	return des.Taps{Input: func(_ int, in node.Input) node.Input {
+		if w, ok := in.(node.Write); ok {
+			w.Ops = slices.Clone(w.Ops)
+			for i := range w.Ops {
+				edit(&w.Ops[i])
+			}
+			return w
+		}
+		return in
+	}}
+}
+
+func unseenReplaced(*scenario.Scenario) des.Taps {
+	return writeTap(func(op *node.WriteOp) { op.All = !op.Sibling })
+}
+
+func blindWrite(*scenario.Scenario) des.Taps {
+	return writeTap(func(op *node.WriteOp) { op.Sibling = !op.Delete })
+}
+
+func conditionIgnored(*scenario.Scenario) des.Taps {
+	return writeTap(func(op *node.WriteOp) {
+		if op.IfVersion != "" {
+			op.IfVersion, op.All = "", true
+		}
+	})
+}
+
+func failureAcknowledged(*scenario.Scenario) des.Taps {
+	return des.Taps{Output: func(_ int, _ des.Phase, out []node.Output) []node.Output {
+		for i, x := range out {
+			if r, ok := x.(node.Reply); ok && r.Err != nil && r.Err.Is(node.ErrDiskFull) {
+				out[i] = node.Reply{Tag: r.Tag}
+			}
+		}
+		return out
+	}}
+}
+
+func staleReads(s *scenario.Scenario) des.Taps {
+	type key struct {
+		device int
+		path   string
+	}
+	cache := map[key][]crdt.Value{}
+	return des.Taps{Read: func(device int, path string, live []crdt.Value) []crdt.Value {
+		k := key{device, path}
+		if old, ok := cache[k]; ok {
+			return old
+		}
+		cache[k] = live
+		return live
+	}}
+}
+
+func conflictsRepeated(s *scenario.Scenario) des.Taps {
+	told := make([][]crdt.Conflict, len(s.Devices))
+	return des.Taps{Output: func(device int, how des.Phase, out []node.Output) []node.Output {
+		for _, x := range out {
+			if c, ok := x.(node.Changed); ok {
+				told[device] = append(told[device], c.Conflicts...)
+			}
+		}
+		if how == des.PhaseStart {
+			for _, c := range told[device] {
+				out = append(out, node.Changed{Paths: []string{c.Path}, Conflicts: []crdt.Conflict{c}})
+			}
+		}
+		return out
+	}}
+}
+
+func peerGivenUp(s *scenario.Scenario) des.Taps {
+	lost := make([]map[gossip.DeviceID]bool, len(s.Devices))
+	return des.Taps{Input: func(device int, in node.Input) node.Input {
+		if lost[device] == nil {
+			lost[device] = map[gossip.DeviceID]bool{}
+		}
+		switch in := in.(type) {
+		case node.PeerDown:
+			lost[device][in.Peer] = true
+		case node.PeerUp:
+			if lost[device][in.Peer] {
+				return nil
+			}
+		}
+		return in
+	}}
+}
+
+func restless(*scenario.Scenario) des.Taps {
+	return des.Taps{Input: func(_ int, in node.Input) node.Input {
+		if _, ok := in.(node.Tick); ok {
+			return node.Lost{}
+		}
+		return in
+	}}
+}
+
+func resolvedOneSided(*scenario.Scenario) des.Taps {
+	return writeTap(func(op *node.WriteOp) { op.Resolve = false })
+}
+
+func newcomerWins(*scenario.Scenario) des.Taps {
+	return outputTap(des.PhaseGossip, func(c *node.Changed) {
+		c.Conflicts = slices.DeleteFunc(slices.Clone(c.Conflicts), func(c crdt.Conflict) bool { return c.Remote.Time > c.Local.Time })
+	})
+}
+
+func changesNotTold(*scenario.Scenario) des.Taps {
+	return outputTap(des.PhaseSession, func(c *node.Changed) { c.Paths = nil })
+}
+
+func conflictsTwice(*scenario.Scenario) des.Taps {
+	return outputTap(des.PhaseGossip, func(c *node.Changed) { c.Conflicts = append(slices.Clone(c.Conflicts), c.Conflicts...) })
+}
+
+// lastToldFirst turns the order of the reports of one step around.
+func lastToldFirst(*scenario.Scenario) des.Taps {
+	return des.Taps{Output: func(_ int, _ des.Phase, out []node.Output) []node.Output {
+		var at []int
+		for i, x := range out {
+			if _, ok := x.(node.Changed); ok {
+				at = append(at, i)
+			}
+		}
+		for i, j := 0, len(at)-1; i < j; i, j = i+1, j-1 {
+			out[at[i]], out[at[j]] = out[at[j]], out[at[i]]
+		}
+		return out
+	}}
+}
+
+// lastSeenShown shows the value that a device saw last.
+func lastSeenShown(*scenario.Scenario) des.Taps {
+	type place struct {
+		device int
+		path   string
+		dot    crdt.Dot
+	}
+	seen := map[place]int{}
+	return des.Taps{Shown: func(device int, path string, live []crdt.Value) crdt.Value {
+		order := func(v crdt.Value) int { return seen[place{device, path, v.Dot}] }
+		for _, v := range live {
+			if order(v) == 0 {
+				seen[place{device, path, v.Dot}] = len(seen) + 1
+			}
+		}
+		return slices.MaxFunc(live, func(v, w crdt.Value) int { return order(v) - order(w) })
+	}}
+}
+
+// equalReported reports values of equal content as a conflict.
+func equalReported(s *scenario.Scenario) des.Taps {
+	disks := make([]des.Disk, len(s.Devices))
+	return des.Taps{
+		Datastore: func(device int, d des.Disk) datastore.Batching {
+			disks[device] = d
+			return d
+		},
+		Output: func(device int, _ des.Phase, out []node.Output) []node.Output {
+			for i, x := range out {
+				c, ok := x.(node.Changed)
+				if !ok {
+					continue
+				}
+				for _, path := range c.Paths {
+					value, _ := disks[device].Get(context.Background(), datastore.RawKey(userValues+path))
+					live, err := crdt.DecodeValues(value)
+					if err != nil || len(live) < 2 {
+						continue
+					}
+					for _, v := range live[1:] {
+						if v.SameContent(live[0]) {
+							c.Conflicts = append(slices.Clone(c.Conflicts), crdt.Conflict{Path: path, Local: live[0], Remote: v, Siblings: live})
+						}
+					}
+				}
+				out[i] = c
+			}
+			return out
+		},
+	}
+}

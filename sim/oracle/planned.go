@@ -1,0 +1,76 @@
+package oracle
+
+import (
+	"slices"
+
+	"syncline/crdt"
+	"syncline/node"
+	"syncline/sim/scenario"
+)
+
+// Planned is [Oracle.Attempt] for a write that was worded before it is carried out, when the device may have shown something else:
+// it derives from what the device holds now what ops will supersede. A device with goroutines calls it on the loop that takes the
+// write, just before it does.
+func (o *Oracle) Planned(device int, ops []node.WriteOp, wall int64) *Attempt {
+	d := o.devices[device]
+	a := &Attempt{device: device, ctx: d.app.clone(), expect: success, wall: wall}
+	for i, op := range ops {
+		reg, err := d.view.Get(op.Path)
+		if err != nil {
+			o.Fail(Available, device, "read %s: %v", op.Path, err)
+			return nil
+		}
+		before := a.expect
+		a.plan(o, partOf(op, reg), i, reg)
+		a.Ops[i] = op
+		if op.Keep == "" {
+			a.entries[i].data = string(op.Data)
+		} else if k := slices.IndexFunc(reg.Live, func(v crdt.Value) bool { return node.ValueID(v.Dot) == op.Keep }); k >= 0 {
+			a.entries[i].data = string(reg.Live[k].Data)
+		} else {
+			a.expect = refusal
+		}
+		switch {
+		case op.IfAbsent && len(reg.Live) > 0:
+			a.expect = refusal
+		case op.IfVersion != "" && op.IfVersion != d.versions[op.Path].name:
+			a.expect = either // of a version that somebody else was told, nothing is known
+			if before == refusal {
+				a.expect = refusal
+			}
+		}
+	}
+	return a
+}
+
+// partOf says in the words of a scenario what op does at a path that holds reg.
+func partOf(op node.WriteOp, reg crdt.Register) scenario.Part {
+	kind := reg.Kind()
+	if op.Kind != nil {
+		kind = *op.Kind
+	}
+	p := scenario.Part{Path: op.Path, Verb: scenario.Put, LWW: kind == crdt.LWW}
+	switch {
+	case op.Sibling:
+		p.Verb = scenario.Sibling
+	case op.Delete && op.All:
+		p.Verb = scenario.DeleteAll
+	case op.Delete:
+		p.Verb = scenario.Delete
+	case op.Resolve:
+		p.Verb = scenario.Resolve
+	case op.IfVersion != "":
+		p.Verb = scenario.PutIf
+	case op.All:
+		p.Verb = scenario.PutAll
+	}
+	return p
+}
+
+// Version returns what a device was told after its last write at a path, "" if it has not written there since it started.
+func (o *Oracle) Version(device int, path string) node.Version {
+	return o.devices[device].versions[path].name
+}
+
+// Aside takes note of an operation that is no part of the scenario, as the record of a new member is.
+func (o *Oracle) Aside(d crdt.Dot) { o.asides[d] = true }
