@@ -34,7 +34,7 @@ func TestEveryCommandPrintsDocuments(t *testing.T) {
 		"invites reject": "invites reject none", "join": "join nonsense", "devices add-address": "devices add-address nobody /ip4/127.0.0.1/tcp/1",
 		"get": "get none", "put": "put a//b 1", "import": "import none", "tx": "tx FILE", "del": "del none", "watch": "watch --once --since x",
 		"sync": "sync --device nobody", "devices show": "devices show nobody", "up": "up -d", "export": "export /a", "ls": "ls /a",
-		"status": "status --space none", "devices": "devices x", "invites": "invites x", "conflicts": "conflicts /a", "policy": "policy x", "policy set": "policy set a/** latest", "policy unset": "policy unset none", "invite": "invite --expires 900h",
+		"status": "status --space none", "devices": "devices x", "invites": "invites x", "conflicts": "conflicts /a", "undo": "undo none", "policy": "policy x", "policy set": "policy set a/** latest", "policy unset": "policy unset none", "invite": "invite --expires 900h",
 		"sim": "sim --runs 0", "sim run": "sim run --scenario nothing-such", "sim replay": "sim replay none", "sim shrink": "sim shrink FILE-sim", "sim view": "sim view none",
 		"sim scenarios": "sim scenarios --show nothing-such", "completion": "completion tcsh", "version": "version x", "devices list": "devices list x", "invites list": "invites list x", "down": "down x",
 	}

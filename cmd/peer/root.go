@@ -69,7 +69,7 @@ First steps:   peer up -d            start
 	add(groupStart, newUp(a), newDown(a), newStatus(a))
 	add(groupConnect, newInvite(a), newInvites(a), newJoin(a), newDevices(a), newSync(a))
 	add(groupData, newPut(a), newGet(a), newLs(a), newDel(a), newWatch(a), newTx(a), newImport(a), newExport(a))
-	add(groupConflicts, newConflicts(a), newResolve(a), newPolicy(a))
+	add(groupConflicts, newConflicts(a), newResolve(a), newUndo(a), newPolicy(a))
 	add(groupSimulate, newSim(a))
 	add(groupTools, newVersion(a), newCompletion(a))
 	root.AddCommand(newTopics()...)
