@@ -64,8 +64,8 @@ func BenchmarkApply(b *testing.B) {
 			}
 		}
 		last := Dot{r.id, ops[i].Dot.Counter - 1}
-		base.context.Retreat(last)
-		base.context.Add(last)
+		base.parts[0].Context.Retreat(last)
+		base.parts[0].Context.Add(last)
 		if _, err := Apply(base, ops[i]); err != nil {
 			b.Fatal(err)
 		}

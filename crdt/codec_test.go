@@ -448,7 +448,7 @@ func FuzzDecodeOp(f *testing.F) {
 				s.Advance(d)
 			}
 		}
-		s.context.Join(op.Deps)
+		s.parts[0].Context.Join(op.Deps)
 		s.Advance(Dot{op.Dot.Replica, op.Dot.Counter - 1})
 		if op.Check(s.Context()) != Ready {
 			return

@@ -80,17 +80,19 @@ func Conflicts(effects []Effect) []Conflict {
 }
 
 // Diff returns what old lacks of new. Merging it into old, or into anything that grew from old, gives the join with new. It
-// leaves both alone. After Merge(local, Diff(local, remote)) and the same the other way round, both states are equal.
+// leaves both alone. After Merge(local, Diff(local, remote)) and the same the other way round, both states are equal. If new has
+// several parts, the result is about the first of which old has not seen everything.
 func Diff(old, new *State) *Delta {
-	d, err := Answer(new, old.context)
-	if err == nil && BelowFloor(new, old.context) {
-		d.Kills, err = Kills(new, func(yield func(Name) bool) {
-			for n := range old.LiveAbove(Vector{}) {
-				if !yield(n) {
-					return
-				}
-			}
-		})
+	asked, from, to := old.Context(), "", ""
+	for i := range new.parts {
+		if from, to = new.parts[i].From, new.parts.To(i); !new.parts[i].Context.Within(asked) {
+			break
+		}
+	}
+	d, err := AnswerPart(new, asked, from, to, unlimited)
+	if err == nil && BelowFloor(new, asked) {
+		live, _ := liveAbove(old, Vector{}, d.From, d.To, 0)
+		d.Kills, err = Kills(new, slices.Values(live))
 	}
 	if err != nil {
 		panic("crdt: a State in memory failed: " + err.Error())

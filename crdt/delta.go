@@ -2,6 +2,7 @@ package crdt
 
 import (
 	"iter"
+	"math"
 	"slices"
 	"strings"
 )
@@ -11,6 +12,9 @@ type Delta struct {
 	// Asked is the receiver's context for which the delta was made; Context is the sender's whole context, under which the rows
 	// are read. Floor holds the entries of the sender's floor that lie outside Asked.
 	Asked, Context, Floor Vector
+	// From and To say which paths the delta is about: those from From on and before To; both empty for all, To empty for no end.
+	// Context, Floor and Rows are those of one part of the sender, and are taken over for these paths only.
+	From, To string
 	// Opens holds the bindings of the replicas of which Asked holds nothing, in the order of replicas.
 	Opens []Binding
 	// Rows are sorted by path and hold every path with a live value or a remembered delete outside Asked.
@@ -61,23 +65,46 @@ func (d *Delta) IsEmpty() bool {
 	return len(d.Rows) == 0 && len(d.Kills) == 0 && d.Floor.Len() == 0 && d.Context.Within(d.Asked)
 }
 
-// Answer returns what a replica with context asked lacks of b. It costs what it returns.
+// Limits bound an answer. It ends where one of them is passed, at a path, and tells where ([Delta.To]); it holds one row at least.
+type Limits struct {
+	// Rows and Bytes bound the rows and the bytes of their values.
+	Rows, Bytes int
+	// Names is the number of names outside the asker's context from which on an answer is made by walking the paths in order,
+	// instead of from the names. The walk ends, too, after it has passed eight times as many paths as Rows allows rows, or eight
+	// times Bytes.
+	Names int
+}
+
+var unlimited = Limits{math.MaxInt, math.MaxInt, math.MaxInt}
+
+// Answer returns what a replica with context asked lacks of b. It costs what it returns. If b has several parts it is about the
+// first; see [AnswerPart].
 //
 // The answer carries the whole live set of every path it touches. With only the values that the receiver lacks, a chain of
 // overwrites whose middle was lost leaves the first value standing beside the last for ever, with equal contexts. If
 // [BelowFloor] reports true, [Kills] must be added.
-func Answer(b Base, asked Vector) (*Delta, error) {
-	d := &Delta{Asked: asked.Clone(), Context: b.Context().Clone(), Floor: b.Floor().Above(asked)}
-	touched, err := touchedPaths(b.LiveAbove(asked), b.DeletesAbove(asked))
+func Answer(b Base, asked Vector) (*Delta, error) { return AnswerPart(b, asked, "", "", unlimited) }
+
+// AnswerPart is Answer for the paths from from on and before to, "" for no end. It does not go beyond the part of b that from lies in,
+// nor far beyond the limits; Delta.To tells where it ends. The receiver may have seen more than asked of some of the paths.
+func AnswerPart(b Base, asked Vector, from, to string, most Limits) (*Delta, error) {
+	parts := b.Parts()
+	i := parts.Of(from)
+	if end := parts.To(i); end != "" && (to == "" || end < to) {
+		to = end
+	}
+	d := &Delta{Asked: asked.Clone(), Context: parts[i].Context.Clone(), Floor: parts[i].Floor.Above(asked), From: from, To: to}
+	names, few, err := namesAbove(from, to, most.Names, b.LiveAbove(asked), b.DeletesAbove(asked))
 	if err != nil {
 		return nil, err
 	}
-	for _, path := range touched {
-		reg, err := b.Register(path)
-		if err != nil {
-			return nil, err
-		}
-		d.Rows = append(d.Rows, newRow(path, reg, asked))
+	if few {
+		err = d.fill(b, pathsOf(names), most)
+	} else {
+		err = d.walk(b, most)
+	}
+	if err != nil {
+		return nil, err
 	}
 	for r := range d.Context.All() {
 		if asked.Get(r.Replica) > 0 {
@@ -92,6 +119,52 @@ func Answer(b Base, asked Vector) (*Delta, error) {
 		}
 	}
 	return d, nil
+}
+
+// fill adds the rows of the paths.
+func (d *Delta) fill(b Base, paths []string, most Limits) error {
+	size := 0
+	for _, path := range paths {
+		if len(d.Rows) >= most.Rows || size >= most.Bytes {
+			d.To = path
+			return nil
+		}
+		reg, err := b.Register(path)
+		if err != nil {
+			return err
+		}
+		d.Rows = append(d.Rows, newRow(path, reg, d.Asked))
+		size += len(path) + reg.size()
+	}
+	return nil
+}
+
+// walk adds the rows of the paths in order, as many of them as have something outside Asked.
+func (d *Delta) walk(b Base, most Limits) error {
+	size, passed, passedSize := 0, 0, 0
+	for e, err := range b.Between(d.From, d.To) {
+		if err != nil {
+			return err
+		}
+		if len(d.Rows) >= most.Rows || size >= most.Bytes || passed/8 >= most.Rows || passedSize/8 >= most.Bytes {
+			d.To = e.Path
+			return nil
+		}
+		n := len(e.Path) + e.Register.size()
+		passed, passedSize = passed+1, passedSize+n
+		if row := newRow(e.Path, e.Register, d.Asked); len(row.Values)+len(row.Deletes) > 0 {
+			d.Rows = append(d.Rows, row)
+			size += n
+		}
+	}
+	return nil
+}
+
+func (r Register) size() (n int) {
+	for i := range r.Live {
+		n += len(r.Live[i].Data)
+	}
+	return n
 }
 
 func newRow(path string, reg Register, asked Vector) Row {
@@ -111,38 +184,51 @@ func newRow(path string, reg Register, asked Vector) Row {
 	return row
 }
 
-// touchedPaths returns the paths of all names, sorted, each once.
-func touchedPaths(seqs ...NameSeq) ([]string, error) {
-	var paths []string
+// namesAbove collects the names of paths from from on and before to. It gives up, and reports false, after more than most names.
+func namesAbove(from, to string, most int, seqs ...NameSeq) (names []Name, few bool, err error) {
+	visited := 0
 	for _, seq := range seqs {
 		for name, err := range seq {
 			if err != nil {
-				return nil, err
+				return nil, false, err
 			}
-			paths = append(paths, name.Path)
+			if visited++; visited > most {
+				return nil, false, nil
+			}
+			if inRange(name.Path, from, to) {
+				names = append(names, name)
+			}
 		}
 	}
+	return names, true, nil
+}
+
+// pathsOf returns the paths of names, sorted, each once.
+func pathsOf(names []Name) []string {
+	paths := make([]string, len(names))
+	for i := range names {
+		paths[i] = names[i].Path
+	}
 	slices.SortFunc(paths, strings.Compare)
-	return slices.Compact(paths), nil
+	return slices.Compact(paths)
 }
 
 // BelowFloor reports whether a replica with context asked may hold values whose delete b has forgotten.
 func BelowFloor(b Base, asked Vector) bool { return !b.Floor().Within(asked) }
 
-// Kills returns those of the names, which must be in order, that are inside b's context and not live in b: they are dead.
+// Kills returns those of the names that are inside b's context of their path and not live in b: they are dead.
 func Kills(b Base, names iter.Seq[Name]) ([]Name, error) {
-	next, stop := iter.Pull2(b.LiveAbove(Vector{}))
-	defer stop()
+	parts := b.Parts()
 	var dead []Name
-	live, err, more := next()
 	for name := range names {
-		for more && err == nil && live.Compare(name) < 0 {
-			live, err, more = next()
+		if !parts[parts.Of(name.Path)].Context.Has(name.Dot) {
+			continue
 		}
+		reg, err := b.Register(name.Path)
 		if err != nil {
 			return nil, err
 		}
-		if b.Context().Has(name.Dot) && (!more || live != name) {
+		if !reg.has(name.Dot) {
 			dead = append(dead, name)
 		}
 	}

@@ -7,7 +7,41 @@ import "slices"
 // The state that results is the join of b with the sender's whole state as it was when it answered. That holds although the
 // delta is relative to an older context of b: everything that is live in b, inside the sender's context but outside Asked, and
 // not in the delta, is dead at the sender (a delta-interval in the sense of arXiv:1603.01529, section 6).
+//
+// A delta about a range of paths raises what is known of that range and of nothing else (rules 11 and 12). It is joined into each part
+// of b that lies there under that part's own context.
 func Join(b Base, d *Delta) ([]Effect, error) {
+	if d.From != "" {
+		b.Cut(d.From)
+	}
+	if d.To != "" {
+		b.Cut(d.To)
+	}
+	var effects []Effect
+	parts := b.Parts()
+	for i := parts.Of(d.From); i < len(parts) && inRange(parts[i].From, d.From, d.To); i++ {
+		more, err := joinPart(partOf(b, i), d.within(parts[i].From, parts.To(i)))
+		if err != nil {
+			return nil, err
+		}
+		effects = append(effects, more...)
+	}
+	return effects, knit(b)
+}
+
+// within returns the delta with what it says of the paths from from on and before to.
+func (d *Delta) within(from, to string) *Delta {
+	if from == d.From && to == d.To {
+		return d
+	}
+	out := *d
+	out.From, out.To = from, to
+	out.Rows = slices.DeleteFunc(slices.Clone(d.Rows), func(r Row) bool { return !inRange(r.Path, from, to) })
+	out.Kills = slices.DeleteFunc(slices.Clone(d.Kills), func(n Name) bool { return !inRange(n.Path, from, to) })
+	return &out
+}
+
+func joinPart(b Base, d *Delta) ([]Effect, error) {
 	dead, err := deadOutsideRows(b, d)
 	if err != nil {
 		return nil, err
@@ -73,10 +107,11 @@ func deadOutsideRows(b Base, d *Delta) ([]Name, error) {
 			dead = append(dead, n)
 		}
 	}
-	for name, err := range b.LiveAbove(d.Asked) {
-		if err != nil {
-			return nil, err
-		}
+	learned, err := liveAbove(b, d.Asked, d.From, d.To, liveNamesMax)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range learned {
 		if d.Context.Has(name.Dot) {
 			add(name)
 		}
@@ -91,6 +126,28 @@ func deadOutsideRows(b Base, d *Delta) ([]Name, error) {
 		}
 	}
 	return dead, nil
+}
+
+// liveNamesMax is the number of names from which on it costs less to walk the paths of a range.
+const liveNamesMax = 16 << 10
+
+// liveAbove returns the live values outside v on the paths from from on and before to.
+func liveAbove(b Base, v Vector, from, to string, most int) ([]Name, error) {
+	names, few, err := namesAbove(from, to, most, b.LiveAbove(v))
+	if few || err != nil {
+		return names, err
+	}
+	for e, err := range b.Between(from, to) {
+		if err != nil {
+			return nil, err
+		}
+		for i := range e.Register.Live {
+			if d := e.Register.Live[i].Dot; !v.Has(d) {
+				names = append(names, Name{d, e.Path})
+			}
+		}
+	}
+	return names, nil
 }
 
 // joinRow joins the sender's live set at one path, read under the sender's context, into a register read under c.

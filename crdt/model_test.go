@@ -54,6 +54,14 @@ const (
 	contextAhead     mutation = "a broken stream raises the context above its data"
 	idContinued      mutation = "a replica restored from a backup continues its id"
 	digestSkipsKills mutation = "the digest forgets the values that were killed"
+
+	rangeTakenForAll     mutation = "the context of an answer about a range is taken for all paths"
+	rangeResumedBeyond   mutation = "filling goes on behind the place where it stopped"
+	rangeAssigned        mutation = "an answer about a range replaces what the range holds"
+	rangeFloorForAll     mutation = "the floor of an answer about a range is raised for all paths"
+	rangeAskedWithTop    mutation = "an answer is made for what was seen of any path"
+	rangesPassOperations mutation = "an operation that one range can take is taken for seen by all"
+	rangesMadeEqual      mutation = "ranges are joined by lifting the lower context"
 )
 
 type config struct {
@@ -62,6 +70,7 @@ type config struct {
 	loss    float64 // the share of gossip that is lost
 	restore bool
 	full    bool // writers are always shown all live values
+	ranges  bool // most answers are about a range of paths
 	mutate  mutation
 	steps   int
 }
@@ -120,6 +129,9 @@ type commit struct {
 	snapshot *State // the receiver's when it asked
 	delta    *Delta
 }
+
+// seen returns what a state has seen of a path.
+func seen(s *State, path string) Vector { return s.parts[s.parts.Of(path)].Context }
 
 type packet struct {
 	to    int
@@ -245,10 +257,10 @@ func (w *world) quiesce() {
 		news = false
 		for i, p := range w.peers {
 			q := w.peers[(i+1)%n]
-			news = news || !p.state.Context().Equal(q.state.Context()) || round < 2
-			a, b := w.ask(p, q), w.ask(q, p)
-			w.commit(a)
-			w.commit(b)
+			news = news || !p.state.Equal(q.state) || round < 2
+			for _, c := range slices.Concat(w.askAll(p, q), w.askAll(q, p)) {
+				w.commit(c)
+			}
 		}
 	}
 	for _, p := range w.peers[1:] {
@@ -273,6 +285,9 @@ func (w *world) write(p *peer) {
 	}
 	before := p.state.Clone()
 	writer := Writer{Dot: Dot{p.id, before.Context().Get(p.id) + 1}, Time: p.clock.Tick(w.now + p.skew), Deps: before.Floor().Above(p.sent)}
+	if len(before.parts) > 1 {
+		writer.Deps = before.Floor().Clone() // what it told of one range may not have been seen with another
+	}
 	if writer.Dot.Counter == 1 {
 		writer.Open = []byte("device of " + p.id.String())
 	}
@@ -284,7 +299,9 @@ func (w *world) write(p *peer) {
 	if op == nil {
 		return
 	}
-	p.sent = before.Floor().Clone()
+	if p.sent = before.Floor().Clone(); len(before.parts) > 1 {
+		p.sent = Vector{}
+	}
 	for i := range op.Entries {
 		w.record(before, op, &op.Entries[i], changes[op.Entries[i].Path], effects[i])
 	}
@@ -358,7 +375,7 @@ func (w *world) change(p *peer, path string) Change {
 func (w *world) record(before *State, op *Op, e *OpEntry, c Change, effect Effect) {
 	reg := before.Get(e.Path)
 	live, deletes := reg.dots()
-	t := &entry{path: e.Path, put: !e.Delete, ctx: before.Context().Clone(), value: op.value(e), index: len(w.at[e.Path])}
+	t := &entry{path: e.Path, put: !e.Delete, ctx: seen(before, e.Path).Clone(), value: op.value(e), index: len(w.at[e.Path])}
 	var preds []Dot
 	for _, d := range live {
 		if c.ShownAll || slices.Contains(c.Shown, d) {
@@ -406,7 +423,8 @@ func (w *world) receive(p *peer, encoded []byte) {
 }
 
 // ready is the delivery rule, or a broken one.
-func (w *world) ready(op *Op, c Vector) Readiness {
+func (w *world) ready(op *Op, s *State) Readiness {
+	c := s.Context()
 	ignored := func(edit func(*OpEntry)) Readiness {
 		o := *op
 		o.Entries = slices.Clone(op.Entries)
@@ -429,7 +447,7 @@ func (w *world) ready(op *Op, c Vector) Readiness {
 			return Ready
 		}
 	}
-	return op.Check(c)
+	return op.CheckAt(s)
 }
 
 func (w *world) drain(p *peer) {
@@ -437,7 +455,7 @@ func (w *world) drain(p *peer) {
 		again = false
 		var early []*Op
 		for _, op := range p.buffer {
-			switch w.ready(op, p.state.Context()) {
+			switch w.ready(op, p.state) {
 			case Ready:
 				w.deliver(p, op)
 				again = true
@@ -450,12 +468,24 @@ func (w *world) drain(p *peer) {
 }
 
 func (w *world) deliver(p *peer, op *Op) {
-	effects, err := apply(p.state, op, nil)
-	if op.Check(p.state.Context()) != Seen || err != nil {
+	var effects []Effect
+	var err error
+	if w.ranges {
+		effects, err = Apply(p.state, op)
+	} else {
+		effects, err = apply(p.state, op, nil) // it need not be ready
+	}
+	if w.mutate == rangesPassOperations {
+		p.state.Advance(op.Dot)
+	}
+	if op.CheckAt(p.state) != Seen || err != nil {
 		w.fail("an applied operation is seen", "%v: %v", op.Dot, err)
 	}
 	for i := range op.Entries {
-		w.judge(p, op, &op.Entries[i], effects[i])
+		e := &op.Entries[i]
+		if j := slices.IndexFunc(effects, func(x Effect) bool { return x.Path == e.Path }); j >= 0 {
+			w.judge(p, op, e, effects[j])
+		}
 	}
 	w.after(p, effects, nil)
 }
@@ -478,7 +508,7 @@ func (w *world) judge(p *peer, op *Op, e *OpEntry, effect Effect) {
 	// pair is maximal and no conflict of updates hides it.
 	may, must := false, false
 	for _, y := range w.at[e.Path] {
-		if y.put == x.put || !p.state.Context().Has(y.dot()) || !x.apart(y) || !slices.ContainsFunc(x.preds, func(q *entry) bool { return q.put && y.over(q) }) {
+		if y.put == x.put || !seen(p.state, e.Path).Has(y.dot()) || !x.apart(y) || !slices.ContainsFunc(x.preds, func(q *entry) bool { return q.put && y.over(q) }) {
 			continue
 		}
 		may = true
@@ -497,18 +527,54 @@ func (w *world) judge(p *peer, op *Op, e *OpEntry, effect Effect) {
 }
 
 func (w *world) isMaximal(p *peer, e *entry) bool {
-	return !slices.ContainsFunc(w.at[e.path], func(f *entry) bool { return p.state.Context().Has(f.dot()) && f.over(e) })
+	return !slices.ContainsFunc(w.at[e.path], func(f *entry) bool { return seen(p.state, e.path).Has(f.dot()) && f.over(e) })
 }
 
 // ask returns the answer of q to p, made of both as they are now.
 func (w *world) ask(p, q *peer) commit {
+	from, to := "", ""
+	if w.ranges && w.random.Intn(4) > 0 {
+		from, to = w.somePath(), w.somePath()
+		if to != "" && to <= from {
+			to = ""
+		}
+	}
+	return w.askRange(p, q, from, to)
+}
+
+// somePath returns a path where a range may begin or end, often none.
+func (w *world) somePath() string { return append(w.paths, "", "")[w.random.Intn(len(w.paths)+2)] }
+
+// askAll returns the answers of q to p for all paths.
+func (w *world) askAll(p, q *peer) (all []commit) {
+	for i := range q.state.parts {
+		all = append(all, w.askRange(p, q, q.state.parts[i].From, q.state.parts.To(i)))
+	}
+	return all
+}
+
+func (w *world) askRange(p, q *peer, from, to string) commit {
 	c := commit{to: p, from: q, snapshot: p.state.Clone()}
-	d, err := Answer(q.state, c.snapshot.Context())
+	asked := c.snapshot.Context()
+	if i := c.snapshot.parts.Of(from); w.ranges && w.random.Intn(2) == 0 && (c.snapshot.parts.To(i) == "" || to != "" && to <= c.snapshot.parts.To(i)) {
+		asked = c.snapshot.parts[i].Context // the range lies in one part of the asker
+	}
+	if w.mutate == rangeAskedWithTop {
+		asked = c.snapshot.parts.Top()
+	}
+	most := unlimited
+	if w.ranges && w.random.Intn(3) == 0 {
+		most = Limits{Rows: 1 + w.random.Intn(2), Bytes: 1 << 20, Names: w.random.Intn(4)}
+	}
+	d, err := AnswerPart(q.state, asked, from, to, most)
 	if err != nil {
 		w.fail("an answer succeeds", "%v", err)
 	}
-	if BelowFloor(q.state, c.snapshot.Context()) && w.mutate != killsTooNew && w.mutate != noKills {
-		d.Kills = w.kills(c.snapshot, q.state)
+	if w.mutate == rangeResumedBeyond {
+		d.To = to
+	}
+	if BelowFloor(q.state, asked) && w.mutate != killsTooNew && w.mutate != noKills {
+		d.Kills = w.kills(c.snapshot, q.state, d)
 	}
 	for i := range d.Rows {
 		switch w.mutate {
@@ -525,14 +591,9 @@ func (w *world) ask(p, q *peer) commit {
 	return c
 }
 
-func (w *world) kills(receiver, sender *State) []Name {
-	dead, err := Kills(sender, func(yield func(Name) bool) {
-		for n := range receiver.LiveAbove(Vector{}) {
-			if !yield(n) {
-				return
-			}
-		}
-	})
+func (w *world) kills(receiver, sender *State, d *Delta) []Name {
+	live, _ := liveAbove(receiver, Vector{}, d.From, d.To, 0)
+	dead, err := Kills(sender, slices.Values(live))
 	if err != nil {
 		w.fail("kills succeed", "%v", err)
 	}
@@ -548,7 +609,7 @@ func (w *world) commit(c commit) {
 	case noInterval:
 		d.Asked = p.state.Context().Clone()
 	case killsTooNew:
-		d.Kills = w.kills(c.snapshot, c.from.state)
+		d.Kills = w.kills(c.snapshot, c.from.state, d)
 	case contextAhead:
 		if w.random.Intn(4) == 0 {
 			d.Rows = d.Rows[:len(d.Rows)/2]
@@ -564,18 +625,45 @@ func (w *world) commit(c commit) {
 			}
 		}
 	}
-	before := p.state.Context().Clone()
+	if w.mutate == rangeAssigned {
+		for _, path := range p.state.Paths() {
+			if inRange(path, d.From, d.To) {
+				p.state.SetRegister(path, Register{})
+			}
+		}
+	}
+	before := p.state.Clone()
 	effects, err := Join(p.state, d)
+	switch w.mutate {
+	case rangeTakenForAll:
+		for top := range d.Context.All() {
+			p.state.Advance(top)
+		}
+	case rangeFloorForAll:
+		for top := range d.Floor.All() {
+			p.state.RaiseFloor(top)
+		}
+	case rangesMadeEqual:
+		top := p.state.parts.Top()
+		p.state.parts = Parts{{Context: top, Floor: p.state.Floor().Clone()}}
+	}
 	if err != nil {
 		w.fail("a join succeeds", "%v", err)
 	}
-	if !before.Within(p.state.Context()) || !d.Context.Within(p.state.Context()) || !d.Floor.Within(p.state.Floor()) {
-		w.fail("a join takes over context and floor", "replica %d", p.slot)
+	for _, path := range w.paths {
+		part := p.state.parts[p.state.parts.Of(path)]
+		in := inRange(path, d.From, d.To)
+		if !seen(before, path).Within(part.Context) || in && !(d.Context.Within(part.Context) && d.Floor.Within(part.Floor)) {
+			w.fail("a join takes over context and floor", "replica %d at %q", p.slot, path)
+		}
+		if !in && !seen(before, path).Equal(part.Context) {
+			w.fail("a join leaves other ranges alone", "replica %d at %q", p.slot, path)
+		}
 	}
 	for _, e := range effects {
 		for _, x := range e.After.Live {
 			for _, y := range e.After.Live {
-				if !before.Has(x.Dot) && before.Has(y.Dot) && !d.Context.Has(y.Dot) &&
+				if !seen(before, e.Path).Has(x.Dot) && seen(before, e.Path).Has(y.Dot) && !d.Context.Has(y.Dot) &&
 					!slices.ContainsFunc(e.Fresh, func(pair [2]Value) bool { return pair[0].Dot == x.Dot && pair[1].Dot == y.Dot }) {
 					w.fail("values written apart that meet are reported", "%v and %v at %q", x.Dot, y.Dot, e.Path)
 				}
@@ -658,7 +746,7 @@ func (w *world) check(p *peer) {
 	for _, path := range w.paths {
 		reg := p.state.Get(path)
 		live, _ := reg.dots()
-		if want := w.spec(path, c); !slices.Equal(live, want) {
+		if want := w.spec(path, seen(p.state, path)); !slices.Equal(live, want) {
 			w.fail("live values are those that nothing supersedes", "replica %d at %q: got %v, want %v", p.slot, path, live, want)
 		}
 		for _, v := range reg.Live {
@@ -685,6 +773,9 @@ func (w *world) check(p *peer) {
 		w.fail("effects keep the digest", "replica %d", p.slot)
 		p.digest = digest
 	}
+	if len(p.state.parts) > 1 {
+		return
+	}
 	if old, ok := w.digests[c.Hash()]; ok && old != digest {
 		w.fail("equal contexts have equal digests", "replica %d", p.slot)
 	}
@@ -710,6 +801,11 @@ var modelRows = []config{
 	{name: "AllShown", log: 1, loss: 0.35, full: true},
 	{name: "SyncOnly", log: 3, loss: 1},
 	{name: "GossipMostly", log: 1, loss: 0.02, restore: true},
+	{name: "Ranges", log: endless, loss: 0.35, ranges: true},
+	{name: "RangesLogOfNone", log: 0, loss: 0.35, ranges: true},
+	{name: "RangesLogOfTwo", log: 2, loss: 0.2, ranges: true, restore: true},
+	{name: "RangesSyncOnly", log: 1, loss: 1, ranges: true},
+	{name: "RangesGossipMostly", log: 1, loss: 0.05, ranges: true, restore: true},
 }
 
 // TestReplicasHoldWhatTheOperationGraphSays checks, after every step, that live values are exactly those that nothing seen
@@ -751,6 +847,15 @@ func TestModelNoticesBrokenRules(t *testing.T) {
 		{mutate: contextAhead, log: endless},
 		{mutate: idContinued, log: endless, restore: true},
 		{mutate: digestSkipsKills, log: 0},
+		{mutate: rangeTakenForAll, log: endless, ranges: true},
+		{mutate: rangeResumedBeyond, log: endless, ranges: true},
+		{mutate: rangeAssigned, log: endless, ranges: true},
+		{mutate: rangeFloorForAll, log: 0, ranges: true},
+		{mutate: rangeAskedWithTop, log: endless, ranges: true},
+		{mutate: rangesPassOperations, log: endless, ranges: true},
+		{mutate: rangesMadeEqual, log: endless, ranges: true},
+		{mutate: noInterval, log: 0, ranges: true},
+		{mutate: noKills, log: 0, ranges: true},
 	} {
 		t.Run(string(row.mutate), func(t *testing.T) {
 			t.Parallel()

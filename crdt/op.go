@@ -38,18 +38,27 @@ func (op *Op) value(e *OpEntry) Value {
 // A Base holds one replica's registers and contexts. [State] is one in memory, a transaction of package store is one on disk.
 // The functions of this package read and change it; they never call it from two goroutines.
 type Base interface {
-	// Context returns what the replica has seen, Floor the part of it within which deletes are no longer remembered one by one:
-	// every delete in the context that no seen write supersedes is remembered or lies within the floor. Both are views, valid
-	// until the next change.
+	// Context returns what the replica has seen of every path, Floor the part of what it has seen within which deletes are no longer
+	// remembered one by one: every delete in the context that no seen write supersedes is remembered or lies within the floor. Both
+	// are views, valid until the next change.
 	Context() Vector
 	Floor() Vector
+	// Parts returns the ranges of paths whose contexts or floors differ; a view like them. With more than one, Context is what they
+	// have in common, and Floor the join of their floors.
+	Parts() Parts
+	// Cut begins a part at a path that is not empty, Knit joins neighbours that are equal.
+	Cut(path string)
+	Knit()
 	// Register returns what is known of a path; the zero Register if nothing is. SetRegister replaces it.
 	Register(path string) (Register, error)
 	SetRegister(path string, r Register) error
-	// Advance puts a dot and those before it into the context.
+	// Advance puts a dot and those before it into the context of every part, AdvancePart into that of the i-th.
 	Advance(d Dot)
-	// RaiseFloor puts a dot and those before it into the floor, and forgets the remembered deletes within it.
+	AdvancePart(i int, d Dot)
+	// RaiseFloor puts a dot and those before it into the floor of every part, and forgets the remembered deletes within it;
+	// RaiseFloorPart does so in the i-th part.
 	RaiseFloor(d Dot) error
+	RaiseFloorPart(i int, d Dot) error
 	// Open returns the binding of a replica, nil if it is not known. SetOpen keeps it for good.
 	Open(r ReplicaID) ([]byte, error)
 	SetOpen(r ReplicaID, open []byte) error
@@ -57,6 +66,9 @@ type Base interface {
 	// of replica, counter, path. They cost what they yield. The base must not be changed meanwhile.
 	LiveAbove(v Vector) NameSeq
 	DeletesAbove(v Vector) NameSeq
+	// Between yields what is known of the paths from from on and before to, in order; "" for to means no end. The base must not be
+	// changed meanwhile.
+	Between(from, to string) EntrySeq
 	// DeleteCount returns the number of remembered deletes.
 	DeleteCount() int
 }

@@ -12,36 +12,52 @@ import (
 // simulator compare with, and serves programs that keep their own storage. A State is not safe for concurrent use.
 type State struct {
 	registers map[string]Register
-	context   Vector
-	floor     Vector
+	parts     Parts
 	opens     map[ReplicaID][]byte
 }
 
 // NewState returns an empty state.
 func NewState() *State {
-	return &State{registers: map[string]Register{}, opens: map[ReplicaID][]byte{}}
+	return &State{registers: map[string]Register{}, parts: Parts{{}}, opens: map[ReplicaID][]byte{}}
 }
 
 // Clone returns a copy that can change on its own.
 func (s *State) Clone() *State {
-	return &State{maps.Clone(s.registers), s.context.Clone(), s.floor.Clone(), maps.Clone(s.opens)}
+	return &State{maps.Clone(s.registers), s.parts.Clone(), maps.Clone(s.opens)}
 }
 
 // Context implements [Base].
-func (s *State) Context() Vector { return s.context }
+func (s *State) Context() Vector { return s.parts.Common() }
 
 // Floor implements [Base].
-func (s *State) Floor() Vector { return s.floor }
+func (s *State) Floor() Vector { return s.parts.Floor() }
+
+// Parts implements [Base].
+func (s *State) Parts() Parts { return s.parts }
+
+// Cut implements [Base].
+func (s *State) Cut(path string) { s.parts = s.parts.Cut(path) }
+
+// Knit implements [Base].
+func (s *State) Knit() { s.parts = s.parts.Knit() }
 
 // Advance implements [Base].
-func (s *State) Advance(d Dot) { s.context.Add(d) }
+func (s *State) Advance(d Dot) {
+	for i := range s.parts {
+		s.AdvancePart(i, d)
+	}
+}
+
+// AdvancePart implements [Base].
+func (s *State) AdvancePart(i int, d Dot) { s.parts[i].Context.Add(d) }
 
 // Register implements [Base]; it never fails.
 func (s *State) Register(path string) (Register, error) { return s.registers[path], nil }
 
 // SetRegister implements [Base]; it never fails.
 func (s *State) SetRegister(path string, r Register) error {
-	r.Deletes = deleteFunc(r.Deletes, func(d Delete) bool { return s.floor.Has(d.Dot) })
+	floor := s.parts[s.parts.Of(path)].Floor
+	r.Deletes = deleteFunc(r.Deletes, func(d Delete) bool { return floor.Has(d.Dot) })
 	if r.IsEmpty() {
 		delete(s.registers, path)
 	} else {
@@ -52,13 +68,39 @@ func (s *State) SetRegister(path string, r Register) error {
 
 // RaiseFloor implements [Base]; it never fails.
 func (s *State) RaiseFloor(d Dot) error {
-	s.floor.Add(d)
+	for i := range s.parts {
+		s.RaiseFloorPart(i, d)
+	}
+	return nil
+}
+
+// RaiseFloorPart implements [Base]; it never fails.
+func (s *State) RaiseFloorPart(i int, d Dot) error {
+	s.parts[i].Floor.Add(d)
 	for path, r := range s.registers {
 		if len(r.Deletes) > 0 {
 			s.SetRegister(path, r)
 		}
 	}
 	return nil
+}
+
+// Between implements [Base]; it never fails, and costs a pass over the state.
+func (s *State) Between(from, to string) EntrySeq {
+	return func(yield func(Entry, error) bool) {
+		var paths []string
+		for path := range s.registers {
+			if inRange(path, from, to) {
+				paths = append(paths, path)
+			}
+		}
+		slices.SortFunc(paths, strings.Compare)
+		for _, path := range paths {
+			if !yield(Entry{path, s.registers[path]}, nil) {
+				return
+			}
+		}
+	}
 }
 
 // Open implements [Base]; it never fails.
@@ -137,7 +179,7 @@ func (s *State) Digest() Digest {
 // Equal reports whether both states have seen the same operations and hold the same live values. What they remember of deletes,
 // and the marks of values that won over one, may differ.
 func (s *State) Equal(t *State) bool {
-	if !s.context.Equal(t.context) || len(s.Paths()) != len(t.Paths()) {
+	if !slices.EqualFunc(s.parts, t.parts, func(p, q Part) bool { return p.From == q.From && p.Context.Equal(q.Context) }) || len(s.Paths()) != len(t.Paths()) {
 		return false
 	}
 	same := func(v, w Value) bool {
@@ -153,13 +195,30 @@ func (s *State) Equal(t *State) bool {
 
 // Check returns an error that names the first broken invariant of the state, nil if all hold.
 func (s *State) Check() error {
-	if !s.floor.Within(s.context) {
-		return fmt.Errorf("the floor is not within the context")
+	if err := s.parts.Check(); err != nil {
+		return err
 	}
 	for path, r := range s.registers {
-		if err := CheckRegister(path, r, s.context, s.floor); err != nil {
+		p := s.parts[s.parts.Of(path)]
+		if err := CheckRegister(path, r, p.Context, p.Floor); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// Check returns an error that names the first broken invariant of the parts, nil if all hold.
+func (p Parts) Check() error {
+	for i := range p {
+		switch {
+		case i == 0 && p[i].From != "", i > 0 && p[i].From <= p[i-1].From:
+			return fmt.Errorf("the part from %q is out of order", p[i].From)
+		case !p[i].Floor.Within(p[i].Context):
+			return fmt.Errorf("the floor is not within the context from %q on", p[i].From)
+		}
+	}
+	if len(p) == 0 {
+		return fmt.Errorf("there is no part")
 	}
 	return nil
 }

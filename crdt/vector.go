@@ -121,6 +121,22 @@ func (v *Vector) Join(w Vector) {
 	v.tops = append(out, rest...)
 }
 
+// Meet returns the dots that are in both v and w.
+func (v Vector) Meet(w Vector) Vector {
+	out := make([]Dot, 0, min(len(v.tops), len(w.tops)))
+	rest := w.tops
+	for _, d := range v.tops {
+		for len(rest) > 0 && rest[0].Replica.key() < d.Replica.key() {
+			rest = rest[1:]
+		}
+		if len(rest) > 0 && rest[0].Replica == d.Replica {
+			d.Counter = min(d.Counter, rest[0].Counter)
+			out = append(out, d)
+		}
+	}
+	return Vector{out}
+}
+
 // Clone returns a copy that shares nothing with v.
 func (v Vector) Clone() Vector { return Vector{slices.Clone(v.tops)} }
 

@@ -64,7 +64,8 @@ func Write(b Base, w Writer, changes []Change) (*Op, []Effect, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		e, old := newEntry(&changes[i], reg, b.Context())
+		parts := b.Parts()
+		e, old := newEntry(&changes[i], reg, parts[parts.Of(changes[i].Path)].Context)
 		if e == nil {
 			continue
 		}
@@ -141,12 +142,58 @@ func (op *Op) Check(c Vector) Readiness {
 	return Ready
 }
 
-// Apply applies an operation of another replica. It must be Ready.
+// CheckAt is Check for a base with any number of parts. An operation is ready if it is in every part that it touches and that
+// lacks it (rule 13): what one transaction wrote comes to light at once, and a part that has it already is left alone.
+func (op *Op) CheckAt(b Base) Readiness {
+	parts := b.Parts()
+	all := Seen
+	for i := range parts {
+		in := op.within(parts[i].From, parts.To(i))
+		switch r := in.Check(parts[i].Context); {
+		case r == Early && len(in.Entries) > 0:
+			return Early
+		case r == Ready:
+			all = Ready
+		}
+	}
+	return all
+}
+
+// within returns the operation with its entries from from on and before to only.
+func (op *Op) within(from, to string) *Op {
+	if from == "" && to == "" {
+		return op
+	}
+	out := *op
+	out.Entries = nil
+	for _, e := range op.Entries {
+		if inRange(e.Path, from, to) {
+			out.Entries = append(out.Entries, e)
+		}
+	}
+	return &out
+}
+
+// Apply applies an operation of another replica. It must be Ready. A part that it does not touch takes note of it if it is the next
+// there, and otherwise hears of it from an answer.
 func Apply(b Base, op *Op) ([]Effect, error) {
-	if r := op.Check(b.Context()); r != Ready {
+	if r := op.CheckAt(b); r != Ready {
 		panic(fmt.Sprintf("crdt: apply %v: readiness %d, want ready", op.Dot, r))
 	}
-	return apply(b, op, nil)
+	var effects []Effect
+	parts := b.Parts()
+	for i := range parts {
+		in := op.within(parts[i].From, parts.To(i))
+		if in.Check(parts[i].Context) != Ready {
+			continue
+		}
+		more, err := apply(partOf(b, i), in, nil)
+		if err != nil {
+			return nil, err
+		}
+		effects = append(effects, more...)
+	}
+	return effects, knit(b)
 }
 
 func apply(b Base, op *Op, stale map[string]bool) ([]Effect, error) {
@@ -222,6 +269,7 @@ func trim(b Base, max int) error {
 	type aged struct {
 		time Timestamp
 		dot  Dot
+		path string
 	}
 	var all []aged
 	for name, err := range b.DeletesAbove(Vector{}) {
@@ -234,15 +282,15 @@ func trim(b Base, max int) error {
 		}
 		for _, d := range reg.Deletes {
 			if d.Dot == name.Dot {
-				all = append(all, aged{d.Time, d.Dot})
+				all = append(all, aged{d.Time, d.Dot, name.Path})
 			}
 		}
 	}
 	slices.SortFunc(all, func(x, y aged) int { return cmp.Or(cmp.Compare(x.time, y.time), x.dot.Compare(y.dot)) })
 	for _, x := range all[:len(all)-(max-max/16)] {
-		if err := b.RaiseFloor(x.dot); err != nil {
+		if err := b.RaiseFloorPart(b.Parts().Of(x.path), x.dot); err != nil {
 			return err
 		}
 	}
-	return nil
+	return knit(b)
 }

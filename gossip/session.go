@@ -30,6 +30,8 @@ const (
 type Session struct {
 	initiator bool
 	optimist  bool
+	fetches   bool
+	fetch     crdt.Vector
 	wall      int64 // seconds since 1970
 	replica   crdt.Dot
 
@@ -92,6 +94,10 @@ type SessionConfig struct {
 	// BelievedEqual lets the initiator leave its vector out of the first message: 60 bytes instead of a dozen more for each
 	// replica that ever wrote. If the belief is wrong it costs one more round trip.
 	BelievedEqual bool
+	// Fetch, unless it is empty, makes the initiator ask with this vector instead of its context, take the answer, and take leave
+	// without an answer of its own. It is for what a damaged disk has lost: the answer brings again what the vector leaves out. It
+	// must hold a dot that no replica has, so that no peer takes the vector for its own.
+	Fetch crdt.Vector
 	// Replica is the last dot of our incarnation; zero while it has written nothing.
 	Replica crdt.Dot
 	// WallMillis is our clock, shown to people at the other end.
@@ -100,14 +106,23 @@ type SessionConfig struct {
 
 // NewSession returns a session that has said nothing yet.
 func NewSession(c SessionConfig) *Session {
-	return &Session{initiator: c.Initiator, optimist: c.BelievedEqual, replica: c.Replica, wall: c.WallMillis / 1000}
+	return &Session{initiator: c.Initiator, optimist: c.BelievedEqual, fetch: c.Fetch, fetches: c.Fetch.Len() > 0,
+		replica: c.Replica, wall: c.WallMillis / 1000}
+}
+
+// context returns the vector that we ask with.
+func (s *Session) context(v View) crdt.Vector {
+	if s.fetches {
+		return s.fetch
+	}
+	return v.Context()
 }
 
 // Start makes the initiator's first message.
 func (s *Session) Start(v View) {
-	s.asked = v.Context().Clone()
+	s.asked = s.context(v).Clone()
 	// The peer takes a hello of an empty replica for a whole one: its vector has no bytes.
-	s.sayHello(v, !s.optimist || s.asked.Len() == 0)
+	s.sayHello(v, s.fetches || !s.optimist || s.asked.Len() == 0)
 }
 
 // Finished reports whether the session has come to an orderly end. Messages that Next still has must be sent all the same.
@@ -139,7 +154,7 @@ func (s *Session) say(m encoder) {
 
 func (s *Session) sayHello(v View, full bool) {
 	h := hello{Type: msgHello, Version: ProtocolVersion,
-		Hash: v.Context().Hash(), Digest: v.Digest().Short(), Wall: s.wall, Vector: []byte{}, Floor: []byte{}}
+		Hash: s.context(v).Hash(), Digest: v.Digest().Short(), Wall: s.wall, Vector: []byte{}, Floor: []byte{}}
 	if full {
 		h.Vector, h.Floor = s.ownVectors(v)
 	}
@@ -148,8 +163,11 @@ func (s *Session) sayHello(v View, full bool) {
 
 // ownVectors encodes our context and floor and remembers that the peer will answer this context.
 func (s *Session) ownVectors(v View) (vec, floor []byte) {
-	s.asked, s.toldFloor, s.toldVector = v.Context().Clone(), v.Floor().Clone(), true
-	vec, floor = crdt.AppendVector([]byte{}, s.asked), crdt.AppendVector([]byte{}, v.Floor())
+	s.asked, s.toldFloor, s.toldVector = s.context(v).Clone(), v.Floor().Clone(), true
+	if s.fetches {
+		s.toldFloor = crdt.Vector{} // it matters to who gets an answer
+	}
+	vec, floor = crdt.AppendVector([]byte{}, s.asked), crdt.AppendVector([]byte{}, s.toldFloor)
 	return vec, floor
 }
 
@@ -289,7 +307,7 @@ func (s *Session) learn(v View, vec, floor []byte, hash [16]byte) (err error) {
 
 // lookBack ends the session if the peer has seen more of our incarnation than we have written.
 func (s *Session) lookBack(v View, seen crdt.Vector) {
-	if !s.replica.Replica.IsZero() && seen.Get(s.replica.Replica) > v.Context().Get(s.replica.Replica) {
+	if !s.fetches && !s.replica.Replica.IsZero() && seen.Get(s.replica.Replica) > v.Context().Get(s.replica.Replica) {
 		s.result.RolledBack = true
 		s.Refuse("rolled_back", "this device was set back; it goes on under a new replica id")
 	}
@@ -305,6 +323,9 @@ func (s *Session) exchange(v View) error {
 		if err := s.sayAsk(v); err != nil {
 			return err
 		}
+	}
+	if s.fetches {
+		return nil
 	}
 	if crdt.BelowFloor(v, s.theirs) {
 		if s.toldFloor.Within(s.theirs) {
@@ -322,7 +343,7 @@ func (s *Session) sayAsk(v View) error {
 	if err != nil {
 		return err
 	}
-	s.asked, s.live = v.Context().Clone(), true
+	s.asked, s.live = s.context(v).Clone(), true
 	s.sendRows(msgLive, rows)
 	s.say(&ask{Type: msgAsk, Vector: crdt.AppendVector([]byte{}, s.asked), Rows: uint64(len(rows))})
 	return nil
@@ -547,6 +568,10 @@ func (s *Session) onEnd(v View, msg []byte) (*crdt.Delta, error) {
 // Committed tells the session that the delta it handed out was joined. The DONE that it says must leave only after the commit
 // is on disk.
 func (s *Session) Committed(v View) {
+	if s.fetches {
+		s.Refuse("fetched", "that was all; nothing was to be told")
+		return
+	}
 	s.doneHere = true
 	s.result.Diverged = v.Context().Hash() == s.theirHash && v.Digest().Short() != s.theirDigest
 	s.finishExchange(v)

@@ -49,6 +49,9 @@ type Network interface {
 	// Peers reports every member and what is known about reaching it, ordered by device.
 	Peers() []PeerInfo
 
+	// Ping asks a connected member for an answer and returns how long it took. It gives up after a few seconds.
+	Ping(peer DeviceID) (time.Duration, error)
+
 	// Redial forgets every back-off and tries all members now.
 	Redial()
 

@@ -21,7 +21,7 @@ func (s *Space) List(ctx context.Context, prefix string, o ListOptions) iter.Seq
 				err = ctx.Err()
 			}
 			if damage := new(store.CorruptError); errors.As(err, &damage) && e.Path != "" && ctx.Err() == nil {
-				if !yield(Entry{Path: e.Path}, ErrStore.Because(err).On(e.Path)) {
+				if !yield(Entry{Path: e.Path}, storeProblem(err).On(e.Path)) {
 					return
 				}
 				continue
@@ -48,7 +48,7 @@ func listProblem(ctx context.Context, err error) error {
 }
 
 // Conflicts yields the entries with an open Conflict whose path begins with prefix, in the order of their paths' bytes. All
-// devices that hold the same values yield the same.
+// devices that hold the same values yield the same. Errors are as those of List.
 func (s *Space) Conflicts(ctx context.Context, prefix string) iter.Seq2[Conflict, error] {
 	return func(yield func(Conflict, error) bool) {
 		for path, err := range s.store.Conflicts(prefix, "") {
@@ -58,6 +58,12 @@ func (s *Space) Conflicts(ctx context.Context, prefix string) iter.Seq2[Conflict
 			}
 			if err == nil {
 				err = ctx.Err()
+			}
+			if damage := new(store.CorruptError); errors.As(err, &damage) && path != "" && ctx.Err() == nil {
+				if !yield(Conflict{Entry: Entry{Path: path}}, storeProblem(err).On(path)) {
+					return
+				}
+				continue
 			}
 			if err != nil {
 				yield(Conflict{}, listProblem(ctx, err))

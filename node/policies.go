@@ -119,7 +119,7 @@ func (s *Space) SetPolicy(ctx context.Context, pattern string, p Policy) error {
 	if err != nil {
 		return err
 	}
-	if err := checkRules(append(without(rules, pattern), rule)); err != nil {
+	if err := checkRules(append(withoutPattern(rules, pattern), rule)); err != nil {
 		return err
 	}
 	_, err = s.write(ctx, Write{Ops: []WriteOp{rule.op()}})
@@ -188,7 +188,7 @@ func (s *Space) SetPolicies(ctx context.Context, rules []PolicyRule, ifVersion V
 	return err
 }
 
-func without(rules []PolicyRule, pattern string) []PolicyRule {
+func withoutPattern(rules []PolicyRule, pattern string) []PolicyRule {
 	return slices.DeleteFunc(rules, func(r PolicyRule) bool { return r.Pattern == pattern })
 }
 

@@ -138,11 +138,18 @@ func (r *Replica) fail(in []Input, err error) ([]Output, error) {
 	r.tx.Discard()
 	r.out = nil
 	for _, i := range in {
-		if w, ok := i.(Write); ok {
-			r.emit(Reply{Tag: w.Tag, Err: storeProblem(err)})
+		switch i := i.(type) {
+		case Write:
+			r.emit(Reply{Tag: i.Tag, Err: storeProblem(err)})
+		case Repair:
+			r.emit(Reply{Tag: i.Tag, Err: storeProblem(err)})
 		}
 	}
 	for _, id := range r.sessionIDs() {
+		if repair := r.sessions[id].repair; repair != nil {
+			repair.answered = true // an answer of this step was not heard
+			r.emit(Reply{Tag: repair.Tag, Err: storeProblem(err)})
+		}
 		r.emit(CloseSession{ID: id, Reset: true})
 		r.dropSession(id, gossip.RetryDelay)
 	}
@@ -183,6 +190,8 @@ func (r *Replica) apply(in Input) error {
 		}
 	case SessionEnd:
 		r.sessionEnd(in)
+	case Repair:
+		return r.repair(in)
 	case Tick:
 		r.expireSessions()
 	default:

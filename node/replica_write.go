@@ -8,6 +8,7 @@ import (
 
 	"syncline/crdt"
 	"syncline/gossip"
+	"syncline/store"
 )
 
 // GossipOpBytesMax bounds the operations that are gossiped; larger ones travel by session.
@@ -287,6 +288,9 @@ func storeProblem(err error) *Problem {
 		return p
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return ErrDiskFull.Because(err)
+	}
+	if corrupt := new(store.CorruptError); errors.As(err, &corrupt) && corrupt.Path != "" {
+		return ErrStore.Because(err).On(corrupt.Path).Next("peer repair fetches what was lost from a connected device that has it.")
 	}
 	return ErrStore.Because(fmt.Errorf("nothing was written: %w", err))
 }

@@ -221,6 +221,26 @@ func (s *Space) WaitSync(ctx context.Context, o SyncOptions) (SyncResult, error)
 	}
 }
 
+// Ping asks a connected device, a member by its name, short id or id, for an answer and returns how long it took. It returns
+// [ErrUnreachable] if the device is not connected or does not answer within seconds.
+func (s *Space) Ping(device string) (time.Duration, error) {
+	if s.node.cfg.Network == nil {
+		return 0, ErrLocalOnly.With("it was started without a network")
+	}
+	d, p := s.roster.Load().find(device)
+	if p != nil {
+		return 0, p
+	}
+	if d == s.node.id {
+		return 0, ErrBadRequest.With("%s is this device", device)
+	}
+	took, err := s.node.cfg.Network.Ping(d)
+	if err != nil {
+		return 0, ErrUnreachable.With("%s: %v", s.roster.Load().ref(d).Name, err).Because(err).Next("peer devices shows when it was last seen, peer doctor what may be in the way.")
+	}
+	return took, nil
+}
+
 // WaitFor returns once the device, a member by its name, short id or id, holds on its disk all that was here when WaitFor was called.
 // It starts sessions now, also with a device that comes up only later; bound it by ctx, after whose end it returns [ErrNotCaughtUp].
 func (s *Space) WaitFor(ctx context.Context, device string) error {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,7 +15,7 @@ import (
 //   - the index of live values and the log of deletes name exactly what the registers hold;
 //   - the index of conflicts names exactly the user paths that wait for a decision;
 //   - digest and counts are those of the registers;
-//   - the floor is within the context, and each replica has one ordinal;
+//   - in each part the floor is within the context, and each replica has one ordinal;
 //   - every past value decodes, and its position is below the next.
 //
 // Nothing may be committed meanwhile.
@@ -24,7 +23,7 @@ func (s *Store) Check() error {
 	if s.closed.Load() {
 		return ErrClosed
 	}
-	c := checker{s: s, context: s.Context(), floor: s.Floor(), deletes: map[string][]crdt.Delete{}}
+	c := checker{s: s, parts: s.Parts(), deletes: map[string][]crdt.Delete{}}
 	for _, step := range []func() error{c.vectors, c.loadDeletes, c.registers, c.loneDeletes, c.indexes, c.conflicts, c.counts, c.blobs, c.pasts} {
 		if err := step(); err != nil {
 			return fmt.Errorf("check: %w", err)
@@ -36,25 +35,23 @@ func (s *Store) Check() error {
 // Check is [Store.Check] of the committed state below the transaction, and holds the transaction's own context and floor against
 // each other.
 func (tx *Tx) Check() error {
-	if !tx.s.floor.Within(tx.s.context) {
-		return errors.New("check: the floor of the transaction is not within its context")
+	if err := tx.s.parts.Check(); err != nil {
+		return fmt.Errorf("check: the transaction: %w", err)
 	}
 	return tx.s.Check()
 }
 
 type checker struct {
-	s              *Store
-	context, floor crdt.Vector
-	head           Head
-	deletes        map[string][]crdt.Delete
-	live, log      []crdt.Name
-	open           []string
+	s         *Store
+	parts     crdt.Parts
+	head      Head
+	deletes   map[string][]crdt.Delete
+	live, log []crdt.Name
+	open      []string
 }
 
 func (c *checker) vectors() error {
 	switch {
-	case !c.floor.Within(c.context):
-		return errors.New("the floor is not within the context")
 	case len(c.s.replicas) != len(c.s.ordinals):
 		return fmt.Errorf("%d ordinals for %d replicas", len(c.s.ordinals), len(c.s.replicas))
 	}
@@ -63,7 +60,10 @@ func (c *checker) vectors() error {
 			return fmt.Errorf("replica %v has ordinals %d and %d", r, o, c.s.ordinals[r])
 		}
 	}
-	for r := range c.context.All() {
+	if err := c.parts.Check(); err != nil {
+		return err
+	}
+	for r := range c.parts.Top().All() {
 		if _, ok := c.s.ordinals[r.Replica]; !ok {
 			return fmt.Errorf("replica %v has no ordinal", r.Replica)
 		}
@@ -131,7 +131,8 @@ func (c *checker) register(path string, r crdt.Register) error {
 	if isConflict(path, r) {
 		c.open = append(c.open, path)
 	}
-	return crdt.CheckRegister(path, r, c.context, c.floor)
+	p := &c.parts[c.parts.Of(path)]
+	return crdt.CheckRegister(path, r, p.Context, p.Floor)
 }
 
 // loneDeletes checks the paths that hold remembered deletes only.

@@ -98,11 +98,15 @@ func (tx *Tx) fill(b *batch) {
 		tx.val = appendBlob(tx.val[:0], value)
 		b.put(tx.key, tx.val)
 	}
+	context, floor := tx.s.parts.Top(), tx.s.parts.Floor()
 	for r := range tx.seats {
-		s := seat{r, tx.s.context.Get(r), tx.s.floor.Get(r)}
+		s := seat{r, context.Get(r), floor.Get(r)}
 		tx.key = appendOrdinalKey(tx.key[:0], spaceReplica, tx.s.ordinals[r])
 		tx.val = appendSeat(tx.val[:0], s)
 		b.put(tx.key, tx.val)
+	}
+	if tx.parted || len(tx.seats) > 0 {
+		tx.fillParts(b)
 	}
 	tx.fillHistory(b)
 	tx.fillOwn(b)
@@ -211,12 +215,17 @@ func (tx *Tx) publish(b *batch) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	top, floors := s.parts.Top(), s.parts.Floor()
 	if len(tx.seats) > seatsMax {
-		s.committed.context, s.committed.floor = s.context.Clone(), s.floor.Clone()
+		s.committed.context, s.committed.floor = top.Clone(), floors.Clone()
 		clear(tx.seats)
 	}
+	s.committed.parts = nil
+	if len(s.parts) > 1 {
+		s.committed.parts = s.parts.Clone()
+	}
 	for r := range tx.seats {
-		context, floor := crdt.Dot{Replica: r, Counter: s.context.Get(r)}, crdt.Dot{Replica: r, Counter: s.floor.Get(r)}
+		context, floor := crdt.Dot{Replica: r, Counter: top.Get(r)}, crdt.Dot{Replica: r, Counter: floors.Get(r)}
 		s.committed.context.Retreat(context)
 		s.committed.context.Add(context)
 		s.committed.floor.Retreat(floor)

@@ -28,12 +28,15 @@
 // ordinal of a replica: replicas are numbered from 0 in the order in which this store met them. <ctr> is a counter. A path stands
 // in a key as it is. User paths do not begin with a slash, system paths do.
 //
-//	/m                      format: version of the layout, a varint; now 2
+//	/m                      format: version of the layout, a varint; now 3
 //	/h                      head: digest (32 bytes, little-endian), clock (8), then five varints: user entries, bytes, conflicts,
 //	                        system entries, remembered deletes; since version 2 of the record one more: the position of the next past value
 //	/n                      incarnation: flags (1: closed clean), replica id (8), nonce (16; zero unless clean); missing if this
 //	                        store never wrote
 //	/v/<ord>                replica: id (8), counter in the context, counter in the floor; two varints
+//	/b/<n>                  the n-th part of a replica that fills range by range: its first path, its context, both with their
+//	                        lengths before them, its floor; see [crdt.AppendVector]. None if there is one part; else /v has
+//	                        the joins of all
 //	/o/<ord>                binding of the replica to a device, as its first operation carried it; missing if not known
 //	/d/<path>               live values of a user path, see [crdt.AppendValues]
 //	/s<path>                live values of a system path
@@ -60,8 +63,8 @@
 // The boot token is a file outside the data: a CBOR array of version (1), replica id, counter, nonce, machine id, boot id, and the
 // device, inode and birth time (nanoseconds since 1970) of the data directory.
 //
-// A store of layout 1, which has no history, is read, and raised to layout 2 by its first commit. A program that knows layout 1 only
-// then refuses it as newer.
+// A store of layout 1, which has no history, or 2, which has no parts, is read, and raised to layout 3 by its first commit. A program
+// that knows the older layouts only then refuses it as newer.
 //
 // # What is kept of the past
 //

@@ -66,7 +66,7 @@ const golden = `/c/a=
 /i/10/11:a=
 /i/11/11:/members/n=
 /i/11/11:a=
-/m=0102
+/m=0103
 /n=0100aa0000000000000100000000000000000000000000000000
 /o/10=01646576
 /o/11=016f74686572
@@ -163,9 +163,66 @@ func TestHexOrders(t *testing.T) {
 	}
 }
 
+// TestGoldenParts pins the records of a store that fills range by range, and that they go when it has one part again.
+func TestGoldenParts(t *testing.T) {
+	ds := goldenStore(t)
+	s, err := Open(context.Background(), ds, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := crdt.VectorOf([]crdt.Dot{{Replica: rid(0x22), Counter: 7}})
+	records := func() (out []string) {
+		lo := []byte(spacePart)
+		if err := s.eng.scan(context.Background(), lo, after(lo), func(key, value []byte) bool {
+			out = append(out, string(key)+"="+hex.EncodeToString(value))
+			return true
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	join := func(from, to string) {
+		tx := s.Begin()
+		if _, err := crdt.Join(tx, &crdt.Delta{Context: seen, Floor: seen, From: from, To: to}); err != nil {
+			t.Fatal(err)
+		}
+		if err := tx.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		if s, err = Open(context.Background(), ds, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Check(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	join("", "m")
+	want := []string{
+		"/b/10=0100" + "1c" + "110000000000000101" + "220000000000000107" + "aa00000000000001e807" + "110000000000000101" + "220000000000000107",
+		"/b/11=01016d" + "13" + "110000000000000101" + "aa00000000000001e807" + "110000000000000101",
+	}
+	if got := records(); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	if n := len(s.Parts()); n != 2 || s.Context().Get(rid(0x22)) != 0 {
+		t.Errorf("%d parts, context %v", n, s.Context())
+	}
+	ds.Put(context.Background(), datastore.RawKey("/b/10"), []byte{1, 0, 0})
+	var corrupt *CorruptError
+	if _, err := Open(context.Background(), ds, Options{}); !errors.As(err, &corrupt) {
+		t.Errorf("parts that do not fit the ordinals: %v", err)
+	}
+	value, _ := hex.DecodeString(strings.TrimPrefix(want[0], "/b/10="))
+	ds.Put(context.Background(), datastore.RawKey("/b/10"), value)
+	join("m", "")
+	if got := records(); len(got) > 0 || len(s.Parts()) != 1 || s.Context().Get(rid(0x22)) != 7 {
+		t.Errorf("filled: %s, parts %v", got, s.Parts())
+	}
+}
+
 // TestNewerLayoutIsNamed: a store of a newer program is refused as what it is.
 func TestNewerLayoutIsNamed(t *testing.T) {
-	for _, format := range [][]byte{{1, 3}, {2, 1}, {1, 3, 9, 9}} {
+	for _, format := range [][]byte{{1, 4}, {2, 1}, {1, 4, 9, 9}} {
 		ds := goldenStore(t)
 		ds.Put(context.Background(), datastore.RawKey(keyFormat), format)
 		if _, err := Open(context.Background(), ds, Options{}); !errors.Is(err, ErrNewer) {

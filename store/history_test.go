@@ -298,7 +298,7 @@ func TestOlderLayoutIsRaised(t *testing.T) {
 	p.want("a", "")
 	p.write(put("a", "2"))
 	p.want("a", "1-1")
-	if format, err := p.ds.Get(ctx, datastore.RawKey(keyFormat)); err != nil || !bytes.Equal(format, []byte{1, 2}) {
+	if format, err := p.ds.Get(ctx, datastore.RawKey(keyFormat)); err != nil || !bytes.Equal(format, []byte{1, layoutVersion}) {
 		t.Errorf("format %x, %v", format, err)
 	}
 }

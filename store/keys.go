@@ -26,6 +26,7 @@ const (
 	spaceConflict = "/c/"
 	spaceMeta     = "/p/"
 	spacePast     = "/y/"
+	spacePart     = "/b/"
 )
 
 // pathMark stands between a counter and a path. With a slash in its place, a system path would make an empty segment, which

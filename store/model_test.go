@@ -30,7 +30,7 @@ type world struct {
 	token *store.MemoryToken
 }
 
-var paths = []string{"a", "a/b", "a-b", "a.b", "b", "notes/ü", "/members/x", "/policy"}
+var paths = []string{"a", "a/b", "a-b", "a.b", "b", "-z", "notes/ü", "/members/x", "/policy"}
 
 func replicaOf(i int) (r crdt.ReplicaID) {
 	// Ids descend while ordinals ascend, so that the two orders differ.
@@ -113,7 +113,7 @@ func (w *world) peerWrites() {
 
 func (w *world) hear() {
 	for _, op := range w.pool {
-		if op.Check(w.state.Context()) == crdt.Ready {
+		if op.CheckAt(w.state) == crdt.Ready {
 			w.both(func(b crdt.Base) error { _, err := crdt.Apply(b, op); return err })
 			return
 		}
@@ -123,7 +123,24 @@ func (w *world) hear() {
 func (w *world) join() {
 	p := w.peers[rapid.IntRange(0, len(w.peers)-1).Draw(w.t, "peer")]
 	d := crdt.Diff(w.state, p)
+	if rapid.Bool().Draw(w.t, "range") {
+		d = w.aboutRange(d)
+	}
 	w.both(func(b crdt.Base) error { _, err := crdt.Join(b, d); return err })
+}
+
+// aboutRange cuts a delta down to a range of paths.
+func (w *world) aboutRange(d *crdt.Delta) *crdt.Delta {
+	if from := rapid.SampledFrom(append(paths, "")).Draw(w.t, "from"); from > d.From && (d.To == "" || from < d.To) {
+		d.From = from
+	}
+	if to := rapid.SampledFrom(append(paths, "")).Draw(w.t, "to"); to > d.From && (d.To == "" || to < d.To) {
+		d.To = to
+	}
+	out := func(path string) bool { return path < d.From || d.To != "" && path >= d.To }
+	d.Rows = slices.DeleteFunc(d.Rows, func(r crdt.Row) bool { return out(r.Path) })
+	d.Kills = slices.DeleteFunc(d.Kills, func(n crdt.Name) bool { return out(n.Path) })
+	return d
 }
 
 func (w *world) peerJoins() {
@@ -205,6 +222,16 @@ func names(t *rapid.T, seq crdt.NameSeq) (out []crdt.Name) {
 	return out
 }
 
+func entries(t *rapid.T, seq crdt.EntrySeq) (out []crdt.Entry) {
+	for e, err := range seq {
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
 func sameRegister(a, b crdt.Register) bool {
 	return slices.EqualFunc(a.Live, b.Live, func(v, w crdt.Value) bool {
 		return v.Dot == w.Dot && v.Time == w.Time && v.Kind == w.Kind && v.Won == w.Won && v.SameContent(w)
@@ -214,6 +241,17 @@ func sameRegister(a, b crdt.Register) bool {
 func compareBases(t *rapid.T, tx *store.Tx, state *crdt.State) {
 	if !tx.Context().Equal(state.Context()) || !tx.Floor().Equal(state.Floor()) {
 		t.Fatalf("context or floor differ")
+	}
+	if got, want := fmt.Sprint(tx.Parts()), fmt.Sprint(state.Parts()); got != want {
+		t.Fatalf("parts are %v, want %v", got, want)
+	}
+	for range 2 {
+		from, to := rapid.SampledFrom(append(paths, "")).Draw(t, "from"), rapid.SampledFrom(append(paths, "")).Draw(t, "to")
+		if got, want := entries(t, tx.Between(from, to)), entries(t, state.Between(from, to)); !slices.EqualFunc(got, want, func(x, y crdt.Entry) bool {
+			return x.Path == y.Path && sameRegister(x.Register, y.Register)
+		}) {
+			t.Fatalf("from %q to %q: got %v, want %v", from, to, got, want)
+		}
 	}
 	if tx.DeleteCount() != state.DeleteCount() {
 		t.Fatalf("%d deletes, want %d", tx.DeleteCount(), state.DeleteCount())
@@ -235,7 +273,7 @@ func compareBases(t *rapid.T, tx *store.Tx, state *crdt.State) {
 		}
 	}
 	var above crdt.Vector
-	for d := range state.Context().All() {
+	for d := range state.Parts().Top().All() {
 		above.Add(crdt.Dot{Replica: d.Replica, Counter: rapid.Uint64Range(0, d.Counter).Draw(t, "above")})
 	}
 	for _, v := range []crdt.Vector{{}, above, state.Context()} {

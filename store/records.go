@@ -10,9 +10,9 @@ import (
 // recordVersion is the first byte of every record of this package. Values and deletes carry the version of package crdt.
 const recordVersion = 1
 
-// layoutVersion is the version of the whole layout, kept under the key "/m". Layout 1 is 2 without history; a store of layout 1 is
-// read, and raised by its first commit.
-const layoutVersion = 2
+// layoutVersion is the version of the whole layout, kept under the key "/m". Layout 1 is 2 without history, layout 2
+// is 3 without parts; a store of either is read, and raised by its first commit.
+const layoutVersion = 3
 
 // headVersion is the version of the head. Version 1 ends before the position in history.
 const headVersion = 2

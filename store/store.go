@@ -37,13 +37,13 @@ type Store struct {
 	// unsynced is the error of the first sync that failed.
 	unsynced atomic.Pointer[error]
 
-	// The goroutine of the transaction owns these. context and floor include what the open transaction changed.
-	tx             Tx
-	context, floor crdt.Vector
-	ordinals       map[crdt.ReplicaID]ordinal
-	replicas       []crdt.ReplicaID
-	formatted      bool
-	prepared       bool
+	// The goroutine of the transaction owns these. parts includes what the open transaction changed.
+	tx        Tx
+	parts     crdt.Parts
+	ordinals  map[crdt.ReplicaID]ordinal
+	replicas  []crdt.ReplicaID
+	formatted bool
+	prepared  bool
 	// swept is where the sweep stands; rest says that history is off and something is left of it.
 	swept  sweep
 	rest   bool
@@ -58,7 +58,9 @@ type Store struct {
 	// mu guards committed. It is taken after commits.
 	mu        sync.RWMutex
 	committed struct {
+		// context and floor are the joins of those of the parts; parts is nil if there is one.
 		context, floor crdt.Vector
+		parts          crdt.Parts
 		writer         crdt.ReplicaID
 	}
 }
@@ -68,7 +70,7 @@ func Open(ctx context.Context, ds datastore.Batching, o Options) (*Store, error)
 	if err := CheckAtomic(ds); err != nil {
 		return nil, err
 	}
-	s := &Store{eng: newEngine(ds), token: o.Token, random: o.Random, history: o.History.withDefaults(), ordinals: map[crdt.ReplicaID]ordinal{}}
+	s := &Store{eng: newEngine(ds), token: o.Token, random: o.Random, history: o.History.withDefaults(), ordinals: map[crdt.ReplicaID]ordinal{}, parts: crdt.Parts{{}}}
 	if s.random == nil {
 		s.random = rand.Reader
 	}
@@ -99,6 +101,9 @@ func (s *Store) load(ctx context.Context) error {
 		return err
 	}
 	if err := s.loadSeats(ctx); err != nil {
+		return err
+	}
+	if err := s.loadParts(ctx); err != nil {
 		return err
 	}
 	if err := s.loadSweep(ctx); err != nil {
@@ -165,8 +170,8 @@ func (s *Store) loadSeats(ctx context.Context) error {
 		floor = append(floor, crdt.Dot{Replica: seat.replica, Counter: seat.floor})
 		return true
 	})
-	s.context, s.floor = crdt.VectorOf(context), crdt.VectorOf(floor)
-	s.committed.context, s.committed.floor = s.context.Clone(), s.floor.Clone()
+	s.committed.context, s.committed.floor = crdt.VectorOf(context), crdt.VectorOf(floor)
+	s.parts = s.restore()
 	return errors.Join(err, bad)
 }
 
@@ -218,10 +223,13 @@ func (s *Store) Close(ctx context.Context, clean bool) error {
 // Head returns the committed head.
 func (s *Store) Head() Head { return *s.head.Load() }
 
-// Context returns a copy of the committed context.
+// Context returns a copy of the committed context: what was seen of every path.
 func (s *Store) Context() crdt.Vector {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	if s.committed.parts != nil {
+		return s.committed.parts.Common()
+	}
 	return s.committed.context.Clone()
 }
 

@@ -84,7 +84,7 @@ func (s *Store) loadIncarnation(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("boot token: %w", err)
 	}
-	if found && t == (Token{s.onDisk.replica, s.context.Get(s.onDisk.replica), s.onDisk.nonce}) {
+	if found && t == (Token{s.onDisk.replica, s.parts[0].Context.Get(s.onDisk.replica), s.onDisk.nonce}) {
 		s.committed.writer = s.onDisk.replica
 	}
 	return nil
@@ -138,7 +138,7 @@ func (s *Store) leave(ctx context.Context) error {
 	if err := s.putIncarnation(ctx, n); err != nil {
 		return fmt.Errorf("clean mark: %w", err)
 	}
-	if err := s.token.Save(Token{writer, s.context.Get(writer), n.nonce}); err != nil {
+	if err := s.token.Save(Token{writer, s.parts[0].Context.Get(writer), n.nonce}); err != nil {
 		return fmt.Errorf("boot token: %w", err)
 	}
 	return nil

@@ -13,10 +13,10 @@ import (
 type Tx struct {
 	s    *Store
 	open bool
-	// changed says that Commit has something to write.
-	changed bool
-	head    Head
-	writer  crdt.ReplicaID
+	// changed says that Commit has something to write, parted that there is another number of parts.
+	changed, parted bool
+	head            Head
+	writer          crdt.ReplicaID
 	// now is the wall time in milliseconds, 0 if it was not told; policy is what decides, empty for a person or a program.
 	now    int64
 	policy string
@@ -85,12 +85,12 @@ func (tx *Tx) Discard() {
 		return
 	}
 	s := tx.s
-	if len(tx.seats) > 0 {
+	if len(tx.seats) > 0 || tx.parted {
 		for _, r := range s.replicas[tx.seated:] {
 			delete(s.ordinals, r)
 		}
 		s.replicas = s.replicas[:tx.seated]
-		s.context, s.floor = s.committed.context.Clone(), s.committed.floor.Clone()
+		s.parts = s.restore()
 	}
 	tx.reset()
 }
@@ -110,7 +110,7 @@ func (tx *Tx) reset() {
 	clear(tx.metas)
 	tx.live.reset()
 	tx.log.reset()
-	tx.clean, tx.open, tx.changed = 0, false, false
+	tx.clean, tx.open, tx.changed, tx.parted = 0, false, false, false
 	tx.now, tx.policy, tx.swept = 0, "", nil
 }
 
@@ -156,16 +156,18 @@ func (tx *Tx) SetMeta(key string, value []byte) error {
 // Retreat takes every later dot of d's replica out of the context and the floor. Nothing live or remembered may name one. The
 // counter of d is at least 1.
 func (tx *Tx) Retreat(d crdt.Dot) {
-	tx.s.context.Retreat(d)
-	tx.s.floor.Retreat(d)
+	for i := range tx.s.parts {
+		tx.s.parts[i].Context.Retreat(d)
+		tx.s.parts[i].Floor.Retreat(d)
+	}
 	tx.seat(d.Replica)
 }
 
 // Context implements [crdt.Base].
-func (tx *Tx) Context() crdt.Vector { return tx.s.context }
+func (tx *Tx) Context() crdt.Vector { return tx.s.parts.Common() }
 
 // Floor implements [crdt.Base].
-func (tx *Tx) Floor() crdt.Vector { return tx.s.floor }
+func (tx *Tx) Floor() crdt.Vector { return tx.s.parts.Floor() }
 
 // Register implements [crdt.Base]. The register shares no memory with the datastore.
 func (tx *Tx) Register(path string) (crdt.Register, error) {
@@ -242,7 +244,8 @@ func (tx *Tx) SetRegister(path string, r crdt.Register) error {
 		return err
 	}
 	tx.remember(e, r)
-	within := func(d crdt.Delete) bool { return tx.s.floor.Has(d.Dot) }
+	floor := tx.s.parts[tx.s.parts.Of(path)].Floor
+	within := func(d crdt.Delete) bool { return floor.Has(d.Dot) }
 	if slices.ContainsFunc(r.Deletes, within) {
 		r.Deletes = slices.DeleteFunc(slices.Clone(r.Deletes), within)
 	}
@@ -260,38 +263,19 @@ func (tx *Tx) SetRegister(path string, r crdt.Register) error {
 
 // Advance implements [crdt.Base].
 func (tx *Tx) Advance(d crdt.Dot) {
-	if !tx.s.context.Has(d) {
-		tx.s.context.Add(d)
-		tx.seat(d.Replica)
+	for i := range tx.s.parts {
+		tx.AdvancePart(i, d)
 	}
 }
 
-// RaiseFloor implements [crdt.Base]. It costs what it forgets.
+// RaiseFloor implements [crdt.Base].
 func (tx *Tx) RaiseFloor(d crdt.Dot) error {
-	old := tx.s.floor.Get(d.Replica)
-	if d.Counter <= old {
-		return nil
-	}
-	tx.s.floor.Add(d)
-	tx.seat(d.Replica)
-	if tx.head.Deletes == 0 {
-		return nil
-	}
-	var paths []string
-	_, err := tx.log.of(tx, d.Replica, old, d.Counter, func(n crdt.Name, _ error) bool {
-		paths = append(paths, n.Path)
-		return true
-	})
-	for _, path := range paths {
-		if err != nil {
-			break
-		}
-		var e *entry
-		if e, err = tx.entry(path); err == nil {
-			err = tx.SetRegister(path, e.after)
+	for i := range tx.s.parts {
+		if err := tx.RaiseFloorPart(i, d); err != nil {
+			return err
 		}
 	}
-	return err
+	return nil
 }
 
 // Open implements [crdt.Base].

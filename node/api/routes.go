@@ -28,6 +28,9 @@ func (s *Server) routes() *http.ServeMux {
 		"POST /v1/undo":               s.undo,
 		"POST /v1/undo/{id}":          s.undo,
 
+		"GET /v1/history/{path...}": s.getHistory,
+		"POST /v1/restore":          s.restore,
+
 		"GET /v1/policies": s.getPolicies,
 		"PUT /v1/policies": s.putPolicies,
 
@@ -35,6 +38,7 @@ func (s *Server) routes() *http.ServeMux {
 		"GET /v1/devices":                 s.listDevices,
 		"GET /v1/devices/{id}":            s.getDevice,
 		"POST /v1/devices/{id}/addresses": s.addAddress,
+		"POST /v1/devices/{id}/ping":      s.ping,
 		"GET /v1/spaces":                  s.listSpaces,
 		"POST /v1/sync/wait":              s.waitSync,
 

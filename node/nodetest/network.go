@@ -280,6 +280,18 @@ func (n *Network) Peers() []gossip.PeerInfo {
 	return slices.SortedFunc(maps.Values(infos), func(a, b gossip.PeerInfo) int { return slices.Compare(a.Device[:], b.Device[:]) })
 }
 
+// Ping implements gossip.Network.
+func (n *Network) Ping(peer gossip.DeviceID) (time.Duration, error) {
+	n.hub.mu.Lock()
+	defer n.hub.mu.Unlock()
+	for id := range n.spaces {
+		if n.hub.up[linkOf(n.id, peer, id)] {
+			return time.Nanosecond, nil
+		}
+	}
+	return 0, fmt.Errorf("nodetest: %s is not connected", peer.Short())
+}
+
 // Redial implements gossip.Network.
 func (n *Network) Redial() {}
 

@@ -158,12 +158,13 @@ func (g *generator) work() {
 	}
 }
 
-// habitsMin is how long a scenario is in which people do something together.
-const habitsMin = 15 * time.Second
+// habitMax is how long what people do together takes.
+const habitMax = 5 * time.Second
 
-// habits draws what people do together, of which chance would bring too little, and returns the number of writes that it took.
+// habits draws what people do together, of which chance would bring too little, and returns the number of writes that it took. Only a
+// whole scenario that is long enough has room for it.
 func (g *generator) habits() (writes int) {
-	if !g.whole || g.size.Writes < 30 || g.size.Devices < 3 || g.size.Chaos < habitsMin {
+	if !g.whole || g.size.Writes < 30 || g.size.Devices < 3 || len(g.s.Paths) < 2 || g.last-g.from < 2*habitMax {
 		return 0
 	}
 	before := len(g.s.Ops)
@@ -187,7 +188,7 @@ func (g *generator) write(at time.Duration, device int, path string, v Verb) {
 
 // quarrel lets three devices write one path at once and go on, each over what it is shown while others stand; then two of them settle it.
 func (g *generator) quarrel() {
-	who, path, at := g.rand.Perm(g.size.Devices)[:3], g.path(), g.moment()*4/5
+	who, path, at := g.rand.Perm(g.size.Devices)[:3], g.path(), g.between(g.from, g.last-habitMax)
 	for _, d := range who {
 		g.write(at+g.between(0, 10*time.Millisecond), d, path, pick(g, Put, Sibling))
 	}
@@ -203,7 +204,7 @@ func (g *generator) quarrel() {
 
 // tidyUp lets devices delete what one that is away still has, and lose power when it is back.
 func (g *generator) tidyUp() {
-	away, at := g.device(), g.moment()*3/5
+	away, at := g.device(), g.between(g.from, g.last-habitMax)
 	length := g.between(time.Second, 4*time.Second)
 	for _, path := range g.s.Paths[:2] {
 		g.write(at, g.device(), path, Put)
