@@ -67,6 +67,10 @@ func (s *Space) warningList(devices []DeviceStatus) []Warning {
 		out = append(out, w)
 	}
 	s.mu.Unlock()
+	if _, member := s.roster.Load().members[s.node.id]; !member {
+		out = append(out, Warning{Code: "not_a_member", Text: "this device holds the data of the space and is no member of it, as after restoring a backup",
+			Hint: "To sync, have it invited:  peer invite  on a member, then  peer join TICKET  here."})
+	}
 	out = append(out, s.node.warningList()...)
 	for _, d := range devices {
 		if d.ClockSkew.Abs() > clockSkewMax {

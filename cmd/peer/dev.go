@@ -266,12 +266,12 @@ func (d *devCommand) resolve(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	value := node.Text(args[2])
+	value, start := node.Text(args[2]), time.Now()
 	e, err := m.space.Resolve(ctx, args[1], node.Resolution{Value: &value})
 	if err != nil {
 		return err
 	}
-	seen, err := d.fleet.arrival(ctx, m, e.Entry, time.Now())
+	seen, err := d.fleet.arrival(ctx, m, e.Entry, start)
 	if err != nil {
 		return err
 	}

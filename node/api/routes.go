@@ -30,6 +30,7 @@ func (s *Server) routes() *http.ServeMux {
 
 		"GET /v1/history/{path...}": s.getHistory,
 		"POST /v1/restore":          s.restore,
+		"GET /v1/backup":            s.backup,
 
 		"GET /v1/policies": s.getPolicies,
 		"PUT /v1/policies": s.putPolicies,

@@ -131,6 +131,20 @@ func (c *Client) Export(ctx context.Context, prefix string) (io.ReadCloser, erro
 	}}, nil
 }
 
+// Backup returns a copy of all spaces of the device. The caller closes it.
+func (c *Client) Backup(ctx context.Context) (io.ReadCloser, error) {
+	res, err := c.do(ctx, request{method: http.MethodGet, path: "/v1/backup"})
+	if err != nil {
+		return nil, err
+	}
+	return &stream{ReadCloser: res.Body, fail: func(err error) error {
+		if err != io.EOF {
+			return c.failure(ctx, err)
+		}
+		return io.EOF
+	}}, nil
+}
+
 // stream is the body of an answer whose errors are problems.
 type stream struct {
 	io.ReadCloser
