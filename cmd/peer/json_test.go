@@ -39,7 +39,7 @@ func TestEveryCommandPrintsDocuments(t *testing.T) {
 		"doctor": "doctor x", "dev": "dev --devices 1", "man": "man", "ping": "ping nobody", "config": "config x", "config show": "config show x", "config set": "config set nmae x", "config get": "config get poll", "config path": "config path x",
 		"config unset": "config unset nmae", "config edit": "config edit", "del": "del none", "watch": "watch --once --since x",
 		"sync": "sync --device nobody", "repair": "repair /a", "devices show": "devices show nobody", "up": "up -d", "export": "export /a", "ls": "ls /a",
-		"status": "status --space none", "devices": "devices x", "invites": "invites x", "conflicts": "conflicts /a", "policy": "policy x", "policy set": "policy set a/** latest", "policy unset": "policy unset none", "invite": "invite --expires 900h",
+		"status": "status --space none", "devices": "devices x", "invites": "invites x", "conflicts": "conflicts /a", "undo": "undo none", "policy": "policy x", "policy set": "policy set a/** latest", "policy unset": "policy unset none", "invite": "invite --expires 900h",
 		"sim": "sim --runs 0", "sim run": "sim run --scenario nothing-such", "sim replay": "sim replay none", "sim shrink": "sim shrink FILE-sim", "sim view": "sim view none",
 		"sim scenarios": "sim scenarios --show nothing-such", "completion": "completion tcsh", "version": "version x", "devices list": "devices list x", "invites list": "invites list x", "down": "down x",
 	}

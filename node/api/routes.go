@@ -25,6 +25,8 @@ func (s *Server) routes() *http.ServeMux {
 		"GET /v1/conflicts":           s.listConflicts,
 		"GET /v1/conflicts/{path...}": s.getConflict,
 		"POST /v1/resolve":            s.resolve,
+		"POST /v1/undo":               s.undo,
+		"POST /v1/undo/{id}":          s.undo,
 
 		"GET /v1/history/{path...}": s.getHistory,
 		"POST /v1/restore":          s.restore,
