@@ -67,15 +67,17 @@ func (d *Delta) IsEmpty() bool {
 
 // Limits bound an answer. It ends where one of them is passed, at a path, and tells where ([Delta.To]); it holds one row at least.
 type Limits struct {
-	// Rows and Bytes bound the rows and the bytes of their values.
+	// Rows and Bytes bound the rows, and the bytes of their paths and values.
 	Rows, Bytes int
+	// Whole is the number of bytes up to which an answer that is made from names is not cut for them.
+	Whole int
 	// Names is the number of names outside the asker's context from which on an answer is made by walking the paths in order,
 	// instead of from the names. The walk ends, too, after it has passed eight times as many paths as Rows allows rows, or eight
 	// times Bytes.
 	Names int
 }
 
-var unlimited = Limits{math.MaxInt, math.MaxInt, math.MaxInt}
+var unlimited = Limits{math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt}
 
 // Answer returns what a replica with context asked lacks of b. It costs what it returns. If b has several parts it is about the
 // first; see [AnswerPart].
@@ -123,10 +125,13 @@ func AnswerPart(b Base, asked Vector, from, to string, most Limits) (*Delta, err
 
 // fill adds the rows of the paths.
 func (d *Delta) fill(b Base, paths []string, most Limits) error {
-	size := 0
+	size, fit := 0, 0 // fit counts the rows of an answer that is cut
 	for _, path := range paths {
-		if len(d.Rows) >= most.Rows || size >= most.Bytes {
-			d.To = path
+		if size < most.Bytes || fit == 0 {
+			fit = len(d.Rows)
+		}
+		if len(d.Rows) >= most.Rows || size >= max(most.Bytes, most.Whole) {
+			d.Rows, d.To = d.Rows[:fit], paths[fit]
 			return nil
 		}
 		reg, err := b.Register(path)
