@@ -1,6 +1,7 @@
 package crdt
 
 import (
+	"cmp"
 	"iter"
 	"math"
 	"slices"
@@ -220,6 +221,44 @@ func pathsOf(names []Name) []string {
 
 // BelowFloor reports whether a replica with context asked may hold values whose delete b has forgotten.
 func BelowFloor(b Base, asked Vector) bool { return !b.Floor().Within(asked) }
+
+// ListLive returns the live values of b inside v on the paths from from on and before to, "" for no end: as many as the limits allow
+// rows. It returns, too, where the list ends: to, or the first path that it is not about. Unless there are more names than the
+// limits allow, it reads no registers.
+func ListLive(b Base, v Vector, from, to string, most Limits) (names []Name, end string, err error) {
+	all, few, err := namesAbove(from, to, most.Names, b.LiveAbove(Vector{}))
+	if err != nil {
+		return nil, to, err
+	}
+	if few {
+		slices.SortFunc(all, func(x, y Name) int { return cmp.Or(strings.Compare(x.Path, y.Path), x.Dot.Compare(y.Dot)) })
+		for i, n := range all {
+			if i >= most.Rows && n.Path != all[i-1].Path {
+				return names, n.Path, nil
+			}
+			if v.Has(n.Dot) {
+				names = append(names, n)
+			}
+		}
+		return names, to, nil
+	}
+	passed := 0
+	for e, err := range b.Between(from, to) {
+		if err != nil {
+			return nil, to, err
+		}
+		if passed >= most.Rows {
+			return names, e.Path, nil
+		}
+		for _, x := range e.Register.Live {
+			passed++
+			if v.Has(x.Dot) {
+				names = append(names, Name{x.Dot, e.Path})
+			}
+		}
+	}
+	return names, to, nil
+}
 
 // Kills returns those of the names that are inside b's context of their path and not live in b: they are dead.
 func Kills(b Base, names iter.Seq[Name]) ([]Name, error) {

@@ -187,7 +187,7 @@ func pure(s *source) bool {
 		return true
 	case "node":
 		name := path.Base(s.file)
-		return name == "step.go" || name == "binding.go" || name == "version.go" || strings.HasPrefix(name, "replica")
+		return name == "step.go" || name == "binding.go" || name == "version.go" || name == "policy.go" || name == "policy_view.go" || strings.HasPrefix(name, "replica")
 	}
 	return false
 }

@@ -42,6 +42,8 @@ const (
 type Session struct {
 	initiator bool
 	optimist  bool
+	fetches   bool
+	fetch     crdt.Vector
 	wall      int64 // seconds since 1970
 	replica   crdt.Dot
 
@@ -119,6 +121,10 @@ type SessionConfig struct {
 	// BelievedEqual lets the initiator leave its vector out of the first message: 60 bytes instead of a dozen more for each
 	// replica that ever wrote. If the belief is wrong it costs one more round trip.
 	BelievedEqual bool
+	// Fetch, unless it is empty, makes the initiator ask with this vector instead of its context, take the answer, and take leave
+	// without an answer of its own. It is for what a damaged disk has lost: the answer brings again what the vector leaves out. It
+	// must hold a dot that no replica has, so that no peer takes the vector for its own.
+	Fetch crdt.Vector
 	// Replica is the last dot of our incarnation; zero while it has written nothing.
 	Replica crdt.Dot
 	// WallMillis is our clock, shown to people at the other end.
@@ -129,19 +135,27 @@ type SessionConfig struct {
 
 // NewSession returns a session that has said nothing yet.
 func NewSession(c SessionConfig) *Session {
-	s := &Session{initiator: c.Initiator, optimist: c.BelievedEqual, replica: c.Replica, wall: c.WallMillis / 1000, limits: c.Limits,
-		more: true, bound: map[crdt.ReplicaID]bool{}}
+	s := &Session{initiator: c.Initiator, optimist: c.BelievedEqual, fetch: c.Fetch, fetches: c.Fetch.Len() > 0,
+		replica: c.Replica, wall: c.WallMillis / 1000, limits: c.Limits, more: true, bound: map[crdt.ReplicaID]bool{}}
 	if s.limits == (crdt.Limits{}) {
 		s.limits = answerLimits
 	}
 	return s
 }
 
+// context returns the vector that we ask with.
+func (s *Session) context(v View) crdt.Vector {
+	if s.fetches {
+		return s.fetch
+	}
+	return v.Context()
+}
+
 // Start makes the initiator's first message.
 func (s *Session) Start(v View) {
-	s.asked = v.Context().Clone()
+	s.asked = s.context(v).Clone()
 	// The peer takes a hello of an empty replica for a whole one: its vector has no bytes.
-	s.sayHello(v, !s.optimist || s.asked.Len() == 0 || !isWhole(v))
+	s.sayHello(v, s.fetches || !s.optimist || s.asked.Len() == 0 || !isWhole(v))
 }
 
 // isWhole reports whether v has seen the same of all paths.
@@ -191,7 +205,7 @@ func (s *Session) say(m encoder) {
 
 func (s *Session) sayHello(v View, full bool) {
 	h := hello{Type: msgHello, Version: ProtocolVersion,
-		Hash: v.Context().Hash(), Digest: v.Digest().Short(), Wall: s.wall, Vector: []byte{}, Floor: []byte{}, Top: []byte{}}
+		Hash: s.context(v).Hash(), Digest: v.Digest().Short(), Wall: s.wall, Vector: []byte{}, Floor: []byte{}, Top: []byte{}}
 	if full {
 		h.Vector, h.Floor, h.Top = s.ownVectors(v)
 	}
@@ -200,8 +214,11 @@ func (s *Session) sayHello(v View, full bool) {
 
 // ownVectors encodes our context, floor and top, and remembers that the peer will answer this context.
 func (s *Session) ownVectors(v View) (vec, floor, top []byte) {
-	s.told, s.toldFloor, s.toldVector = v.Context().Clone(), v.Floor().Clone(), true
+	s.told, s.toldFloor, s.toldVector = s.context(v).Clone(), v.Floor().Clone(), true
 	above := v.Parts().Top().Above(s.told)
+	if s.fetches {
+		s.toldFloor, above = crdt.Vector{}, crdt.Vector{} // they matter to who gets an answer
+	}
 	s.asked, s.toldWhole = s.told, above.Len() == 0
 	return crdt.AppendVector([]byte{}, s.told), crdt.AppendVector([]byte{}, s.toldFloor), crdt.AppendVector([]byte{}, above)
 }
@@ -342,7 +359,7 @@ func (s *Session) learn(v View, vec, floor, top []byte, hash [16]byte) (err erro
 
 // lookBack ends the session if the peer has seen more of our incarnation than we have written.
 func (s *Session) lookBack(v View, seen crdt.Vector) {
-	if !s.replica.Replica.IsZero() && seen.Get(s.replica.Replica) > v.Context().Get(s.replica.Replica) {
+	if !s.fetches && !s.replica.Replica.IsZero() && seen.Get(s.replica.Replica) > v.Context().Get(s.replica.Replica) {
 		s.result.RolledBack = true
 		s.Refuse("rolled_back", "this device was set back; it goes on under a new replica id")
 	}
@@ -363,6 +380,9 @@ func (s *Session) exchange(v View) error {
 	if !s.theirWhole {
 		return nil // it asks, or says DONE
 	}
+	if s.fetches {
+		return nil
+	}
 	if crdt.BelowFloor(v, s.theirs) {
 		if s.toldFloor.Within(s.theirs) {
 			s.Refuse("floor_rose", "this device has forgotten deletes since it said hello; try again")
@@ -375,6 +395,10 @@ func (s *Session) exchange(v View) error {
 // askFrom asks for what the peer has seen and we have not of the paths from from on: the first such range. If there is none, or if this
 // session has asked enough, nothing more is asked.
 func (s *Session) askFrom(v View, from string) error {
+	if s.fetches {
+		s.from, s.to, s.asked, s.waiting = from, "", s.fetch, true
+		return s.sayAsk(v)
+	}
 	parts := v.Parts()
 	i := parts.Of(from)
 	for i < len(parts) && s.theirTop.Within(parts[i].Context) {
@@ -414,21 +438,11 @@ func (s *Session) sayAsk(v View) error {
 	m := ask{Type: msgAsk, From: s.from, Vector: crdt.AppendVector([]byte{}, s.asked)}
 	if !s.theirFloor.Within(s.asked) {
 		m.Listed = 1
-		var names []crdt.Name
-		for e, err := range v.Between(s.from, s.to) {
-			if err != nil {
-				return err
-			}
-			if len(names) >= s.limits.Rows {
-				s.to = e.Path
-				break
-			}
-			for _, x := range e.Register.Live {
-				if s.asked.Has(x.Dot) {
-					names = append(names, crdt.Name{Dot: x.Dot, Path: e.Path})
-				}
-			}
+		names, to, err := crdt.ListLive(v, s.asked, s.from, s.to, s.limits)
+		if err != nil {
+			return err
 		}
+		s.to = to
 		rows := nameRows(names)
 		s.sendRows(msgLive, rows)
 		m.Rows = uint64(len(rows))
@@ -675,8 +689,12 @@ func (s *Session) onEnd(v View, msg []byte) (*crdt.Delta, error) {
 // Committed tells the session that the delta it handed out was joined. What it says then, DONE or the next question, must leave only
 // after the commit is on disk. It fails if the replica cannot be read.
 func (s *Session) Committed(v View) error {
+	if s.fetches && s.from == "" {
+		s.Refuse("fetched", "that was all; nothing was to be told")
+		return nil
+	}
 	s.result.Answers++
-	s.result.Diverged = s.sameAsAnswer(v) && v.Digest().Short() != s.theirDigest
+	s.result.Diverged = !s.fetches && s.sameAsAnswer(v) && v.Digest().Short() != s.theirDigest
 	if s.from == "" { // the answer went to the end
 		s.doneHere = true
 		s.finishExchange(v)

@@ -49,6 +49,9 @@ type Network interface {
 	// Peers reports every member and what is known about reaching it, ordered by device.
 	Peers() []PeerInfo
 
+	// Ping asks a connected member for an answer and returns how long it took. It gives up after a few seconds.
+	Ping(peer DeviceID) (time.Duration, error)
+
 	// Redial forgets every back-off and tries all members now.
 	Redial()
 
@@ -61,6 +64,8 @@ type Access struct {
 	Space   SpaceID
 	Key     [32]byte
 	Members []DeviceID
+	// NoGossip keeps the space out of gossip: nothing is published or subscribed, and sessions carry everything.
+	NoGossip bool
 }
 
 // A Handler receives what arrives. Calls for one peer come in order; no call blocks longer than it takes to queue the event.

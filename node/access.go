@@ -61,6 +61,8 @@ const (
 type Change struct {
 	Type ChangeType
 	Path string
+	// Policy is set on a ChangeResolved that no person made: the policy that settles the entry.
+	Policy Policy
 	// Entry is the state now; nil if the entry is gone.
 	Entry *Entry
 	// Device made the latest of the changes that this record stands for, at Time by its own clock.

@@ -24,6 +24,8 @@ const (
 	// TxEntriesMax bounds the number of paths in one transaction, TxBytesMax the sum of its paths and values.
 	TxEntriesMax = 10_000
 	TxBytesMax   = 16 << 20
+	// PollMin is the shortest time between two polls of one device.
+	PollMin = 100 * time.Millisecond
 )
 
 // Config says how a node runs. The zero value of every field is a usable default; an empty Config is a node in memory
@@ -49,9 +51,22 @@ type Config struct {
 	// AntiEntropy is the mean period between sessions with one connected peer, varied by ± 20 %. Default 30 s. Shorter finds
 	// lost gossip sooner and costs about 150 bytes a period and peer; longer leaves a lost frame unrepaired for longer.
 	AntiEntropy time.Duration
+	// Poll, if it is not zero, takes the place of AntiEntropy: every Poll this device asks each connected one what is new, takes it and
+	// gives what the other lacks. At least PollMin. Beside gossip it only repairs sooner; with NoGossip it is the way by which
+	// writes travel, and how late they arrive.
+	Poll time.Duration
+	// NoGossip keeps writes out of gossip: this device neither publishes nor subscribes, and everything travels in sessions, one
+	// with each connected device every Poll. It comes to the same in the end, only later. A device that does gossip begins a session
+	// after each burst of its writes with one that does not.
+	NoGossip bool
 	// DeleteLog is the number of deletes that are remembered one by one; default 65,536. A peer that missed more is
 	// brought up to date by comparing what is live, which costs about ten bytes an entry.
 	DeleteLog int
+	// HistoryVersions is the number of past values that are kept for each entry, default 10, and HistoryAge how long they are, default
+	// 30 days; a negative one switches history off. More costs disk: what was overwritten, up to 8 MiB an entry and 256 MiB a space.
+	// Less leaves fewer values to restore, and fewer common bases for merges.
+	HistoryVersions int
+	HistoryAge      time.Duration
 	// NewIdentity gives the data directory a new device key before anything starts: for a copy of a device that is live
 	// elsewhere. The new device must be invited.
 	NewIdentity bool

@@ -132,14 +132,15 @@ func (d *Datastore) shown(key datastore.Key) (crdt.Value, error) {
 	if err != nil {
 		return crdt.Value{}, storeProblem(err)
 	}
-	v, ok := reg.Shown()
+	v, ok := d.space.shown(path, reg)
 	if !ok {
 		return crdt.Value{}, datastore.ErrNotFound
 	}
 	return v, nil
 }
 
-// Get implements [datastore.Datastore]. Of a key with an open Conflict it returns the newest value.
+// Get implements [datastore.Datastore]. Of a key with an open Conflict it returns the newest value, of one
+// that a policy settles what the policy shows.
 func (d *Datastore) Get(_ context.Context, key datastore.Key) ([]byte, error) {
 	v, err := d.shown(key)
 	return v.Data, err

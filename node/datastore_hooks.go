@@ -96,7 +96,7 @@ func (h *hooks) call(path string, to func(string, crdt.Register)) bool {
 
 // tell calls the hooks for a path that changed.
 func (h *hooks) tell(path string, reg crdt.Register) {
-	shown, there := reg.Shown()
+	shown, there := h.d.space.shown(path, reg)
 	switch {
 	case there && h.d.opts.PutHook != nil:
 		h.d.opts.PutHook(h.d.key(path), shown.Data)
@@ -108,7 +108,7 @@ func (h *hooks) tell(path string, reg crdt.Register) {
 
 // conflict calls the ConflictHook if a Conflict is open.
 func (h *hooks) conflict(path string, reg crdt.Register) {
-	if h.d.opts.ConflictHook != nil && reg.Contending() > 0 {
+	if h.d.opts.ConflictHook != nil && h.d.space.open(path, reg) {
 		h.d.opts.ConflictHook(h.d.key(path), h.d.space.conflict(path, reg))
 	}
 }

@@ -101,7 +101,7 @@ func (s *scan) result() (query.Result, bool) {
 	if !ok {
 		return query.Result{}, false
 	}
-	shown, _ := crdt.Register{Live: e.Live}.Shown()
+	shown, _ := s.d.space.shown(e.Path, crdt.Register{Live: e.Live})
 	out := query.Entry{Key: s.d.key(e.Path).String(), Size: len(shown.Data)}
 	if s.values {
 		out.Value = shown.Data

@@ -79,11 +79,19 @@ type Entry struct {
 	Path    string
 	Version Version
 	Kind    crdt.Kind
-	// Values holds every current value, the shown one first, then newest first. It is never empty.
+	// Values holds every current value, newest first. It is never empty. The first is shown, unless View is set.
 	Values []Value
+	// View is what a plain read returns where a policy settles what competes without a write. It has no ID if it is none of Values,
+	// but made of them, as a union is; Device and Time are then those of the newest.
+	View *Value
+	// Policy is the one that holds here, set only while values compete. PolicyReason says why it could not decide, if it tried.
+	Policy       Policy
+	PolicyReason string
 	// Conflict is the number of values that compete while a Conflict is open (1 if a value won over a concurrent delete),
 	// and 0 otherwise. Equal values do not compete.
 	Conflict int
+	// Settled is what Conflict would be if View did not settle it.
+	Settled int
 	// Overruled is the number of different values that the shown one won over, in an entry of kind LWW, where nobody is asked.
 	Overruled int
 	// Pending names the member devices that are not known to hold this version yet.
@@ -91,7 +99,12 @@ type Entry struct {
 }
 
 // Shown returns the value that a plain read returns.
-func (e Entry) Shown() Value { return e.Values[0] }
+func (e Entry) Shown() Value {
+	if e.View != nil {
+		return *e.View
+	}
+	return e.Values[0]
+}
 
 // A ConflictKind says what competes in a Conflict.
 type ConflictKind string

@@ -135,7 +135,7 @@ func (s *Space) page(ctx context.Context, from position, prefix string, limit in
 			return ErrCursorExpired.With("what was deleted since is no longer remembered here")
 		}
 		var err error
-		p, err = collectPage(tx, from, told, prefix, limit)
+		p, err = s.collectPage(tx, from, told, prefix, limit)
 		return err
 	})
 	if err != nil {
@@ -145,8 +145,9 @@ func (s *Space) page(ctx context.Context, from position, prefix string, limit in
 }
 
 // collectPage walks the live values outside what the reader has and the deletes outside told, in the order of their dots. The
-// cursor after a change is known once the next dot begins.
-func collectPage(tx *store.Tx, from position, told crdt.Vector, prefix string, limit int) (rawPage, error) {
+// cursor after a change is known once the next dot begins. A change of a policy may change what is shown wherever values compete: all of
+// them are told.
+func (s *Space) collectPage(tx *store.Tx, from position, told crdt.Vector, prefix string, limit int) (rawPage, error) {
 	p := rawPage{next: position{from.since.Clone(), from.base}}
 	var last crdt.Dot
 	open := 0 // changes from here on await their cursor
@@ -171,22 +172,39 @@ func collectPage(tx *store.Tx, from position, told crdt.Vector, prefix string, l
 			}
 		}
 		last = n.Dot
-		if seen[n.Path] || crdt.IsSystemPath(n.Path) || !strings.HasPrefix(n.Path, prefix) {
-			continue
+		for path, err := range s.told(n.Path, prefix) {
+			if err != nil {
+				return p, err
+			}
+			if seen[path] {
+				continue
+			}
+			seen[path] = true
+			reg, err := tx.Register(path)
+			if err != nil {
+				return p, err
+			}
+			for _, v := range reg.Live {
+				size += len(v.Data)
+			}
+			p.changes = append(p.changes, rawChange{path: path, reg: reg})
 		}
-		seen[n.Path] = true
-		reg, err := tx.Register(n.Path)
-		if err != nil {
-			return p, err
-		}
-		for _, v := range reg.Live {
-			size += len(v.Data)
-		}
-		p.changes = append(p.changes, rawChange{path: n.Path, reg: reg})
 	}
 	p.next, p.whole = position{since: tx.Context().Clone()}, true
 	settle(p.next)
 	return p, nil
+}
+
+// told yields the paths below prefix that a reader of the feed must look at when the entry at path has changed.
+func (s *Space) told(path, prefix string) iter.Seq2[string, error] {
+	if strings.HasPrefix(path, policiesPrefix) {
+		return s.store.Conflicts(prefix, "")
+	}
+	return func(yield func(string, error) bool) {
+		if !crdt.IsSystemPath(path) && strings.HasPrefix(path, prefix) {
+			yield(path, nil)
+		}
+	}
 }
 
 // mergeNames yields the names of two ordered sequences in one order.
@@ -242,6 +260,8 @@ func (s *Space) change(c rawChange) Change {
 		switch {
 		case e.Conflict > 0:
 			out.Type = ChangeConflict
+		case e.Settled > 0:
+			out.Type, out.Policy = ChangeResolved, e.Policy
 		case shown.Resolved:
 			out.Type = ChangeResolved
 		}

@@ -394,7 +394,7 @@ func joinRefusal(status uint8) error {
 // enter makes the space that this device was let into its default.
 func (n *Node) enter(ctx context.Context, a *joinAnswer, t ticket) (JoinResult, error) {
 	rec := spaceRecord{ID: spaceIDOf(a.Genesis).String(), Name: a.Space, Key: fmt.Sprintf("%x", a.Key), Genesis: fmt.Sprintf("%x", a.Genesis), Joined: n.cfg.Clock().UTC()}
-	id, _, _, err := rec.parse()
+	id, key, _, err := rec.parse()
 	if err != nil || string(id[:8]) != string(t.space[:]) {
 		return JoinResult{}, ErrTicketBad.With("the inviting device offered another space than the ticket names")
 	}
@@ -405,7 +405,17 @@ func (n *Node) enter(ctx context.Context, a *joinAnswer, t ticket) (JoinResult, 
 	n.mu.Lock()
 	s := n.spaces[id] // a copy of a device that has a new identity holds the space already
 	n.mu.Unlock()
-	if s == nil {
+	switch {
+	case s != nil && s.key != key: // it was restored from a backup, which holds no key
+		again, err := n.rekey(s, rec)
+		if err != nil {
+			return JoinResult{}, err
+		}
+		if old == s {
+			old = again
+		}
+		s = again
+	case s == nil:
 		if s, err = n.addSpace(n.uniqueName(rec)); err != nil {
 			return JoinResult{}, err
 		}
@@ -489,11 +499,36 @@ func (n *Node) retire(s *Space) (*SpaceInfo, error) {
 	return nil, nil
 }
 
+// rekey closes a space and opens it again with the key that the inviter gave.
+func (n *Node) rekey(s *Space, rec spaceRecord) (*Space, error) {
+	rec.Name = s.Info().Name
+	n.mu.Lock()
+	delete(n.spaces, s.id)
+	n.mu.Unlock()
+	n.accessChanged()
+	if err := s.close(); err != nil {
+		return nil, err
+	}
+	if s.dir != "" {
+		if err := writeJSON(filepath.Join(s.dir, spaceFile), rec); err != nil {
+			return nil, storeProblem(err)
+		}
+	}
+	return n.openAgain(s, rec)
+}
+
 // reopen opens a space again that was just closed.
 func (n *Node) reopen(s *Space) (*SpaceInfo, error) {
 	rec := spaceRecord{ID: s.id.String(), Name: s.Info().Name, Key: fmt.Sprintf("%x", s.key), Genesis: fmt.Sprintf("%x", s.genesis)}
-	var again *Space
-	var err error
+	again, err := n.openAgain(s, rec)
+	if err != nil {
+		return nil, err
+	}
+	info := again.Info()
+	return &info, nil
+}
+
+func (n *Node) openAgain(s *Space, rec spaceRecord) (again *Space, err error) {
 	if s.dir == "" {
 		again, err = openSpace(n, rec, "", s.ds, nil)
 	} else {
@@ -506,6 +541,5 @@ func (n *Node) reopen(s *Space) (*SpaceInfo, error) {
 	n.spaces[again.id] = again
 	n.mu.Unlock()
 	n.accessChanged()
-	info := again.Info()
-	return &info, nil
+	return again, nil
 }

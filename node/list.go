@@ -22,7 +22,7 @@ func (s *Space) List(ctx context.Context, prefix string, o ListOptions) iter.Seq
 				err = ctx.Err()
 			}
 			if damage := new(store.CorruptError); errors.As(err, &damage) && e.Path != "" && ctx.Err() == nil {
-				if !yield(Entry{Path: e.Path}, ErrStore.Because(err).On(e.Path)) {
+				if !yield(Entry{Path: e.Path}, storeProblem(err).On(e.Path)) {
 					return
 				}
 				continue
@@ -49,7 +49,7 @@ func listProblem(ctx context.Context, err error) error {
 }
 
 // Conflicts yields the entries with an open Conflict whose path begins with prefix, in the order of their paths' bytes. All
-// devices that hold the same values yield the same.
+// devices that hold the same values yield the same. Errors are as those of List.
 func (s *Space) Conflicts(ctx context.Context, prefix string) iter.Seq2[Conflict, error] {
 	return func(yield func(Conflict, error) bool) {
 		for path, err := range s.store.Conflicts(prefix, "") {
@@ -60,11 +60,17 @@ func (s *Space) Conflicts(ctx context.Context, prefix string) iter.Seq2[Conflict
 			if err == nil {
 				err = ctx.Err()
 			}
+			if damage := new(store.CorruptError); errors.As(err, &damage) && path != "" && ctx.Err() == nil {
+				if !yield(Conflict{Entry: Entry{Path: path}}, storeProblem(err).On(path)) {
+					return
+				}
+				continue
+			}
 			if err != nil {
 				yield(Conflict{}, listProblem(ctx, err))
 				return
 			}
-			if reg.Contending() > 0 && !yield(s.conflict(path, reg), nil) {
+			if s.open(path, reg) && !yield(s.conflict(path, reg), nil) {
 				return
 			}
 		}
@@ -84,6 +90,10 @@ func (s *Space) Conflict(ctx context.Context, path string) (Conflict, error) {
 		return Conflict{}, s.notFound(path, reg)
 	case reg.Contending() == 0:
 		return Conflict{}, ErrNoConflict.With("%s has no open conflict", path).On(path)
+	case !s.open(path, reg):
+		policy := s.rules.Load().policy(path)
+		return Conflict{}, ErrNoConflict.With("the policy “%s” settles what competes at %s", policy, path).On(path).
+			Next("A plain write replaces all its values; peer policy shows the policies.")
 	}
 	return s.conflict(path, reg), nil
 }

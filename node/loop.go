@@ -249,7 +249,7 @@ var alarmHints = map[string]string{
 	AlarmRolledBack: "Nothing was lost. If a running machine was restored from a snapshot, that is why.",
 	AlarmDiverged:   "Please report it, with the output of peer version and of peer export on both devices.",
 	AlarmClock:      "Set the clock of that device; until then its writes may win conflicts.",
-	AlarmCorrupt:    "The disk may be failing. Export what can be read (peer export), then join the space again as a new device.",
+	AlarmCorrupt:    "The disk may be failing. peer repair fetches what was lost from a connected device that has it.",
 	AlarmVersion:    "Install the same version of peer on both devices.",
 }
 
@@ -272,6 +272,7 @@ func (l *loop) changed(c Changed) {
 			break
 		}
 	}
+	c.Paths = s.settle(c.Paths)
 	for _, conflict := range c.Conflicts {
 		s.log.Info("conflict", "path", conflict.Path, "values", len(conflict.Siblings), "settled", conflict.Settled)
 	}
@@ -312,30 +313,36 @@ func clockSkew(theirs, ours int64) time.Duration {
 
 // write hands a Write to the loop and waits for its reply. If ctx ends first the write may still happen.
 func (l *loop) write(ctx context.Context, w Write) ([]WriteResult, error) {
+	rep, err := l.ask(ctx, func(tag uint64) Input { w.Tag = tag; return w })
+	if err == nil && rep.Err != nil {
+		err = rep.Err
+	}
+	return rep.Results, err
+}
+
+// ask hands an input with a tag to the loop and waits for its reply.
+func (l *loop) ask(ctx context.Context, tagged func(tag uint64) Input) (Reply, error) {
 	ch := make(chan Reply, 1)
 	l.mu.Lock()
 	if l.closing {
 		l.mu.Unlock()
-		return nil, ErrClosed
+		return Reply{}, ErrClosed
 	}
 	l.lastTag++
-	w.Tag = l.lastTag
-	l.replies[w.Tag] = ch
+	tag := l.lastTag
+	l.replies[tag] = ch
 	l.mu.Unlock()
-	if err := l.put(ctx, w); err != nil {
+	if err := l.put(ctx, tagged(tag)); err != nil {
 		l.mu.Lock()
-		delete(l.replies, w.Tag)
+		delete(l.replies, tag)
 		l.mu.Unlock()
-		return nil, err
+		return Reply{}, err
 	}
 	select {
 	case rep := <-ch:
-		if rep.Err != nil {
-			return nil, rep.Err
-		}
-		return rep.Results, nil
+		return rep, nil
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return Reply{}, ctx.Err()
 	}
 }
 

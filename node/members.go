@@ -78,8 +78,10 @@ func (s *Space) loadRoster() (*roster, error) {
 			ro.members[m.Device] = m
 		}
 	}
-	// The founding record comes with the first session; until then single records may have come by gossip, or be our own.
-	if reg, err := s.store.Get(genesisPath); err != nil || len(reg.Live) > 0 {
+	// The founding record comes with the first session; until then single records may have come by gossip, or be our own. A device that
+	// was restored from a backup has one, and an older list, until a session brings it the record of itself.
+	reg, err := s.store.Get(genesisPath)
+	if _, member := ro.members[s.node.id]; err != nil || member && len(reg.Live) > 0 {
 		return ro, err
 	}
 	return ro, s.adopted(ro)

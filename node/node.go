@@ -101,6 +101,12 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 // prepare fills in defaults and reads who this device is.
 func prepare(cfg Config) (*Node, error) {
 	cfg.AntiEntropy = cmp.Or(cfg.AntiEntropy, AntiEntropyDefault)
+	if cfg.Poll != 0 {
+		if cfg.Poll < PollMin {
+			return nil, ErrBadRequest.With("it cannot poll every %v; the shortest time is %v", cfg.Poll, PollMin).Next("Give a length of time as 5s.")
+		}
+		cfg.AntiEntropy = cfg.Poll
+	}
 	cfg.DeleteLog = cmp.Or(cfg.DeleteLog, DeleteLogDefault)
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now

@@ -99,6 +99,9 @@ var (
 	ErrExists          = &Problem{Code: "already_exists", Status: 412, Title: "Already exists", Hint: "Read it, or write without the condition that it is absent."}
 	ErrNoConflict      = &Problem{Code: "no_conflict", Status: 404, Title: "No open conflict", Hint: "peer conflicts lists what is open."}
 	ErrCursorExpired   = &Problem{Code: "cursor_expired", Status: 410, Title: "Cursor is too old", Hint: "List again from the beginning, then go on with the new cursor."}
+	ErrHistoryExpired  = &Problem{Code: "history_expired", Status: 410, Title: "That version is not kept here", Hint: "peer history PATH lists what is. Another device may have it: history is local."}
+	ErrBackupBad       = &Problem{Code: "backup_invalid", Status: 400, Title: "Not a whole backup", Hint: "Use another copy of the file; nothing was changed."}
+	ErrDirNotEmpty     = &Problem{Code: "dir_not_empty", Status: 409, Title: "Cannot restore: the folder is not empty", Hint: "Name a folder that does not exist yet; nothing was changed."}
 	ErrNotCaughtUp     = &Problem{Code: "not_caught_up", Status: 504, Title: "Not caught up in time", Retryable: true}
 	ErrNoSpace         = &Problem{Code: "space_unknown", Status: 404, Title: "No such space"}
 	ErrNoDevice        = &Problem{Code: "device_unknown", Status: 404, Title: "No such device", Hint: "peer devices lists them."}

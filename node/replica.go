@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"math/rand/v2" // only its types: the source is given by the caller
+	"strings"
 	"time"
 
 	"syncline/crdt"
@@ -19,8 +20,9 @@ type ReplicaConfig struct {
 	Key ed25519.PrivateKey
 	// Rand is where replica ids and jitter come from. The same seed and the same inputs give the same outputs.
 	Rand rand.Source
-	// AntiEntropy and DeleteLog are as in [Config], without defaults.
+	// AntiEntropy, NoGossip and DeleteLog are as in [Config], without defaults.
 	AntiEntropy time.Duration
+	NoGossip    bool
 	DeleteLog   int
 	// Limits bound the answers of sessions; zero means those of package gossip.
 	Limits crdt.Limits
@@ -56,6 +58,8 @@ type Replica struct {
 	// devices remembers which device a replica is bound to.
 	devices map[crdt.ReplicaID]gossip.DeviceID
 	suspect map[gossip.DeviceID]bool
+	// rules are the policies, as of the last operation applied.
+	rules *ruleBook
 
 	// now, tx and out belong to the Step under way.
 	now Time
@@ -85,6 +89,7 @@ func (r *Replica) reload() {
 		r.id = id
 	}
 	r.clock.Last = r.store.Head().Clock
+	r.rules = loadRules(r.store)
 }
 
 // Step applies inputs to the replica, in order, commits what they change in one atomic batch, and returns, in order, what must
@@ -94,6 +99,7 @@ func (r *Replica) reload() {
 // broken off, and the replica is as the store holds it. Step may be called again.
 func (r *Replica) Step(now Time, in ...Input) ([]Output, error) {
 	r.now, r.out, r.tx = now, nil, r.store.Begin()
+	r.tx.SetNow(now.Wall)
 	for _, i := range in {
 		if err := r.apply(i); err != nil {
 			return r.fail(in, err)
@@ -131,11 +137,18 @@ func (r *Replica) fail(in []Input, err error) ([]Output, error) {
 	r.tx.Discard()
 	r.out = nil
 	for _, i := range in {
-		if w, ok := i.(Write); ok {
-			r.emit(Reply{Tag: w.Tag, Err: storeProblem(err)})
+		switch i := i.(type) {
+		case Write:
+			r.emit(Reply{Tag: i.Tag, Err: storeProblem(err)})
+		case Repair:
+			r.emit(Reply{Tag: i.Tag, Err: storeProblem(err)})
 		}
 	}
 	for _, id := range r.sessionIDs() {
+		if repair := r.sessions[id].repair; repair != nil {
+			repair.answered = true // an answer of this step was not heard
+			r.emit(Reply{Tag: repair.Tag, Err: storeProblem(err)})
+		}
 		r.emit(CloseSession{ID: id, Reset: true})
 		r.dropSession(id, gossip.RetryDelay)
 	}
@@ -176,6 +189,8 @@ func (r *Replica) apply(in Input) error {
 		}
 	case SessionEnd:
 		r.sessionEnd(in)
+	case Repair:
+		return r.repair(in)
 	case Tick:
 		r.expireSessions()
 	default:
@@ -192,6 +207,9 @@ func (r *Replica) changed(effects []crdt.Effect, remote bool) {
 	c := Changed{Remote: remote, Conflicts: crdt.Conflicts(effects)}
 	for _, e := range effects {
 		c.Paths = append(c.Paths, e.Path)
+		if strings.HasPrefix(e.Path, policiesPrefix) {
+			r.rules = r.rules.with(e.Path, e.After)
+		}
 	}
 	r.emit(c)
 }

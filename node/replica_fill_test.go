@@ -273,7 +273,7 @@ func TestTheFeedTellsOfEverythingOnceAReplicaHasFilled(t *testing.T) {
 	read := func() {
 		tx := b.st.Begin()
 		defer tx.Discard()
-		page, err := collectPage(tx, at, at.since, "", 100)
+		page, err := (&Space{}).collectPage(tx, at, at.since, "", 100)
 		if err != nil {
 			t.Fatal(err)
 		}

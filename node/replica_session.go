@@ -40,6 +40,7 @@ type session struct {
 	sending bool // a Send is under way; SessionReady is due
 	heard   bool // a message has come
 	last    time.Duration
+	repair  *repair // what it fetches, nil if it is an ordinary one
 }
 
 // heldKey is where the store keeps, for one device, the vector of what it is known to have on disk.
@@ -202,13 +203,21 @@ func (r *Replica) sessionMsg(in SessionMsg) error {
 	if err != nil {
 		return r.badMessage(in.ID, s, err)
 	}
-	if delta != nil {
+	if delta != nil && s.repair != nil {
+		if err := r.mend(s, delta); errors.Is(err, errUnbound) {
+			return r.badMessage(in.ID, s, err)
+		} else if err != nil {
+			return err
+		}
+	} else if delta != nil {
 		// What the store itself cannot read is no fault of the peer: only an answer that was refused before it touched anything is.
 		if err := r.join(s, delta); errors.Is(err, errUnbound) {
 			return r.badMessage(in.ID, s, err)
 		} else if err != nil {
 			return err
 		}
+	}
+	if delta != nil {
 		if err := s.Committed(r.tx); err != nil {
 			return r.badMessage(in.ID, s, err)
 		}
@@ -429,6 +438,9 @@ func (r *Replica) breakOff(id SessionID, delay time.Duration) {
 func (r *Replica) dropSession(id SessionID, delay time.Duration) {
 	s := r.sessions[id]
 	delete(r.sessions, id)
+	if s.repair != nil && !s.repair.answered {
+		r.emit(Reply{Tag: s.repair.Tag, Err: ErrUnreachable.With("device %s answered nothing, or broke off", s.peer.Short())})
+	}
 	p := r.peers[s.peer]
 	if p == nil || p.session != id {
 		return

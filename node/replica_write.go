@@ -8,6 +8,7 @@ import (
 
 	"syncline/crdt"
 	"syncline/gossip"
+	"syncline/store"
 )
 
 // GossipOpBytesMax bounds the operations that are gossiped; larger ones travel by session.
@@ -26,7 +27,9 @@ func (r *Replica) write(w Write) error {
 		r.emit(Reply{Tag: w.Tag, Err: problem})
 		return nil
 	}
+	r.tx.SetPolicy(w.Policy)
 	op, effects, err := r.commitOp(changes)
+	r.tx.SetPolicy("")
 	if err != nil {
 		return err
 	}
@@ -99,8 +102,13 @@ func (r *Replica) freshID() (id crdt.ReplicaID) {
 	return id
 }
 
-// publish gives an operation to gossip, or, if it is too large for that, to sessions with all peers.
+// publish gives an operation to gossip, or, if it is too large for that, to sessions with all peers. Without gossip it waits for the
+// next poll, which finds that the peers are behind.
 func (r *Replica) publish(op *crdt.Op) {
+	if r.cfg.NoGossip {
+		r.distrust(gossip.DeviceID{})
+		return
+	}
 	encoded := op.Encode()
 	if len(encoded) <= GossipOpBytesMax {
 		r.emit(Publish{Op: encoded})
@@ -122,12 +130,12 @@ func (r *Replica) plan(ops []WriteOp) ([]crdt.Change, []WriteResult, *Problem, e
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		problem := checkOp(&ops[i], reg)
+		problem := checkOp(&ops[i], reg, r.rules)
 		if problem == nil && seen[ops[i].Path] {
 			problem = ErrBadRequest.With("%s occurs twice in one transaction", ops[i].Path).On(ops[i].Path)
 		}
 		if problem == nil {
-			changes[i], problem = planOp(&ops[i], reg)
+			changes[i], problem = planOp(&ops[i], reg, r.rules)
 		}
 		if problem != nil {
 			if len(ops) > 1 {
@@ -170,7 +178,7 @@ func checkTotals(paths, bytes int) *Problem {
 }
 
 // checkOp checks path, content and conditions of one part. The Problem is the caller's own.
-func checkOp(op *WriteOp, reg crdt.Register) *Problem {
+func checkOp(op *WriteOp, reg crdt.Register, rules *ruleBook) *Problem {
 	if !crdt.IsSystemPath(op.Path) {
 		if err := crdt.CheckPath(op.Path); err != nil {
 			return ErrBadPath.With("%v", err).On(op.Path)
@@ -186,12 +194,12 @@ func checkOp(op *WriteOp, reg crdt.Register) *Problem {
 	}
 	switch {
 	case op.IfAbsent && len(reg.Live) > 0:
-		have := versionOf(reg)
+		have := rules.version(op.Path, reg)
 		p := ErrExists.With("%s is here at version %s", op.Path, have).On(op.Path)
 		p.Version = string(have)
 		return p
-	case op.IfVersion != "" && op.IfVersion != versionOf(reg):
-		have := versionOf(reg)
+	case op.IfVersion != "" && op.IfVersion != rules.version(op.Path, reg):
+		have := rules.version(op.Path, reg)
 		p := ErrVersionMismatch.With("%s is %s, you sent %s", op.Path, describe(have), op.IfVersion).On(op.Path)
 		p.Version = string(have)
 		return p
@@ -212,13 +220,13 @@ func describe(v Version) string {
 
 // planOp decides what one part supersedes. A plain write replaces what its writer was shown and nothing else, so that nobody
 // loses a value they never saw.
-func planOp(op *WriteOp, reg crdt.Register) (crdt.Change, *Problem) {
+func planOp(op *WriteOp, reg crdt.Register, rules *ruleBook) (crdt.Change, *Problem) {
 	c := crdt.Change{Path: op.Path, Delete: op.Delete, Type: op.Content.Type, Data: op.Data, Clear: op.Resolve, Kind: reg.Kind()}
 	if op.Keep != "" {
 		v, ok := valueByID(reg, op.Keep)
 		if !ok {
 			p := ErrVersionMismatch.With("%s has no value %s any more", op.Path, op.Keep).On(op.Path)
-			p.Version = string(versionOf(reg))
+			p.Version = string(rules.version(op.Path, reg))
 			return c, p
 		}
 		c.Type, c.Data = v.Type, v.Data
@@ -229,7 +237,9 @@ func planOp(op *WriteOp, reg crdt.Register) (crdt.Change, *Problem) {
 	if op.Delete {
 		c.Kind, c.Type, c.Data = crdt.Multi, "", nil
 	}
-	c.ShownAll = !op.Sibling && (op.All || op.Resolve || op.IfVersion != "" || reg.Contending() < 2)
+	// Where a view settles what competes, its writer was shown what all values come to.
+	_, settled, _ := rules.viewOf(op.Path, reg)
+	c.ShownAll = !op.Sibling && (op.All || op.Resolve || op.IfVersion != "" || settled || reg.Contending() < 2)
 	if shown, ok := reg.Shown(); ok && !op.Sibling && !c.ShownAll {
 		for _, v := range reg.Live {
 			if v.SameContent(shown) {
@@ -246,7 +256,7 @@ func (r *Replica) result(op *WriteOp, res *WriteResult) error {
 	if err != nil {
 		return err
 	}
-	res.Version = versionOf(reg)
+	res.Version = r.rules.version(op.Path, reg)
 	res.Remaining = len(reg.Live)
 	if !op.Delete {
 		res.Remaining--
@@ -262,6 +272,9 @@ func storeProblem(err error) *Problem {
 		return p
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return ErrDiskFull.Because(err)
+	}
+	if corrupt := new(store.CorruptError); errors.As(err, &corrupt) && corrupt.Path != "" {
+		return ErrStore.Because(err).On(corrupt.Path).Next("peer repair fetches what was lost from a connected device that has it.")
 	}
 	return ErrStore.Because(fmt.Errorf("nothing was written: %w", err))
 }

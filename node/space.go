@@ -40,6 +40,8 @@ type Space struct {
 
 	roster  atomic.Pointer[roster]
 	devices sync.Map // crdt.ReplicaID → gossip.DeviceID
+	rules   atomic.Pointer[ruleBook]
+	settled settled // owned by the loop, but for its count
 
 	// mu guards the fields below; it is never held while anything else is waited for or locked.
 	mu         sync.Mutex
@@ -63,7 +65,8 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 	s := &Space{node: n, id: id, key: key, genesis: gen, dir: dir, ds: ds, name: rec.Name, log: n.log.With("space", rec.Name),
 		changed: make(chan struct{}), held: map[gossip.DeviceID]crdt.Vector{}, skew: map[gossip.DeviceID]time.Duration{},
 		up: map[gossip.DeviceID]bool{}, warnings: map[string]Warning{}, alarms: map[string]int{}, datastores: map[*Datastore]struct{}{}}
-	if s.store, err = store.Open(context.Background(), ds, store.Options{Token: token, Random: n.cfg.Rand}); err != nil {
+	if s.store, err = store.Open(context.Background(), ds, store.Options{Token: token, Random: n.cfg.Rand,
+		History: store.HistoryBounds{Versions: n.cfg.HistoryVersions, Age: n.cfg.HistoryAge}}); err != nil {
 		return nil, openProblem(err)
 	}
 	var seed [32]byte
@@ -71,7 +74,7 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 		return nil, err
 	}
 	s.replica = NewReplica(ReplicaConfig{Store: s.store, Space: id, Key: n.key, Rand: rand.NewChaCha8(seed),
-		AntiEntropy: n.cfg.AntiEntropy, DeleteLog: n.cfg.DeleteLog})
+		AntiEntropy: n.cfg.AntiEntropy, NoGossip: n.cfg.NoGossip, DeleteLog: n.cfg.DeleteLog})
 	for rec, err := range s.store.Metas(heldPrefix) {
 		if err != nil {
 			return nil, openProblem(err)
@@ -85,6 +88,9 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 		return nil, openProblem(err)
 	}
 	s.roster.Store(ro)
+	if err := s.loadRules(); err != nil {
+		return nil, openProblem(err)
+	}
 	s.loop = startLoop(s)
 	return s, nil
 }
@@ -150,7 +156,7 @@ func (s *Space) Info() SpaceInfo {
 
 // access is what the network must know of the space.
 func (s *Space) access() gossip.Access {
-	return gossip.Access{Space: s.id, Key: s.key, Members: s.roster.Load().ids()}
+	return gossip.Access{Space: s.id, Key: s.key, Members: s.roster.Load().ids(), NoGossip: s.node.cfg.NoGossip}
 }
 
 // pulse returns a channel that is closed at the next change of anything: entries, peers, sessions, invites.
@@ -202,12 +208,33 @@ func (s *Space) refOf(r crdt.ReplicaID) DeviceRef { return s.roster.Load().ref(s
 
 // entry turns a register with live values into what people and programs read.
 func (s *Space) entry(path string, reg crdt.Register) Entry {
-	e := Entry{Path: path, Version: versionOf(reg), Kind: reg.Kind(), Conflict: reg.Contending(), Overruled: reg.Overruled()}
-	for i, v := range reg.Newest() {
-		e.Values = append(e.Values, Value{ID: ValueID(v.Dot), Content: Content{Data: v.Data, Type: v.Type},
-			Device: s.refOf(v.Dot.Replica), Time: v.Time.Time(), Shown: i == 0, WonOverDelete: v.Won})
+	rules := s.rules.Load()
+	e := Entry{Path: path, Version: rules.version(path, reg), Kind: reg.Kind(), Conflict: reg.Contending(), Overruled: reg.Overruled()}
+	shown, _ := reg.Shown()
+	view, settled, reason := rules.viewOf(path, reg)
+	if settled {
+		shown = view.value
+	}
+	for _, v := range reg.Newest() {
+		e.Values = append(e.Values, s.value(v, v.Dot == shown.Dot && !view.made))
+	}
+	if e.Conflict > 0 {
+		e.Policy, e.PolicyReason = rules.policy(path), reason
+	}
+	if settled {
+		e.Settled, e.Conflict = e.Conflict, 0
+		of := s.value(shown, true)
+		if view.made {
+			of.ID = ""
+		}
+		e.View = &of
 	}
 	return e
+}
+
+func (s *Space) value(v crdt.Value, shown bool) Value {
+	return Value{ID: ValueID(v.Dot), Content: Content{Data: v.Data, Type: v.Type},
+		Device: s.refOf(v.Dot.Replica), Time: v.Time.Time(), Shown: shown, WonOverDelete: v.Won}
 }
 
 // pending returns the members that are not known to hold all of a register.

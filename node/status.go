@@ -33,7 +33,7 @@ func (s *Space) Status(ctx context.Context) (Status, error) {
 	}
 	head := s.store.Head()
 	st := Status{Device: DeviceRef{ID: s.node.id, Name: s.node.name}, Space: s.Info(), Started: s.node.started,
-		Entries: head.Entries, Bytes: int64(head.Bytes), Conflicts: head.Conflicts, Devices: devices,
+		Entries: head.Entries, Bytes: int64(head.Bytes), Conflicts: head.Conflicts - int(s.settled.count.Load()), Devices: devices,
 		Dir: s.node.cfg.Dir, Network: s.node.cfg.Network != nil}
 	if st.Network {
 		st.Addrs = s.node.cfg.Network.Addrs()
@@ -67,6 +67,10 @@ func (s *Space) warningList(devices []DeviceStatus) []Warning {
 		out = append(out, w)
 	}
 	s.mu.Unlock()
+	if _, member := s.roster.Load().members[s.node.id]; !member {
+		out = append(out, Warning{Code: "not_a_member", Text: "this device holds the data of the space and is no member of it, as after restoring a backup",
+			Hint: "To sync, have it invited:  peer invite  on a member, then  peer join TICKET  here."})
+	}
 	out = append(out, s.node.warningList()...)
 	for _, d := range devices {
 		if d.ClockSkew.Abs() > clockSkewMax {
@@ -221,6 +225,26 @@ func (s *Space) WaitSync(ctx context.Context, o SyncOptions) (SyncResult, error)
 	}
 }
 
+// Ping asks a connected device, a member by its name, short id or id, for an answer and returns how long it took. It returns
+// [ErrUnreachable] if the device is not connected or does not answer within seconds.
+func (s *Space) Ping(device string) (time.Duration, error) {
+	if s.node.cfg.Network == nil {
+		return 0, ErrLocalOnly.With("it was started without a network")
+	}
+	d, p := s.roster.Load().find(device)
+	if p != nil {
+		return 0, p
+	}
+	if d == s.node.id {
+		return 0, ErrBadRequest.With("%s is this device", device)
+	}
+	took, err := s.node.cfg.Network.Ping(d)
+	if err != nil {
+		return 0, ErrUnreachable.With("%s: %v", s.roster.Load().ref(d).Name, err).Because(err).Next("peer devices shows when it was last seen, peer doctor what may be in the way.")
+	}
+	return took, nil
+}
+
 // WaitFor returns once the device, a member by its name, short id or id, holds on its disk all that was here when WaitFor was called.
 // It starts sessions now, also with a device that comes up only later; bound it by ctx, after whose end it returns [ErrNotCaughtUp].
 func (s *Space) WaitFor(ctx context.Context, device string) error {
@@ -305,5 +329,5 @@ type Head struct {
 // Head returns the number of entries, their bytes, and the number of open Conflicts. It asks nobody and reads no disk.
 func (s *Space) Head() Head {
 	h := s.store.Head()
-	return Head{Entries: h.Entries, Bytes: int64(h.Bytes), Conflicts: h.Conflicts}
+	return Head{Entries: h.Entries, Bytes: int64(h.Bytes), Conflicts: h.Conflicts - int(s.settled.count.Load())}
 }

@@ -24,6 +24,8 @@ type Write struct {
 	Ops []WriteOp
 	// Meta is kept in the same batch: local records that are not replicated. A nil value removes one.
 	Meta map[string][]byte
+	// Policy is the name of the policy that decided this, for the history; empty if a person or a program did.
+	Policy string
 
 	results []WriteResult
 }
@@ -89,6 +91,15 @@ type (
 	SessionReady struct{ ID SessionID }
 )
 
+// Repair asks for whole records in the place of damaged ones. Tag comes back in its Reply. What was lost is fetched from Peer, if it is
+// connected and has it; with GiveUp, nobody is asked, and what was lost counts as deleted.
+type Repair struct {
+	Tag    uint64
+	Paths  []string
+	Peer   gossip.DeviceID
+	GiveUp bool
+}
+
 // Tick says that time has passed.
 type Tick struct{}
 
@@ -102,15 +113,17 @@ func (SessionIn) input()    {}
 func (SessionMsg) input()   {}
 func (SessionEnd) input()   {}
 func (SessionReady) input() {}
+func (Repair) input()       {}
 func (Tick) input()         {}
 
 // An Output is something that must happen next. Outputs are carried out in order.
 type Output interface{ output() }
 
-// Reply answers a Write. It may be told only after the store is synced, unless the node is relaxed or the write failed.
+// Reply answers a Write or a Repair. It may be told only after the store is synced, unless the node is relaxed or the write failed.
 type Reply struct {
 	Tag     uint64
 	Results []WriteResult // one per WriteOp
+	Mended  []string      // the paths that a Repair mended
 	Err     *Problem
 }
 

@@ -81,7 +81,7 @@ func (im *importer) add(line ImportLine) error {
 	values := different(line.Values)
 	for _, v := range values { // all of them, before the first is written
 		op := WriteOp{Path: line.Path, Content: v}
-		if p := checkOp(&op, crdt.Register{}); p != nil {
+		if p := checkOp(&op, crdt.Register{}, new(ruleBook)); p != nil {
 			return p
 		}
 	}
@@ -154,7 +154,7 @@ func (im *importer) replace(path string, kind crdt.Kind, values []Content) (bool
 		if holds(reg, kind, values) {
 			return false, nil
 		}
-		op := WriteOp{Path: path, Content: values[len(values)-1], Kind: &kind, IfVersion: versionOf(reg), IfAbsent: len(reg.Live) == 0}
+		op := WriteOp{Path: path, Content: values[len(values)-1], Kind: &kind, IfVersion: im.space.rules.Load().version(path, reg), IfAbsent: len(reg.Live) == 0}
 		_, err = im.space.write(im.ctx, Write{Ops: []WriteOp{op}})
 		if changed := errors.Is(err, ErrVersionMismatch) || errors.Is(err, ErrExists); changed && try < importTries {
 			continue

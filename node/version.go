@@ -8,6 +8,12 @@ import (
 	"syncline/crdt"
 )
 
+// What the names of versions and of single values begin with.
+const (
+	versionPrefix = "v1."
+	valueIDPrefix = "h."
+)
+
 // versionOf returns the version of a register: a hash over the dots of its live values, empty if there are none.
 func versionOf(reg crdt.Register) Version {
 	if len(reg.Live) == 0 {
@@ -18,13 +24,13 @@ func versionOf(reg crdt.Register) Version {
 		buf = appendDot(buf, v.Dot)
 	}
 	sum := sha256.Sum256(buf)
-	return Version("v1." + hex.EncodeToString(sum[:8]))
+	return Version(versionPrefix + hex.EncodeToString(sum[:8]))
 }
 
 // ValueID returns the name of the value that the operation d wrote: a hash of the dot. It is what [WriteOp].Keep takes.
 func ValueID(d crdt.Dot) string {
 	sum := sha256.Sum256(appendDot(nil, d))
-	return "h." + hex.EncodeToString(sum[:8])
+	return valueIDPrefix + hex.EncodeToString(sum[:8])
 }
 
 func appendDot(b []byte, d crdt.Dot) []byte {

@@ -90,3 +90,21 @@ func TestWaitForNamesOneDeviceAndSaysThatItHasAll(t *testing.T) {
 		t.Error("a device that is away has all")
 	}
 }
+
+func TestPingNamesADeviceThatIsConnected(t *testing.T) {
+	hub := new(nodetest.Hub)
+	a, b := pair(t, hub)
+	sa := space(t, a)
+	if _, err := sa.WaitSync(within(t), node.SyncOptions{Device: "desktop"}); err != nil {
+		t.Fatal(err)
+	}
+	if took, err := sa.Ping("desktop"); err != nil || took <= 0 {
+		t.Errorf("ping: %v, %v", took, err)
+	}
+	hub.Cut(b.ID())
+	for device, want := range map[string]error{"desktop": node.ErrUnreachable, "laptop": node.ErrBadRequest, "nobody": node.ErrNoDevice} {
+		if _, err := sa.Ping(device); !errors.Is(err, want) {
+			t.Errorf("ping of %s: %v, want %v", device, err, want)
+		}
+	}
+}

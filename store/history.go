@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/binary"
@@ -47,7 +48,7 @@ func (h HistoryBounds) off() bool { return h.Versions == 0 }
 
 // A pastRef is what must be known of a record to decide whether it stays.
 type pastRef struct {
-	key   string
+	key   []byte
 	at    int64 // 0 if the record is damaged
 	pos   uint64
 	bytes int
@@ -55,12 +56,12 @@ type pastRef struct {
 
 // beyond returns how many records of one path, oldest first, lie beyond the bounds at a wall time, 0 if it is not known.
 func (h HistoryBounds) beyond(group []pastRef, now int64) int {
-	bytes := 0
+	sum := 0
 	for i := len(group) - 1; i >= 0; i-- {
 		r := group[i]
-		bytes += r.bytes
+		sum += r.bytes
 		old := now > 0 && r.at > 0 && now-r.at > h.Age.Milliseconds()
-		if len(group)-i > h.Versions || bytes > h.PathBytes || old {
+		if len(group)-i > h.Versions || sum > h.PathBytes || old {
 			return i + 1
 		}
 	}
@@ -109,7 +110,7 @@ func (tx *Tx) remember(e *entry, after crdt.Register) {
 	if tx.s.history.off() || len(e.after.Live) == 0 || crdt.IsSystemPath(e.path) {
 		return
 	}
-	var gone []crdt.Value
+	gone := make([]crdt.Value, 0, 1) // more only in a conflict
 	p := Past{At: tx.now}
 	diffLive(e.after.Live, after.Live, func(old, new *crdt.Value) {
 		switch {
@@ -174,7 +175,7 @@ func (s *Store) History(path string, now int64) iter.Seq2[Past, error] {
 		var values [][]byte
 		lo := appendPastPrefix(nil, path)
 		err := s.eng.scan(context.Background(), lo, after(lo), func(key, value []byte) bool {
-			refs = append(refs, refOf(key, value))
+			refs = append(refs, refOf(slices.Clone(key), value))
 			values = append(values, slices.Clone(value))
 			return true
 		})
@@ -185,7 +186,7 @@ func (s *Store) History(path string, now int64) iter.Seq2[Past, error] {
 		for i := len(refs) - 1; i >= s.history.beyond(refs, now); i-- {
 			p, err := decodePast(values[i])
 			if err != nil {
-				err = &CorruptError{Key: refs[i].key, Path: path, Err: err}
+				err = &CorruptError{Key: string(refs[i].key), Path: path, Err: err}
 			}
 			if !yield(p, err) {
 				return
@@ -217,10 +218,10 @@ func cutPastKey(key string) (path string, pos uint64, err error) {
 	return "", 0, fmt.Errorf("%w: no past value", crdt.ErrDecode)
 }
 
-// refOf reads no more than what decides; of a damaged record it knows less.
+// refOf reads no more than what decides; of a damaged record it knows less. It keeps the key.
 func refOf(key, value []byte) pastRef {
-	r := pastRef{key: string(key), bytes: len(key) + len(value)}
-	_, r.pos, _ = cutPastKey(r.key)
+	r := pastRef{key: key, bytes: len(key) + len(value)}
+	r.pos, _, _ = cutHex(string(key[bytes.LastIndexByte(key, pathMark)+1:]))
 	if rec, err := openRecord(value); err == nil {
 		if at := rec.Uvarint(); rec.Err == nil {
 			r.at = int64(at)

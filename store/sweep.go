@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -55,8 +56,8 @@ func bucketAge(i int) uint64 {
 func (tx *Tx) sweep(b *batch, budget uint64) {
 	s := tx.s
 	w := s.swept
-	var group []pastRef
-	var freed []pastRef
+	var group, freed []pastRef
+	var keys, path []byte // keys holds those of the group and of what is freed
 	flush := func() {
 		n := s.history.beyond(group, tx.now)
 		for i, r := range group {
@@ -68,17 +69,20 @@ func (tx *Tx) sweep(b *batch, budget uint64) {
 		}
 		group = group[:0]
 	}
-	from, last, spent := []byte(max(w.next, spacePast)), "", uint64(0)
+	from, spent := []byte(max(w.next, spacePast)), uint64(0)
 	w.next = ""
 	err := s.eng.scan(context.Background(), from, after([]byte(spacePast)), func(key, value []byte) bool {
-		if i := strings.LastIndexByte(string(key), pathMark); string(key[:i+1]) != last {
+		same := len(group) > 0 && bytes.Equal(path, key[:bytes.LastIndexByte(key, pathMark)+1])
+		if !same {
 			flush()
-			last = string(key[:i+1])
 			if spent >= budget {
 				w.next = string(key)
 				return false
 			}
 		}
+		keys = append(keys, key...)
+		key = keys[len(keys)-len(key):]
+		path = key[:bytes.LastIndexByte(key, pathMark)+1]
 		group = append(group, refOf(key, value))
 		spent += pages(len(key) + len(value))
 		return true
@@ -88,7 +92,7 @@ func (tx *Tx) sweep(b *batch, budget uint64) {
 	}
 	flush()
 	for _, r := range freed {
-		b.delete([]byte(r.key))
+		b.delete(r.key)
 	}
 	if w.next == "" {
 		w.end(s.history.SpaceBytes, tx.head.written)

@@ -28,6 +28,10 @@ type app struct {
 	json, noColor, quiet, verbose, yes bool
 
 	timeout time.Duration
+
+	// config holds the words of each setting in the configuration file; given names the flags of the command line.
+	config map[string][]string
+	given  map[string]bool
 }
 
 // newApp looks for --json before the flags are parsed, so that an error in the flags has the right form, too.

@@ -74,9 +74,9 @@ func (a *app) printConflicts(conflicts []wire.Conflict, prefix string) {
 		}
 		return
 	}
-	t := a.out.table("PATH", "VALUES", "SINCE", "REASON")
+	t := a.out.table("PATH", "VALUES", "SINCE", "REASON", "POLICY")
 	for _, c := range conflicts {
-		t.add(text(c.Path), both(who(c), strconv.Itoa(c.Conflict)), both(strings.TrimSuffix(ago(c.Since), " ago"), stamp(c.Since)), text(c.Reason))
+		t.add(text(c.Path), both(who(c), strconv.Itoa(c.Conflict)), both(strings.TrimSuffix(ago(c.Since), " ago"), stamp(c.Since)), text(c.Reason), text(c.Policy))
 	}
 	t.print()
 	if a.out.tty {
@@ -133,6 +133,9 @@ func (a *app) showConflict(c wire.Conflict) {
 		}
 		a.out.print("[%d] %-12s %s%s\n", i+1, shortName(v.Device), when(v.Time), shown)
 		a.out.print("%s", indented(v.Content))
+	}
+	if c.PolicyReason != "" {
+		a.out.say("The policy %s could not decide: %s.", c.Policy, visible(c.PolicyReason))
 	}
 	a.out.say("Keep one:  %s resolve %s --keep 1      Write another:  %s resolve %s --value TEXT",
 		a.self(), visible(c.Path), a.self(), visible(c.Path))

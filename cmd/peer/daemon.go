@@ -97,6 +97,7 @@ func describe(ctx context.Context, n *node.Node, inst instance) (wire.Up, error)
 func (u *upCommand) nodeConfig(inst instance, log *slog.Logger) node.Config {
 	return node.Config{
 		Dir: inst.data, Store: u.store, Name: u.name, Relaxed: u.relaxed, NewIdentity: u.newIdentity, Logger: log,
+		Poll: u.poll, NoGossip: u.noGossip,
 		Network: u.network(filepath.Join(inst.data, "addresses.json"), log),
 	}
 }

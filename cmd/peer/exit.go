@@ -37,6 +37,7 @@ var exitCodes = map[string]int{
 	node.ErrTicketBad.Code:       exitUsage,
 	node.ErrNotFound.Code:        exitNotFound,
 	node.ErrNoConflict.Code:      exitNotFound,
+	node.ErrHistoryExpired.Code:  exitNotFound,
 	node.ErrNoSpace.Code:         exitNotFound,
 	node.ErrNoDevice.Code:        exitNotFound,
 	node.ErrTicketUnknown.Code:   exitNotFound,

@@ -16,6 +16,7 @@ import (
 type getCommand struct {
 	*app
 	raw, all, strict bool
+	version          string
 	def              string
 	hasDefault       bool
 }
@@ -40,12 +41,16 @@ If the entry is in conflict this is the newest value; --all prints every one.`,
 	f := cmd.Flags()
 	f.BoolVar(&g.raw, "raw", false, "exactly the bytes, on a terminal, too")
 	f.BoolVar(&g.all, "all", false, "every value, with device and time")
+	f.StringVar(&g.version, "version", "", "a past value: its version in peer history, or the beginning of it")
 	f.StringVar(&g.def, "default", "", "print this if there is no such entry")
 	f.BoolVar(&g.strict, "strict", false, "exit with 5 if the entry is in conflict")
 	return cmd
 }
 
 func (g *getCommand) run(ctx context.Context, c *client.Client, path string) error {
+	if g.version != "" {
+		return g.past(ctx, c, path)
+	}
 	if g.json || g.all {
 		return g.entry(ctx, c, path)
 	}
@@ -60,6 +65,22 @@ func (g *getCommand) run(ctx context.Context, c *client.Client, path string) err
 		return err
 	}
 	return g.conflict(v.Conflict != "", v.Conflict, path)
+}
+
+// past prints a past value.
+func (g *getCommand) past(ctx context.Context, c *client.Client, path string) error {
+	if g.json || g.all {
+		return usage("These flags exclude each other", "--version prints one value as it was; --json and --all print the current ones.").
+			Next("See all versions as JSON:  " + g.self() + " history " + visible(path) + " --json")
+	}
+	v, err := c.Past(ctx, path, g.version)
+	if g.hasDefault && (errors.Is(err, node.ErrNotFound) || errors.Is(err, node.ErrHistoryExpired)) {
+		return g.value(node.Text(g.def))
+	}
+	if err != nil {
+		return err
+	}
+	return g.value(v)
 }
 
 // value prints one value: bytes into a pipe, a whole line on a terminal.

@@ -18,13 +18,13 @@ const logBytesMax = 10 << 20
 
 func logName(inst instance) string { return filepath.Join(inst.state, "peer.log") }
 
-// logLevel is what -v or PEER_LOG ask for.
+// logLevel is what -v, PEER_LOG or the configuration file ask for.
 func (a *app) logLevel() slog.Level {
 	if a.verbose {
 		return slog.LevelDebug
 	}
 	var level slog.Level
-	if err := level.UnmarshalText([]byte(strings.ToUpper(os.Getenv("PEER_LOG")))); err != nil {
+	if err := level.UnmarshalText([]byte(strings.ToUpper(orElse(os.Getenv("PEER_LOG"), strings.Join(a.config["log"], ""))))); err != nil {
 		return slog.LevelInfo
 	}
 	return level

@@ -18,6 +18,7 @@ import (
 	"github.com/ipfs/go-datastore"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"syncline/node/api/wire"
 	"syncline/store"
 )
 
@@ -38,6 +39,7 @@ func TestScripts(t *testing.T) {
 			"pty":       ptyCommand,
 			"exits":     exitsCommand,
 			"value":     valueCommand,
+			"past":      pastCommand,
 			"fill":      fillCommand,
 			"port":      portCommand,
 			"damage":    damageCommand,
@@ -118,6 +120,19 @@ func valueCommand(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("no %s in %v", args[1], doc)
 	}
 	ts.Setenv(args[1], fmt.Sprint(v))
+}
+
+// past FILE TEXT sets the variable TEXT, in capitals, to as much as a person types of the version in FILE that holds it.
+func pastCommand(ts *testscript.TestScript, neg bool, args []string) {
+	var doc wire.History
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &doc))
+	for _, r := range doc.Versions {
+		if text, ok := r.Text(); ok && text == args[1] {
+			ts.Setenv(strings.ToUpper(args[1]), strings.TrimPrefix(r.Version, "h.")[:8])
+			return
+		}
+	}
+	ts.Fatalf("no version holds %q", args[1])
 }
 
 // until CMD… runs a command until it succeeds, for a minute at most.

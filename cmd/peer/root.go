@@ -41,8 +41,16 @@ First steps:   peer up -d            start
 			return cmd.Help()
 		},
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
+			a.given = map[string]bool{}
+			cmd.Flags().Visit(func(f *pflag.Flag) { a.given[f.Name] = true })
 			if err := fromEnvironment(cmd); err != nil {
 				return err
+			}
+			a.configure()                                     // an error of the file is printed as the command line asks
+			if cmd.Name() != "edit" && cmd.Name() != "path" { // those with which a broken file is mended
+				if err := a.fromConfig(cmd); err != nil {
+					return err
+				}
 			}
 			a.configure()
 			return nil
@@ -67,11 +75,11 @@ First steps:   peer up -d            start
 		}
 	}
 	add(groupStart, newUp(a), newDown(a), newStatus(a))
-	add(groupConnect, newInvite(a), newInvites(a), newJoin(a), newDevices(a), newSync(a))
-	add(groupData, newPut(a), newGet(a), newLs(a), newDel(a), newWatch(a), newTx(a), newImport(a), newExport(a))
-	add(groupConflicts, newConflicts(a), newResolve(a))
+	add(groupConnect, newInvite(a), newInvites(a), newJoin(a), newDevices(a), newSync(a), newPing(a))
+	add(groupData, newPut(a), newGet(a), newLs(a), newDel(a), newWatch(a), newTx(a), newHistory(a), newDiff(a), newRestore(a), newImport(a), newExport(a), newBackup(a))
+	add(groupConflicts, newConflicts(a), newResolve(a), newPolicy(a))
 	add(groupSimulate, newSim(a))
-	add(groupTools, newVersion(a), newCompletion(a))
+	add(groupTools, newDev(a), newDoctor(a), newConfig(a), newVersion(a), newCompletion(a), newMan(a))
 	root.AddCommand(newTopics()...)
 	help := newHelp()
 	help.GroupID = groupTools

@@ -25,7 +25,8 @@ Codes may be added; treat one that you do not know as a failure.`},
 	{"environment", "Environment variables", `Environment
 
 Every flag can be given as a variable: PEER_ and its name in capitals, with _ for -.
-A flag on the command line comes first.
+A flag on the command line comes first, then the variable, then the file of
+"peer config".
 
   PEER_DIR=~/second       as --dir ~/second
   PEER_SPACE=home         as --space home
@@ -36,8 +37,10 @@ A flag on the command line comes first.
   PEER_INVITE             the ticket for peer join
   PEER_LOG                how much the daemon logs: debug, info, warn or error
   NO_COLOR                if not empty: no colour
-  XDG_DATA_HOME, XDG_STATE_HOME, XDG_RUNTIME_DIR
-                          where data, log and socket are kept without --dir`},
+  VISUAL, EDITOR          the editor of peer config edit
+  XDG_DATA_HOME, XDG_STATE_HOME, XDG_RUNTIME_DIR, XDG_CONFIG_HOME
+                          where data, log, socket and settings are kept
+                          without --dir`},
 	{"paths", "What a path may be", `Paths
 
 A path names an entry, as notes/todo.md. It is 1 to 1,024 bytes of UTF-8: segments

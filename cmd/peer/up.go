@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"syncline/node"
 	"syncline/node/api/wire"
 )
 
@@ -20,6 +22,8 @@ type upCommand struct {
 	noLAN       bool
 	store       string
 	relaxed     bool
+	poll        time.Duration
+	noGossip    bool
 	newIdentity bool
 }
 
@@ -30,7 +34,12 @@ func newUp(a *app) *cobra.Command {
 		Short: "Start this device",
 		Long: `Start this device: serve its entries to the other commands and share them with
 the other devices. It runs until Ctrl-C, or with -d in the background until
-"peer down". Nothing has to be set up before.`,
+"peer down". Nothing has to be set up before.
+
+Writes are told to all connected devices at once, by gossip, and every 30 seconds
+each pair compares what it has, in case something was lost. --poll 5s compares more
+often. --no-gossip leaves the first part out: what is new waits for the next
+comparison, here and on the others. Both together are plain polling.`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, args []string) error { return u.run(cmd.Context()) },
 	}
@@ -42,6 +51,8 @@ the other devices. It runs until Ctrl-C, or with -d in the background until
 	f.BoolVar(&u.noLAN, "no-lan", false, "do not look for devices on the local network")
 	f.StringVar(&u.store, "store", "", "where entries are kept: pebble: (on disk, default), leveldb: (on disk) or mem: (lost at the end)")
 	f.BoolVar(&u.relaxed, "relaxed", false, "answer a write before it is on disk; a power cut may lose the last ones")
+	f.DurationVar(&u.poll, "poll", 0, "ask each connected device for news this often, as 5s (default 30s)")
+	f.BoolVar(&u.noGossip, "no-gossip", false, "do not tell others of writes at once; they travel with the next poll")
 	f.BoolVar(&u.newIdentity, "new-identity", false, "take a new device key first: for a copied data folder; invite it anew")
 	return cmd
 }
@@ -88,6 +99,9 @@ func (u *upCommand) tell(up wire.Up) error {
 			u.out.done("Not looking for devices on this network (--no-lan).")
 		} else {
 			u.out.done("Looking for devices on this network.")
+		}
+		if u.noGossip {
+			u.out.done("Polling every %v, without gossip.", cmp.Or(u.poll, node.AntiEntropyDefault))
 		}
 		u.out.say("Next:  %s invite       connect another device", u.self())
 		u.out.say("       %s put hello world", u.self())

@@ -169,6 +169,14 @@ func (b *book) addrs(d gossip.DeviceID) []string {
 	return nil
 }
 
+// knows reports whether there is any address of a device.
+func (b *book) knows(d gossip.DeviceID) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.entries[d]
+	return e != nil && len(e.Addrs) > 0
+}
+
 func (b *book) lastSeen(d gossip.DeviceID) time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -227,6 +227,8 @@ func (d *discovery) take(name string, records []string) {
 		d.n.book.learn(device, addrs...)
 		if d.isNews(p, addrs) {
 			d.n.redial.reset(p)
+		} else {
+			d.n.redial.learned(p)
 		}
 		return
 	}

@@ -95,13 +95,13 @@ func (g *gossiper) spaceOf(topic string) *space {
 	return nil
 }
 
-// setSpaces leaves the topics of spaces that are gone or have another key, and joins the new ones.
+// setSpaces leaves the topics of spaces that are gone, have another key or are quiet, and joins the new ones.
 func (g *gossiper) setSpaces(spaces map[gossip.SpaceID]*space) {
 	for _, c := range g.takeStale(spaces) {
 		g.leave(c)
 	}
 	for id, s := range spaces {
-		if g.channel(id) != nil {
+		if s.quiet || g.channel(id) != nil {
 			continue
 		}
 		c, err := g.join(s)
@@ -121,7 +121,7 @@ func (g *gossiper) takeStale(spaces map[gossip.SpaceID]*space) []*channel {
 	defer g.mu.Unlock()
 	var stale []*channel
 	for id, c := range g.channels {
-		if s := spaces[id]; s == nil || s.key != c.space.key {
+		if s := spaces[id]; s == nil || s.quiet || s.key != c.space.key {
 			stale = append(stale, c)
 			delete(g.channels, id)
 		}

@@ -199,7 +199,7 @@ func (n *Network) SetSpaces(accesses []gossip.Access) {
 	for _, l := range unwanted {
 		_ = l.conn.Close()
 	}
-	n.redial.wakeUp()
+	n.redial.setMembers(next)
 	if missing { // its advert may have come by when it was a stranger, and is not reported twice
 		n.discovery.refresh()
 	}
@@ -342,6 +342,27 @@ func (n *Network) Peers() []gossip.PeerInfo {
 	}
 	slices.SortFunc(infos, func(a, b gossip.PeerInfo) int { return bytes.Compare(a.Device[:], b.Device[:]) })
 	return infos
+}
+
+// Ping implements gossip.Network. It uses the connection that carries the sessions. If a probe of the connection is on its way at
+// that moment, its answer counts, and the time is a little short.
+func (n *Network) Ping(d gossip.DeviceID) (time.Duration, error) {
+	p, err := PeerID(d)
+	if err != nil {
+		return 0, err
+	}
+	if !n.isRunning() {
+		return 0, ErrClosed
+	}
+	l := n.best(p, func(l *link) bool { return len(l.proven) > 0 })
+	if l == nil {
+		return 0, ErrNotConnected
+	}
+	start := time.Now()
+	if !l.alive() {
+		return 0, fmt.Errorf("no answer within %v", n.cfg.PingTimeout)
+	}
+	return time.Since(start), nil
 }
 
 // Redial implements gossip.Network.

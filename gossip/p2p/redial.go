@@ -14,14 +14,19 @@ import (
 )
 
 // A redialer keeps trying members without a connection. libp2p itself never dials again, and its own back-off grows to
-// minutes: both are wrong for devices that come and go.
+// minutes: both are wrong for devices that come and go. A member whose addresses nobody knows costs nothing.
 type redialer struct {
 	n    *Network
 	wake chan struct{}
 	slot chan struct{} // bounds the attempts at a time
 
-	mu    sync.Mutex // guards peers
+	// mu guards what follows. It is taken before the mutexes of the network and of the address book, so that whoever changes one of
+	// these and then calls the redialer is never overlooked.
+	mu    sync.Mutex
 	peers map[peer.ID]*attempt
+	// waiting holds those that are looked at when they are due. Whoever is connected then, or has no address, is left out until there
+	// is news.
+	waiting map[peer.ID]*attempt
 }
 
 // An attempt says when a member is due. The zero attempt is due now.
@@ -33,7 +38,7 @@ type attempt struct {
 
 func newRedialer(n *Network) *redialer {
 	return &redialer{
-		n: n, wake: make(chan struct{}, 1), slot: make(chan struct{}, dialsMax), peers: make(map[peer.ID]*attempt),
+		n: n, wake: make(chan struct{}, 1), slot: make(chan struct{}, dialsMax), peers: make(map[peer.ID]*attempt), waiting: make(map[peer.ID]*attempt),
 	}
 }
 
@@ -55,43 +60,23 @@ func (r *redialer) run() {
 
 // dialDue starts an attempt for every member that is due and returns how long until the next one is.
 func (r *redialer) dialDue() time.Duration {
-	members := r.unlinked()
 	now, next := time.Now(), r.n.cfg.RedialMax
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, p := range members {
-		a := r.attempt(p)
-		if a.dialing {
-			continue
-		}
+	for p, a := range r.waiting {
 		if wait := a.due.Sub(now); wait > 0 {
 			next = min(next, wait)
 			continue
 		}
-		a.dialing = r.n.group.run(func() { r.dial(p) })
+		delete(r.waiting, p)
+		switch {
+		case !r.n.isMember(p):
+			delete(r.peers, p)
+		case !r.n.linked(p) && r.n.book.knows(deviceOrZero(p)):
+			a.dialing = r.n.group.run(func() { r.dial(p) })
+		}
 	}
 	return next
-}
-
-// unlinked returns the members without a connection, and forgets the attempts of devices that are members no more.
-func (r *redialer) unlinked() []peer.ID {
-	n := r.n
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	var out []peer.ID
-	for p := range n.roster.shared {
-		if len(n.peers[p]) == 0 {
-			out = append(out, p)
-		}
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for p, a := range r.peers {
-		if !a.dialing && !n.roster.member(p) {
-			delete(r.peers, p)
-		}
-	}
-	return out
 }
 
 // attempt returns the state of a member. The caller holds r.mu.
@@ -102,6 +87,29 @@ func (r *redialer) attempt(p peer.ID) *attempt {
 		r.peers[p] = a
 	}
 	return a
+}
+
+// await lets a peer be looked at when it is due. The caller holds r.mu.
+func (r *redialer) await(p peer.ID, a *attempt) {
+	if !a.dialing {
+		r.waiting[p] = a
+	}
+}
+
+// setMembers takes note of a new roster.
+func (r *redialer) setMembers(members *roster) {
+	r.mu.Lock()
+	for p, a := range r.peers {
+		if !a.dialing && !members.member(p) {
+			delete(r.peers, p)
+			delete(r.waiting, p)
+		}
+	}
+	for p := range members.shared {
+		r.await(p, r.attempt(p))
+	}
+	r.mu.Unlock()
+	r.wakeUp()
 }
 
 func (r *redialer) dial(p peer.ID) {
@@ -121,6 +129,7 @@ func (r *redialer) dial(p peer.ID) {
 		limit = r.n.cfg.RedialFarMax
 	}
 	a.backoff = min(2*a.backoff, limit)
+	r.await(p, a)
 	r.mu.Unlock()
 	r.wakeUp()
 }
@@ -150,8 +159,11 @@ func (n *Network) connect(ctx context.Context, p peer.ID, addrs []ma.Multiaddr) 
 // succeeded resets the back-off: the peer was reached and proved itself.
 func (r *redialer) succeeded(p peer.ID) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.attempt(p).backoff = r.n.cfg.RedialMin
+	a := r.attempt(p)
+	a.backoff = r.n.cfg.RedialMin
+	r.await(p, a) // it may be lost again already, before its address was in the book
+	r.mu.Unlock()
+	r.wakeUp()
 }
 
 // lost makes a peer whose connection is gone due again: soon if it had proved itself, else after its back-off.
@@ -161,6 +173,15 @@ func (r *redialer) lost(p peer.ID, wasUp bool) {
 	if due := time.Now().Add(r.jitter(a.backoff)); wasUp || due.After(a.due) {
 		a.due = due
 	}
+	r.await(p, a)
+	r.mu.Unlock()
+	r.wakeUp()
+}
+
+// learned says that there may be new addresses of a peer; it stays due when it was.
+func (r *redialer) learned(p peer.ID) {
+	r.mu.Lock()
+	r.await(p, r.attempt(p))
 	r.mu.Unlock()
 	r.wakeUp()
 }
@@ -168,8 +189,7 @@ func (r *redialer) lost(p peer.ID, wasUp bool) {
 // reset makes a peer due now, because there is news of it.
 func (r *redialer) reset(p peer.ID) {
 	r.mu.Lock()
-	a := r.attempt(p)
-	a.due, a.backoff = time.Time{}, r.n.cfg.RedialMin
+	r.renew(p, r.attempt(p))
 	r.mu.Unlock()
 	r.wakeUp()
 }
@@ -177,11 +197,17 @@ func (r *redialer) reset(p peer.ID) {
 // resetAll makes every member due now.
 func (r *redialer) resetAll() {
 	r.mu.Lock()
-	for _, a := range r.peers {
-		a.due, a.backoff = time.Time{}, r.n.cfg.RedialMin
+	for p, a := range r.peers {
+		r.renew(p, a)
 	}
 	r.mu.Unlock()
 	r.wakeUp()
+}
+
+// renew is reset for a caller that holds r.mu.
+func (r *redialer) renew(p peer.ID, a *attempt) {
+	a.due, a.backoff = time.Time{}, r.n.cfg.RedialMin
+	r.await(p, a)
 }
 
 // jitter spreads d over [d/2, d], so that two devices that lost each other do not dial in step for ever.

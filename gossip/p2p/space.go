@@ -20,6 +20,7 @@ import (
 type space struct {
 	id      gossip.SpaceID
 	key     [32]byte
+	quiet   bool // nothing of it is gossiped
 	members map[gossip.DeviceID]struct{}
 	authors map[[authorSize]byte][]gossip.DeviceID // the members by the short id that a frame carries
 
@@ -31,7 +32,7 @@ type space struct {
 
 func newSpace(a gossip.Access) (*space, error) {
 	s := &space{
-		id: a.Space, key: a.Key,
+		id: a.Space, key: a.Key, quiet: a.NoGossip,
 		members: make(map[gossip.DeviceID]struct{}, len(a.Members)),
 		authors: make(map[[authorSize]byte][]gossip.DeviceID, len(a.Members)),
 	}

@@ -98,4 +98,5 @@ func (n *Network) learn(e event.EvtPeerIdentificationCompleted) {
 		}
 	}
 	n.book.learn(deviceOrZero(e.Peer), addrs...)
+	n.redial.learned(e.Peer) // its connection may have ended meanwhile
 }

@@ -52,6 +52,23 @@ func (s *Server) addAddress(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, http.StatusCreated, wire.Address{Schema: wire.SchemaAddress, Device: d.ID.String(), Address: ask.Address})
 }
 
+// ping asks a connected member for an answer and says how long it took.
+func (s *Server) ping(w http.ResponseWriter, r *http.Request) error {
+	d, err := s.device(r)
+	if err != nil {
+		return err
+	}
+	sp, err := s.space(r)
+	if err != nil {
+		return err
+	}
+	took, err := sp.Ping(d.ID.String())
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, wire.Ping{Schema: wire.SchemaPing, Device: wire.DeviceOf(d.DeviceRef), Path: d.Path, Millis: float64(took.Microseconds()) / 1000})
+}
+
 // device finds the member that a request names, by its id, its short id or its name.
 func (s *Server) device(r *http.Request) (node.DeviceStatus, error) {
 	sp, err := s.space(r)

@@ -15,7 +15,8 @@ import (
 // “..” with a redirect and hand out “%2F” as if it were a separator.
 func checkURL(u *url.URL) error {
 	rest := strings.TrimPrefix(u.EscapedPath(), "/")
-	under := strings.HasPrefix(rest, "v1/kv/") || strings.HasPrefix(rest, "v1/entries/") || strings.HasPrefix(rest, "v1/conflicts/")
+	under := strings.HasPrefix(rest, "v1/kv/") || strings.HasPrefix(rest, "v1/entries/") || strings.HasPrefix(rest, "v1/conflicts/") ||
+		strings.HasPrefix(rest, "v1/history/")
 	for i, escaped := range strings.Split(rest, "/") {
 		segment, err := url.PathUnescape(escaped)
 		switch {

@@ -26,10 +26,18 @@ func (s *Server) routes() *http.ServeMux {
 		"GET /v1/conflicts/{path...}": s.getConflict,
 		"POST /v1/resolve":            s.resolve,
 
+		"GET /v1/history/{path...}": s.getHistory,
+		"POST /v1/restore":          s.restore,
+		"GET /v1/backup":            s.backup,
+
+		"GET /v1/policies": s.getPolicies,
+		"PUT /v1/policies": s.putPolicies,
+
 		"GET /v1/status":                  s.status,
 		"GET /v1/devices":                 s.listDevices,
 		"GET /v1/devices/{id}":            s.getDevice,
 		"POST /v1/devices/{id}/addresses": s.addAddress,
+		"POST /v1/devices/{id}/ping":      s.ping,
 		"GET /v1/spaces":                  s.listSpaces,
 		"POST /v1/sync/wait":              s.waitSync,
 

@@ -170,6 +170,13 @@ func (n *Network) Publish(space gossip.SpaceID, op []byte) error {
 			continue
 		}
 		peer := n.hub.nets[other]
+		if n.spaces[space].NoGossip {
+			return fmt.Errorf("nodetest: space %v is not gossiped", space)
+		}
+		if peer.spaces[space].NoGossip { // as package p2p tells of a peer that has not subscribed
+			n.post(func() { n.handler.Lost(space, other) })
+			continue
+		}
 		frame := gossip.Frame{Space: space, Author: n.id, From: n.id, Ops: [][]byte{slices.Clone(op)}}
 		peer.post(func() { peer.handler.Frame(frame) })
 	}
@@ -271,6 +278,18 @@ func (n *Network) Peers() []gossip.PeerInfo {
 		}
 	}
 	return slices.SortedFunc(maps.Values(infos), func(a, b gossip.PeerInfo) int { return slices.Compare(a.Device[:], b.Device[:]) })
+}
+
+// Ping implements gossip.Network.
+func (n *Network) Ping(peer gossip.DeviceID) (time.Duration, error) {
+	n.hub.mu.Lock()
+	defer n.hub.mu.Unlock()
+	for id := range n.spaces {
+		if n.hub.up[linkOf(n.id, peer, id)] {
+			return time.Nanosecond, nil
+		}
+	}
+	return 0, fmt.Errorf("nodetest: %s is not connected", peer.Short())
 }
 
 // Redial implements gossip.Network.

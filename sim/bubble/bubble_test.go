@@ -131,6 +131,7 @@ func TestWhatCannotBeCarriedOutIsSaid(t *testing.T) {
 		"beginning": func(s *scenario.Scenario) {
 			s.Ops = []scenario.Op{{Do: scenario.DoJoin, Device: 0}, {Do: scenario.DoJoin, Device: 1}}
 		},
+		"24h":         func(s *scenario.Scenario) { s.End = 365 * 24 * time.Hour },
 		"not 0":       func(s *scenario.Scenario) { s.Devices = nil },
 		"has no link": func(s *scenario.Scenario) { s.Network.Links = [][2]int{} },
 	} {
@@ -179,13 +180,13 @@ func TestEveryActionIsCarriedOut(t *testing.T) {
 		{Do: scenario.DoSlow, Amount: 100, For: 2 * time.Second}, {Do: scenario.DoReset, Device: 1}, {Do: scenario.DoBackup, Device: 2},
 		{Do: scenario.DoDisconnect, Device: 0, For: 20 * time.Second}, {Do: scenario.DoStall, Groups: [][]int{{0, 1}, {2, 3, 4}}, For: 2 * time.Second},
 		{Do: scenario.DoHeal}, {Do: scenario.DoRestore, Device: 2, For: time.Second}, {Do: scenario.DoDiskFull, Device: 1, For: 3 * time.Second},
-		{Do: scenario.DoClock, Device: 0, Amount: -90_000}} {
+		{Do: scenario.DoClock, Device: 0, Amount: -90_000}, {Do: scenario.DoSyncFail, Device: 0, For: 1500 * time.Millisecond}} {
 		next(o)
 		next(write(0, i%3, scenario.Put, "b"))
 	}
 	s.End = at + 20*time.Second
 	r, events := mustAgree(t, s)
-	for _, what := range []string{"clone", "disconnect", "stall", "reorder", "restore", "disk full", "clock jump", "gossip lost", "gossip twice", "conflict", "write"} {
+	for _, what := range []string{"clone", "disconnect", "stall", "reorder", "restore", "disk full", "clock jump", "sync that failed", "gossip lost", "gossip twice", "conflict", "write"} {
 		if r.Coverage[what] == 0 {
 			t.Errorf("there was no %s: %v", what, r.Coverage)
 		}
@@ -196,6 +197,98 @@ func TestEveryActionIsCarriedOut(t *testing.T) {
 	}
 	if got, want := fmt.Sprint(r.Final["a"]), "[]"; got != want {
 		t.Errorf("a holds %v in the end, want %v", got, want)
+	}
+}
+
+// TestWhatLastsIsHealed: without a length, faults last until they are healed, or until the end.
+func TestWhatLastsIsHealed(t *testing.T) {
+	s := calm(3, "a", "b", "c")
+	s.End = 60 * time.Second
+	s.Ops = []scenario.Op{
+		{At: time.Second, Do: scenario.DoPartition, Groups: [][]int{{0}, {1, 2}}},
+		{At: time.Second, Do: scenario.DoStall, Groups: [][]int{{1}, {2}}},
+		{At: time.Second, Do: scenario.DoDiskFull, Device: 2},
+		write(2*time.Second, 0, scenario.Put, "a"),
+		write(2*time.Second, 2, scenario.Put, "c"),
+		{At: 3 * time.Second, Do: scenario.DoPartition, Groups: [][]int{{0}, {1, 2}}, For: 20 * time.Second}, // ends earlier
+		{At: 10 * time.Second, Do: scenario.DoHeal},
+		{At: 20 * time.Second, Do: scenario.DoRead, Device: 1, Path: "a"},
+		{At: 30 * time.Second, Do: scenario.DoDisconnect, Device: 0},
+		{At: 30 * time.Second, Do: scenario.DoSlow, Amount: 100},
+		write(31*time.Second, 0, scenario.Put, "b"),
+	}
+	r, events := mustAgree(t, s)
+	if got, want := fmt.Sprint(r.Final), "map[a:[v0.0] b:[v2.0]]"; got != want {
+		t.Errorf("in the end the devices hold %s, want %s: the disk of device 2 was full", got, want)
+	}
+	for _, e := range events {
+		if e.Kind == oracle.EventState && e.Device != 0 && (e.Path == "a" && e.At < 10*time.Second || e.Path == "b" && e.At < s.End) {
+			t.Errorf("device %d holds %s at %v", e.Device, e.Path, e.At)
+		}
+		if e.Kind == oracle.EventRead && len(e.Values) == 0 {
+			t.Errorf("device %d does not hold a ten seconds after all was healed", e.Device)
+		}
+	}
+}
+
+// TestASyncThatFails: what a disk did not confirm is acknowledged by nobody, nothing more is written, and the device goes on after a
+// start.
+func TestASyncThatFails(t *testing.T) {
+	s := calm(2, "a", "b")
+	s.End = 30 * time.Second
+	s.Ops = []scenario.Op{
+		{At: time.Second, Do: scenario.DoSyncFail, Device: 0, For: 9 * time.Second},
+		write(2*time.Second, 0, scenario.Put, "a"), // is not confirmed
+		write(3*time.Second, 0, scenario.Put, "b"), // is refused
+		write(4*time.Second, 1, scenario.Put, "b"),
+		write(15*time.Second, 0, scenario.Put, "a"),
+		{At: 20 * time.Second, Do: scenario.DoSyncFail, Device: 1, For: 5 * time.Second},
+		write(21*time.Second, 1, scenario.Put, "b"),
+		{At: 22 * time.Second, Do: scenario.DoRestart, Device: 1, For: time.Second}, // which loses what the disk did not take
+	}
+	r, events := mustAgree(t, s)
+	if n := count(events, oracle.EventRefused); n != 3 {
+		t.Errorf("%d writes were refused, want 3", n)
+	}
+	if n := count(events, oracle.EventCrash); n != 2 {
+		t.Errorf("%d devices lost power, want 2", n)
+	}
+	if got := fmt.Sprint(r.Final["a"]); got != "[v3.0]" {
+		t.Errorf("a holds %s", got)
+	}
+}
+
+// TestContents: a value is what the scenario says, or as long as it says; whoever keeps one keeps the same; a transaction settles
+// conflicts.
+func TestContents(t *testing.T) {
+	s := calm(2, "a", "b", "large")
+	s.End = 60 * time.Second
+	put := func(at time.Duration, device int, verb scenario.Verb, value string, paths ...string) scenario.Op {
+		o := scenario.Op{At: at, Do: scenario.DoWrite, Device: device}
+		for _, p := range paths {
+			o.Parts = append(o.Parts, scenario.Part{Path: p, Verb: verb, Value: value})
+		}
+		return o
+	}
+	s.Ops = []scenario.Op{
+		{At: time.Second, Do: scenario.DoWrite, Parts: []scenario.Part{{Path: "large", Verb: scenario.Put, Size: 200_000}}},
+		{At: 2 * time.Second, Do: scenario.DoPartition, Groups: [][]int{{0}, {1}}, For: 20 * time.Second},
+		put(3*time.Second, 0, scenario.Put, "one", "a", "b"), put(3*time.Second, 1, scenario.Put, "two", "a", "b"),
+		put(40*time.Second, 0, scenario.Keep, "", "a"), put(40*time.Second, 1, scenario.Keep, "", "a"),
+		put(41*time.Second, 0, scenario.Resolve, "settled", "b", "large"), // large has nothing to settle, so that nothing happens
+		put(42*time.Second, 0, scenario.Put, "last", "large"),
+	}
+	r, _ := mustAgree(t, s)
+	if got := fmt.Sprint(r.Final["b"]); got != "[one two]" {
+		t.Errorf("b holds %s, which half a transaction settled", got)
+	}
+	if a := r.Final["a"]; len(slices.Compact(slices.Clone(a))) != 1 {
+		t.Errorf("a holds %v; both kept the same", a)
+	}
+	s.Ops = append(s.Ops[:len(s.Ops)-1], put(43*time.Second, 1, scenario.Resolve, "settled", "b"), put(44*time.Second, 1, scenario.Resolve, "again", "b"))
+	r, _ = mustAgree(t, s)
+	if got := fmt.Sprint(r.Final["b"], len(r.Final["large"][0])); got != "[settled] 200000" {
+		t.Errorf("b and the length of large are %s", got)
 	}
 }
 

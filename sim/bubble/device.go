@@ -112,12 +112,6 @@ func (d *device) open(how oracle.Start, newIdentity bool) error {
 	d.life++
 	life := d.life
 	d.started, d.how, d.view, d.stepping, d.attempts, d.disk = false, how, nil, false, map[uint64]*oracle.Attempt{}, nil
-	for _, s := range d.stores {
-		s.Inject(nil)
-		if d.full {
-			s.Inject(mem.DiskFull)
-		}
-	}
 	w.mu.Unlock()
 	random := d.random(life)
 	// The interfaces of this machine, which may change, are not those of the simulation: they are hardly looked at.
@@ -146,6 +140,7 @@ func (d *device) backend(life int, place string) (datastore.Batching, store.Boot
 		ds = mem.New()
 		d.stores[name] = ds
 	}
+	inject(ds, d.full)
 	if d.w.folder == "" {
 		d.w.folder = name // the founder's
 	}
@@ -154,7 +149,35 @@ func (d *device) backend(life int, place string) (datastore.Batching, store.Boot
 	}
 	d.disk = &disk{Datastore: ds, d: d, life: life}
 	d.disk.forget()
+	d.tellDisk()
 	return d.disk, &d.token, nil
+}
+
+// fill fills the disk, or makes space. A device that does not run takes note of it when it starts.
+func (d *device) fill(full bool) {
+	d.w.mu.Lock()
+	defer d.w.mu.Unlock()
+	d.full = full
+	d.tellDisk()
+	if d.disk != nil && d.disk.life != d.life {
+		return
+	}
+	for _, s := range d.stores {
+		inject(s, full)
+	}
+}
+
+func inject(s *mem.Datastore, full bool) {
+	if full {
+		s.Inject(mem.DiskFull)
+	} else {
+		s.Inject(nil)
+	}
+}
+
+// tellDisk tells the oracle whether writes are refused with good reason. The caller holds the world's mutex.
+func (d *device) tellDisk() {
+	d.w.oracle.DiskFails(d.index, d.full || d.disk != nil && d.disk.life == d.life && d.disk.fails != works)
 }
 
 // enter makes a started device one that takes part.
@@ -221,6 +244,7 @@ func (d *device) close() (clean bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	d.life++
+	d.tellDisk()
 	d.stepping = false
 	w.oracle.Stopped(d.index)
 	w.emit(oracle.Event{Kind: oracle.EventStop, Device: d.index})
@@ -238,6 +262,7 @@ func (d *device) crash(share int64) {
 	w.router.pull(d.port.plug)
 	lost := d.disk.crash(share)
 	_ = d.token.Remove()
+	d.tellDisk()
 	w.oracle.Stopped(d.index)
 	text := "nothing was lost"
 	if lost {

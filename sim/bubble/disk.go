@@ -3,6 +3,7 @@ package bubble
 import (
 	"context"
 	"errors"
+	"syscall"
 	"time"
 
 	"github.com/ipfs/go-datastore"
@@ -18,10 +19,21 @@ type disk struct {
 	*mem.Datastore
 	d    *device
 	life int
-	// durable is the number of unsynced batches, from the first, that finished syncs cover. The world's mutex guards it.
+	// durable is the number of unsynced batches, from the first, that finished syncs cover. The world's mutex guards it and what follows.
 	durable int
 	epoch   int // changes when the batches are numbered anew
+	fails   failure
 }
+
+// A failure is what is wrong with the syncs of a disk. One that failed to write says so once and then confirms every sync, as operating
+// systems do; package des tells more.
+type failure int
+
+const (
+	works failure = iota
+	fails         // at the next sync
+	lies
+)
 
 var (
 	_ datastore.Batching = (*disk)(nil)
@@ -36,9 +48,9 @@ func (k *disk) Sync(context.Context, datastore.Key) error {
 	if k.d.life == k.life && k.d.started {
 		covered = w.oracle.Durable(k.d.index)
 	}
-	mark, epoch := k.Unsynced(), k.epoch
+	mark, epoch, broken := k.Unsynced(), k.epoch, k.fails != works
 	w.mu.Unlock()
-	if mark > 0 {
+	if mark > 0 || broken {
 		f := fateOf(w.s.Seed, fateSync, uint64(k.d.index), uint64(k.life), uint64(mark), uint64(epoch))
 		time.Sleep(f.between(w.s.Network.SyncMin, w.s.Network.SyncMax))
 	}
@@ -46,6 +58,14 @@ func (k *disk) Sync(context.Context, datastore.Key) error {
 	defer w.mu.Unlock()
 	if k.d.life != k.life {
 		return errPower
+	}
+	switch k.fails {
+	case fails:
+		k.fails = lies
+		w.oracle.Sometimes("sync that failed")
+		return syscall.EIO
+	case lies:
+		return nil
 	}
 	if k.epoch == epoch && !w.taps.lyingDisk {
 		k.durable = max(k.durable, mark)

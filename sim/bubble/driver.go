@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"syncline/gossip"
 	"syncline/sim/oracle"
@@ -32,7 +33,7 @@ type taps struct {
 // happened, in order, one at a time; it must not block. Messages are not among it.
 //
 // Devices differ in some ways from those of package des: a replica remembers at least one delete; a value is written beside others by
-// an import, and in a transaction not at all, but put; packets are lost, too, and not only frames of gossip.
+// an import, and in a transaction not at all, but put; a device that joins runs for the scenario once it was let in; packets are lost, too, and not only frames of gossip.
 func (r Driver) Run(ctx context.Context, s *scenario.Scenario, events func(oracle.Event)) (*oracle.Report, error) {
 	if err := check(s); err != nil {
 		return nil, err
@@ -55,17 +56,26 @@ func (r Driver) Run(ctx context.Context, s *scenario.Scenario, events func(oracl
 // actions are what this driver can do.
 var actions = []scenario.Action{scenario.DoWrite, scenario.DoRead, scenario.DoSync, scenario.DoJoin, scenario.DoClone, scenario.DoPartition,
 	scenario.DoDisconnect, scenario.DoStall, scenario.DoHeal, scenario.DoLoss, scenario.DoDuplicate, scenario.DoReorder, scenario.DoSlow, scenario.DoReset,
-	scenario.DoCrash, scenario.DoRestart, scenario.DoBackup, scenario.DoRestore, scenario.DoDiskFull, scenario.DoClock}
+	scenario.DoCrash, scenario.DoRestart, scenario.DoBackup, scenario.DoRestore, scenario.DoDiskFull, scenario.DoSyncFail,
+	scenario.DoClock}
 
 var verbs = []scenario.Verb{scenario.Put, scenario.Delete, scenario.PutAll, scenario.Sibling, scenario.Resolve, scenario.Keep, scenario.PutIf, scenario.DeleteAll}
 
-// devicesMax is as many devices as an address book holds, this one included.
-const devicesMax = 256
+// Bounds of a scenario.
+const (
+	// devicesMax is as many devices as an address book holds, this one included.
+	devicesMax = 256
+	// endMax bounds its length: devices that are connected send packets every few seconds, and each costs real time.
+	endMax = 24 * time.Hour
+)
 
 // check says what of a scenario this driver cannot carry out.
 func check(s *scenario.Scenario) error {
 	if n := len(s.Devices); n == 0 || n > devicesMax {
-		return fmt.Errorf("this driver runs 1 to %d devices, not %d", devicesMax, n)
+		return fmt.Errorf("this driver runs 1 to %d devices, not %d: an address book holds no more", devicesMax, n)
+	}
+	if s.End > endMax {
+		return fmt.Errorf("this driver runs scenarios of up to %.0f hours, not %.0f: connected devices send packets every few seconds, and each costs real time", endMax.Hours(), s.End.Hours())
 	}
 	for _, op := range s.Ops {
 		if !slices.Contains(actions, op.Do) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"syncline/crdt"
@@ -30,7 +31,7 @@ func (d *device) write(number int, parts []scenario.Part) {
 
 func (d *device) ask(space *node.Space, number int, parts []scenario.Part) error {
 	ctx := context.Background()
-	value := func(i int) node.Content { return node.Text(fmt.Sprintf("v%d.%d", number, i)) }
+	value := func(i int) node.Content { return contentOf(number, i, parts[i]) }
 	if len(parts) == 1 {
 		p := parts[0]
 		switch p.Verb {
@@ -39,10 +40,7 @@ func (d *device) ask(space *node.Space, number int, parts []scenario.Part) error
 			_, err := space.Resolve(ctx, p.Path, node.Resolution{Value: &v})
 			return err
 		case scenario.Keep:
-			e, err := space.Get(ctx, p.Path)
-			if err == nil {
-				_, err = space.Resolve(ctx, p.Path, node.Resolution{Keep: e.Values[number%len(e.Values)].ID})
-			}
+			_, err := space.Resolve(ctx, p.Path, node.Resolution{Keep: d.kept(p.Path).ID})
 			return err
 		case scenario.Sibling:
 			return d.beside(ctx, space, p, value(0))
@@ -50,14 +48,49 @@ func (d *device) ask(space *node.Space, number int, parts []scenario.Part) error
 	}
 	_, err := space.Tx(ctx, func(t *node.Tx) error {
 		for i, p := range parts {
-			d.part(t, p, value(i))
+			v := value(i)
+			if p.Verb == scenario.Resolve || p.Verb == scenario.Keep {
+				if _, err := space.Conflict(ctx, p.Path); err != nil {
+					return err
+				}
+			}
+			if p.Verb == scenario.Keep {
+				v = d.kept(p.Path).Content
+			}
+			d.part(t, p, v)
 		}
 		return nil
 	})
 	return err
 }
 
-// part adds a part to a transaction. A transaction cannot write beside other values, nor resolve: there these are plain writes.
+// contentOf is what a part of a write is to hold: what the scenario says, or a name that no other write has, as long as it is to be.
+func contentOf(number, i int, p scenario.Part) node.Content {
+	if p.Value != "" {
+		return node.Text(p.Value)
+	}
+	name := fmt.Sprintf("v%d.%d", number, i)
+	return node.Text(name + strings.Repeat(".", max(0, p.Size-len(name))))
+}
+
+// kept returns the value that is kept of those at a path: whoever keeps one keeps this one, as in package des. It is zero if there is
+// none.
+func (d *device) kept(path string) node.Value {
+	d.w.mu.Lock()
+	defer d.w.mu.Unlock()
+	if d.view == nil {
+		return node.Value{} // it starts, and the node says so
+	}
+	reg, err := d.view.Get(path)
+	if err != nil || len(reg.Live) == 0 {
+		return node.Value{} // the node says what is wrong
+	}
+	v := reg.Live[0]
+	return node.Value{ID: node.ValueID(v.Dot), Content: node.Content{Type: v.Type, Data: v.Data}}
+}
+
+// part adds a part to a transaction. A transaction cannot write beside other values: there that is a plain write. It settles a conflict
+// by writing over all values.
 func (d *device) part(t *node.Tx, p scenario.Part, v node.Content) {
 	opts := []node.WriteOption{node.As(kindOf(p))}
 	switch p.Verb {
@@ -67,7 +100,7 @@ func (d *device) part(t *node.Tx, p scenario.Part, v node.Content) {
 	case scenario.DeleteAll:
 		t.Delete(p.Path, node.All())
 		return
-	case scenario.PutAll:
+	case scenario.PutAll, scenario.Resolve, scenario.Keep:
 		opts = append(opts, node.All())
 	case scenario.PutIf:
 		d.w.mu.Lock()

@@ -67,6 +67,16 @@ func (p *port) Start(ctx context.Context, key ed25519.PrivateKey, h gossip.Handl
 	return p.Network.Start(ctx, key, handler{h, p})
 }
 
+// SetSpaces implements [gossip.Network]. Where nobody gossips, the network does not join the topic. The node itself is not told: what
+// it means to publish is how the oracle learns of the writes that a device makes by itself.
+func (p *port) SetSpaces(spaces []gossip.Access) {
+	spaces = slices.Clone(spaces)
+	for i := range spaces {
+		spaces[i].NoGossip = p.d.w.s.NoGossip
+	}
+	p.Network.SetSpaces(spaces)
+}
+
 // Publish implements [gossip.Network].
 func (p *port) Publish(space gossip.SpaceID, op []byte) error {
 	if p.d.w.s.NoGossip {

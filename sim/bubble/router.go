@@ -43,7 +43,13 @@ type plug struct {
 type cut struct {
 	stall bool
 	group map[int]int
-	until time.Time
+	late  []parcel
+}
+
+// A parcel is a packet and the socket that sent it.
+type parcel struct {
+	from *plug
+	*simnet.Packet
 }
 
 func (c *cut) separates(a, b int) bool {
@@ -92,14 +98,31 @@ type uplink struct {
 }
 
 // RecvPacket implements [simnet.PacketReceiver].
-func (u uplink) RecvPacket(p *simnet.Packet) { u.r.send(u.from, p) }
+func (u uplink) RecvPacket(p *simnet.Packet) {
+	u.r.mu.Lock()
+	defer u.r.mu.Unlock()
+	u.r.send(parcel{u.from, p})
+}
 
-// send puts a packet on its way, or loses it.
-func (r *router) send(from *plug, p *simnet.Packet) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// send puts a packet on its way, holds it up, or loses it. The caller holds mu.
+func (r *router) send(p parcel) {
+	from := p.from
 	to := r.ports[p.To.String()]
 	if to == nil || from.out || to.out || !r.linked(from.device, to.device) {
+		return
+	}
+	var stall *cut
+	for _, c := range r.cuts {
+		switch {
+		case !c.separates(from.device, to.device):
+		case !c.stall:
+			return
+		default:
+			stall = c
+		}
+	}
+	if stall != nil {
+		stall.late = append(stall.late, p)
 		return
 	}
 	way := [2]int{from.device, to.device}
@@ -107,23 +130,11 @@ func (r *router) send(from *plug, p *simnet.Packet) {
 	fate := func(kind uint64) fate {
 		return fateOf(r.seed, kind, uint64(from.device), uint64(to.device), r.count[way])
 	}
-	now := time.Now()
-	free := now // from then on nothing is in the way
-	for _, c := range r.cuts {
-		if !c.separates(from.device, to.device) {
-			continue
-		}
-		if !c.stall {
-			return
-		}
-		if free.Before(c.until) {
-			free = c.until
-		}
-	}
 	if r.faulty && fate(fateLoss).share() < min(r.net.Loss+r.loss, packetLossMax) {
 		return
 	}
-	at := free.Add(r.slow + fate(fateLatency).between(r.net.LatencyMin, r.net.LatencyMax))
+	now := time.Now()
+	at := now.Add(r.slow + fate(fateLatency).between(r.net.LatencyMin, r.net.LatencyMax))
 	if r.reorder > 0 {
 		at = at.Add(fate(fateReorder).between(0, r.reorder))
 	} else if last := r.last[way]; !at.After(last) {
@@ -132,7 +143,7 @@ func (r *router) send(from *plug, p *simnet.Packet) {
 	if r.last[way].Before(at) {
 		r.last[way] = at
 	}
-	deliver := func() { r.deliver(to, p) }
+	deliver := func() { r.deliver(to, p.Packet) }
 	time.AfterFunc(at.Sub(now), deliver)
 	if again := fate(fateDuplicate); r.faulty && again.share() < r.net.Duplicate+r.duplicate {
 		time.AfterFunc(at.Sub(now)+r.net.LatencyMax, deliver)
@@ -148,29 +159,45 @@ func (r *router) deliver(to *plug, p *simnet.Packet) {
 	}
 }
 
-// addCut separates groups for a while.
-func (r *router) addCut(groups [][]int, stall bool, length time.Duration) {
-	c := &cut{stall: stall, group: map[int]int{}, until: time.Now().Add(length)}
+// addCut separates groups.
+func (r *router) addCut(groups [][]int, stall bool) *cut {
+	c := &cut{stall: stall, group: map[int]int{}}
 	for k, g := range groups {
 		for _, i := range g {
 			c.group[i] = k
 		}
 	}
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.cuts = append(r.cuts, c)
-	r.mu.Unlock()
-	time.AfterFunc(length, func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.cuts = slices.DeleteFunc(r.cuts, func(d *cut) bool { return c == d })
-	})
+	return c
 }
 
-// uncut ends all cuts.
-func (r *router) uncut() {
+// uncut ends one cut.
+func (r *router) uncut(c *cut) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.cuts = slices.DeleteFunc(r.cuts, func(d *cut) bool { return c == d })
+	r.release(c)
+}
+
+// release sends on what a stall has held up. The caller holds mu.
+func (r *router) release(c *cut) {
+	for _, p := range c.late {
+		r.send(p)
+	}
+}
+
+// heal ends all cuts, and every worsening of the network.
+func (r *router) heal() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.loss, r.duplicate, r.reorder, r.slow = 0, 0, 0, 0
+	cuts := r.cuts
 	r.cuts = nil
+	for _, c := range cuts {
+		r.release(c)
+	}
 }
 
 // isCut reports whether something is cut now.
@@ -180,22 +207,22 @@ func (r *router) isCut() bool {
 	return len(r.cuts) > 0
 }
 
-// setFaulty says whether packets are lost, and ends every worsening of the network.
+// setFaulty says whether packets are lost.
 func (r *router) setFaulty(on bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.faulty, r.loss, r.duplicate, r.reorder, r.slow = on, 0, 0, 0, 0
+	r.faulty = on
 }
 
 // worsen adds to one badness of the network for a while.
-func worsen[T float64 | time.Duration](r *router, what *T, by T, length time.Duration) {
+func worsen[T float64 | time.Duration](w *world, what *T, by T, length time.Duration) {
 	add := func(by T) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
+		w.router.mu.Lock()
+		defer w.router.mu.Unlock()
 		*what = max(0, *what+by)
 	}
 	add(by)
-	time.AfterFunc(length, func() { add(-by) })
+	w.lasting(length, func() { add(-by) })
 }
 
 // frameFates says how often a frame of gossip that has come from a device to another is handed on: never if it is lost, twice if it is

@@ -83,7 +83,8 @@ func TestSeeds(t *testing.T) {
 // sometimes lists what must happen in a sweep.
 var sometimes = []string{"acknowledged", "read", "conflict", "conflict of three", "delete/update conflict", "transaction", "crash before the sync",
 	"crash that loses something", "session", "session between equals", "gossip lost", "gossip twice", "partition", "stall", "disconnect", "reorder", "stream broken",
-	"restore", "clone", "orderly restart", "disk full", "step that failed", "clock jump"}
+	"restore", "clone", "orderly restart", "disk full", "step that failed", "sync that failed",
+	"clock jump"}
 
 // tellSeed runs one seed and tells what happened.
 func tellSeed(t *testing.T, seed uint64) {

@@ -48,6 +48,11 @@ type world struct {
 	pulse   pulse
 	taps    taps
 
+	// What follows belongs to the goroutine that carries the scenario out: what ends later, sorted by time, and how often all that
+	// lasted was ended.
+	ends     []end
+	healings int
+
 	people sync.WaitGroup // what people do at the devices
 	away   sync.WaitGroup // devices that stop and start again
 	work   sync.WaitGroup // devices that join, and what is left of those that lost power
@@ -64,6 +69,12 @@ type world struct {
 	steps  int
 	begin  time.Time // of the scenario; zero before
 	over   bool
+}
+
+// An end is what becomes of a fault when its time has come.
+type end struct {
+	at time.Time
+	do func()
 }
 
 func newWorld(ctx context.Context, s *scenario.Scenario, log *slog.Logger, events func(oracle.Event)) (*world, error) {
@@ -283,8 +294,55 @@ func (w *world) play() error {
 	return nil
 }
 
-// sleepUntil waits for a time of the scenario.
-func (w *world) sleepUntil(at time.Duration) { time.Sleep(time.Until(w.begin.Add(at))) }
+// sleepUntil waits for a time of the scenario. What ends before is ended meanwhile.
+func (w *world) sleepUntil(at time.Duration) {
+	until := w.begin.Add(at)
+	for len(w.ends) > 0 && w.ends[0].at.Before(until) {
+		e := w.ends[0]
+		w.ends = w.ends[1:]
+		time.Sleep(time.Until(e.at))
+		e.do()
+	}
+	time.Sleep(time.Until(until))
+}
+
+// after arranges that something is done after a while, by the goroutine that carries the scenario out.
+func (w *world) after(length time.Duration, do func()) {
+	e := end{time.Now().Add(length), do}
+	i, _ := slices.BinarySearchFunc(w.ends, e.at, func(e end, at time.Time) int {
+		if e.at.After(at) {
+			return 1
+		}
+		return -1 // of two at the same time, the first remains the first
+	})
+	w.ends = slices.Insert(w.ends, i, e)
+}
+
+// lasting arranges the end of something that lasts for a while, unless it is healed before: with a length of 0 nothing else ends it.
+func (w *world) lasting(length time.Duration, end func()) {
+	if healings := w.healings; length > 0 {
+		w.after(length, func() {
+			if w.healings == healings {
+				end()
+			}
+		})
+	}
+}
+
+// healAll ends everything that lasts: cuts, full disks, and what makes the network worse.
+func (w *world) healAll() {
+	w.healings++
+	w.router.heal()
+	for _, d := range w.devices {
+		d.fill(false)
+	}
+}
+
+// addCut separates groups for a while.
+func (w *world) addCut(groups [][]int, stall bool, length time.Duration) {
+	c := w.router.addCut(groups, stall)
+	w.lasting(length, func() { w.router.uncut(c) })
+}
 
 // do carries out one operation; number counts the writes before it.
 func (w *world) do(op *scenario.Op, number int) {
@@ -297,18 +355,18 @@ func (w *world) do(op *scenario.Op, number int) {
 	switch op.Do {
 	case scenario.DoPartition, scenario.DoStall:
 		w.sometimes(string(op.Do))
-		r.addCut(op.Groups, op.Do == scenario.DoStall, op.For)
+		w.addCut(op.Groups, op.Do == scenario.DoStall, op.For)
 	case scenario.DoHeal:
-		r.uncut()
+		w.healAll()
 	case scenario.DoLoss:
-		worsen(r, &r.loss, float64(op.Amount)/1000, op.For)
+		worsen(w, &r.loss, float64(op.Amount)/1000, op.For)
 	case scenario.DoDuplicate:
-		worsen(r, &r.duplicate, float64(op.Amount)/1000, op.For)
+		worsen(w, &r.duplicate, float64(op.Amount)/1000, op.For)
 	case scenario.DoReorder:
 		w.sometimes("reorder")
-		worsen(r, &r.reorder, amount, op.For)
+		worsen(w, &r.reorder, amount, op.For)
 	case scenario.DoSlow:
-		worsen(r, &r.slow, amount, op.For)
+		worsen(w, &r.slow, amount, op.For)
 	}
 }
 
@@ -320,8 +378,33 @@ func (w *world) tellFault(op *scenario.Op) {
 	if op.Do.OnDevice() {
 		device = op.Device
 	}
-	_, text, _ := strings.Cut(op.String(), "s  ")
-	w.emit(oracle.Event{Kind: oracle.EventFault, Device: device, Until: w.now() + op.For, Groups: op.Groups, Text: text})
+	kind := oracle.EventFault
+	if op.Do == scenario.DoHeal {
+		kind = oracle.EventHeal
+	}
+	_, text, _ := strings.Cut(w.s.Tell(op), "s  ")
+	w.emit(oracle.Event{Kind: kind, Device: device, Until: w.until(op), Groups: op.Groups, Text: text})
+}
+
+// lasting are the actions that a heal ends, and nothing else does if their length is 0.
+var lasting = []scenario.Action{scenario.DoPartition, scenario.DoDisconnect, scenario.DoStall, scenario.DoLoss, scenario.DoDuplicate, scenario.DoReorder,
+	scenario.DoSlow, scenario.DoDiskFull}
+
+// until returns when a fault ends that begins now. The caller holds mu.
+func (w *world) until(op *scenario.Op) time.Duration {
+	end := w.now() + op.For
+	if !slices.Contains(lasting, op.Do) {
+		return end
+	}
+	if op.For == 0 {
+		end = w.s.End
+	}
+	for i := range w.s.Ops {
+		if next := &w.s.Ops[i]; next.Do == scenario.DoHeal && next.At > op.At {
+			return min(end, next.At)
+		}
+	}
+	return end
 }
 
 // doOn carries out an operation on a device, if it runs.
@@ -362,18 +445,21 @@ func (w *world) doOn(d *device, op *scenario.Op, number int) {
 			w.sometimes("stream broken")
 		}
 	case scenario.DoCrash:
-		until := time.Now().Add(op.For)
-		d.crash(op.Amount)
-		w.away.Go(func() { d.again(until, oracle.AfterCrash) })
+		w.crash(d, op.Amount, time.Now().Add(op.For))
+	case scenario.DoSyncFail:
+		w.tellFault(op)
+		w.failSync(d, op)
 	case scenario.DoRestart:
-		w.restart(d, time.Now().Add(op.For))
+		w.restart(d, op)
 	case scenario.DoBackup:
 		w.backUp(d)
 	case scenario.DoRestore:
 		w.restore(d, time.Now().Add(op.For))
 	case scenario.DoDiskFull:
 		w.tellFault(op)
-		w.fillDisk(d, op.For)
+		w.sometimes("disk full")
+		d.fill(true)
+		w.lasting(op.For, func() { d.fill(false) })
 	}
 }
 
@@ -406,10 +492,44 @@ func (w *world) disconnect(d *device, length time.Duration) {
 			groups[1] = append(groups[1], other.index)
 		}
 	}
-	w.router.addCut(groups, false, length)
+	w.addCut(groups, false, length)
 }
 
-func (w *world) restart(d *device, until time.Time) {
+// crash takes the power of a device away for a while.
+func (w *world) crash(d *device, share int64, until time.Time) {
+	d.crash(share)
+	w.away.Go(func() { d.again(until, oracle.AfterCrash) })
+}
+
+// failSync breaks the disk of a device for a while. Then somebody starts the machine anew.
+func (w *world) failSync(d *device, op *scenario.Op) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	broken := d.disk
+	if broken.fails != works {
+		return
+	}
+	broken.fails = fails
+	d.tellDisk()
+	w.after(op.For, func() {
+		w.mu.Lock()
+		runs := d.up && d.disk == broken
+		w.mu.Unlock()
+		if runs {
+			w.crash(d, op.Amount, time.Now())
+		}
+	})
+}
+
+func (w *world) restart(d *device, op *scenario.Op) {
+	until := time.Now().Add(op.For)
+	w.mu.Lock()
+	broken := d.disk.fails != works
+	w.mu.Unlock()
+	if broken { // what the program wrote may be gone when it is started again
+		w.crash(d, op.Amount, until)
+		return
+	}
 	w.down(d)
 	w.away.Go(func() {
 		if d.close() {
@@ -450,31 +570,11 @@ func (w *world) restore(d *device, until time.Time) {
 	})
 }
 
-func (w *world) fillDisk(d *device, length time.Duration) {
-	w.sometimes("disk full")
-	set := func(full bool) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		d.full = full
-		w.oracle.DiskFails(d.index, full)
-		if !d.up {
-			return // the next start takes note
-		}
-		if full {
-			d.disk.Inject(mem.DiskFull)
-		} else {
-			d.disk.Inject(nil)
-		}
-	}
-	set(true)
-	time.AfterFunc(length, func() { set(false) })
-}
-
 // settle ends all faults, waits for the devices to agree and makes the last checks. That they have little to say then is not checked: of
 // what crosses the network, most is the transport's.
 func (w *world) settle() (converged time.Duration, final map[string][]string, err error) {
 	w.router.setFaulty(false)
-	w.router.uncut()
+	w.healAll()
 	w.people.Wait()
 	w.away.Wait() // what a device holds that is away, nobody knows before it is back
 	w.mu.Lock()
@@ -520,6 +620,7 @@ func (w *world) tearDown() {
 	w.mu.Lock()
 	w.over = true
 	w.mu.Unlock()
+	w.healAll() // a full disk may keep a device from starting
 	w.away.Wait()
 	w.work.Wait()
 	var closing sync.WaitGroup

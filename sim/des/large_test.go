@@ -1,9 +1,11 @@
 package des_test
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,13 +21,18 @@ func large(seed uint64, devices int) *scenario.Scenario {
 	s := &scenario.Scenario{Name: "large", Seed: seed, Devices: make([]scenario.Device, devices), Paths: []string{"p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7"},
 		Network: scenario.Network{LatencyMin: 5 * time.Millisecond, LatencyMax: 80 * time.Millisecond, Loss: 0.02, Duplicate: 0.01, Break: 0.001,
 			SyncMin: time.Millisecond, SyncMax: 10 * time.Millisecond},
-		AntiEntropy: time.Minute, DeleteLog: 1 << 16, End: 30 * time.Second, ConvergeMax: 10 * time.Minute}
+		AntiEntropy: time.Minute, DeleteLog: 1 << 16, End: 35 * time.Second, ConvergeMax: 10 * time.Minute}
+	linked := map[[2]int]bool{}
+	link := func(a, b int) {
+		if l := [2]int{min(a, b), max(a, b)}; a != b && !linked[l] {
+			linked[l] = true
+			s.Network.Links = append(s.Network.Links, l)
+		}
+	}
 	for i := 1; i < devices; i++ {
-		s.Network.Links = append(s.Network.Links, [2]int{r.IntN(i), i})
+		link(r.IntN(i), i)
 		for range 2 {
-			if other := r.IntN(devices); other != i {
-				s.Network.Links = append(s.Network.Links, [2]int{other, i})
-			}
+			link(r.IntN(devices), i)
 		}
 	}
 	for range 100 {
@@ -44,7 +51,8 @@ func large(seed uint64, devices int) *scenario.Scenario {
 	for range devices / 50 {
 		s.Ops = append(s.Ops, scenario.Op{At: moment(), Do: scenario.DoCrash, Device: r.IntN(devices), For: 2 * time.Second, Amount: 500})
 	}
-	return s // operations happen in the order of their times, however they are listed
+	slices.SortStableFunc(s.Ops, func(a, b scenario.Op) int { return cmp.Compare(a.At, b.At) })
+	return s
 }
 
 // TestTwoHundredDevices runs a group that is larger than any seed's, twice, with one processor and with all.

@@ -145,7 +145,7 @@ func (w *world) schedule() {
 }
 
 // ctxEvery is how many events pass between two looks at whether the run is still wanted.
-const ctxEvery = 1 << 10
+const ctxEvery = 1 << 6
 
 // loop lets things happen until the run is done, or ctx ends. A panic is a violation and ends it.
 func (w *world) loop(ctx context.Context) error {

@@ -40,10 +40,11 @@ type actor struct {
 	clock   string        // the file that says how far the clock is off; "" for a right one
 	off     time.Duration
 	process *exec.Cmd // of a device with a wrong clock
+	joined  bool      // it is in the space of the others
 
 	diskFull atomic.Bool
 
-	mu      sync.Mutex // guards up
+	mu      sync.Mutex // guards answers
 	answers bool       // the device is meant to answer
 }
 
@@ -224,7 +225,12 @@ func (a *actor) take(ctx context.Context, o *scenario.Op) error {
 		}
 		a.away = back
 		a.tell(oracle.Event{Kind: oracle.EventCrash, Until: back})
-		a.do(func(ctx context.Context) error { return a.upAt(ctx, back, oracle.AfterCrash) })
+		a.do(func(ctx context.Context) error {
+			if err := a.upAt(ctx, back, oracle.AfterCrash); err != nil || a.joined {
+				return err
+			}
+			return a.join(ctx, a.admitter())
+		})
 	case scenario.DoRestart:
 		a.away = back
 		a.do(func(ctx context.Context) error {
@@ -422,17 +428,23 @@ func copyFolder(from, to string) error {
 	return nil
 }
 
-// join lets another device admit this one, and tries again while the network keeps them apart.
+// join lets another device admit this one, and tries again while the network keeps them apart. If the device is killed meanwhile, it
+// joins when it runs again.
 func (a *actor) join(ctx context.Context, by *actor) error {
 	return a.r.await(ctx, meetWithin, a.peer.Name()+" joins", func() bool {
-		ctx, cancel := context.WithTimeout(ctx, syncWithin)
-		defer cancel()
-		inv, err := by.api.Invite(ctx, 0, true)
-		if err != nil {
-			return false
+		if !a.running() {
+			return true
 		}
-		_, err = a.api.Join(ctx, inv.Ticket)
-		return err == nil || node.ProblemOf(err).Code == node.ErrMember.Code
+		within, cancel := context.WithTimeout(ctx, syncWithin)
+		defer cancel()
+		inv, err := by.api.Invite(within, 0, true)
+		if err == nil {
+			_, err = a.api.Join(within, inv.Ticket)
+		}
+		if a.joined = err == nil || node.ProblemOf(err).Code == node.ErrMember.Code; !a.joined {
+			sleep(ctx, time.Second) // each try is an invite, of which there may not be many
+		}
+		return a.joined
 	})
 }
 

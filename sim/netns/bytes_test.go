@@ -104,6 +104,41 @@ func TestBytesOfAnIdlePair(t *testing.T) {
 	}
 }
 
+// TestWhatPollingCosts measures, for a pair that gossips and for pairs that poll, what they say when there is nothing to say and how
+// long a put takes to the other device. It asserts nothing but arrival: the figures are for docs/PERFORMANCE.md.
+func TestWhatPollingCosts(t *testing.T) {
+	slow(t, "3 min", false)
+	for _, flags := range [][]string{nil, {"--no-gossip", "--poll", "1s"}, {"--no-gossip", "--poll", "5s"}, {"--no-gossip", "--poll", "30s"}} {
+		t.Run(fmt.Sprint(flags), func(t *testing.T) {
+			t.Parallel()
+			l := labFor(t)
+			a, b := newDevice(t, l, "laptop"), newDevice(t, l, "desktop")
+			flags := append([]string{"--no-lan"}, flags...)
+			up := b.up(flags...)
+			a.up(flags...)
+			a.admit(b)
+			a.run("devices", "add-address", "desktop", b.status().Addrs[0])
+			a.caughtUp()
+			time.Sleep(5 * time.Second) // what follows the join
+			before := counters(t, b)
+			time.Sleep(2 * idleFor)
+			idle := float64(counters(t, b).Sub(before).Total()) / (2 * idleFor).Seconds()
+
+			const puts = 6
+			var sum, longest time.Duration
+			for i := range puts {
+				time.Sleep(time.Duration(700*i) * time.Millisecond) // anywhere within the period
+				v := fmt.Sprint("value ", i)
+				a.put("k", v)
+				took := b.await(meetMax, "the value arrives", func() bool { return b.value("k") == v })
+				sum, longest = sum+took, max(longest, took)
+			}
+			t.Logf("%v, %s, path %q: idle %.0f bytes/s; put to visible mean %v, longest %v of %d", flags, up.Device.Name, b.path(a),
+				idle, (sum / puts).Round(time.Millisecond), longest.Round(time.Millisecond), puts)
+		})
+	}
+}
+
 func measureIdle(t *testing.T, a, b *device) {
 	rest := func(d time.Duration) float64 {
 		before := counters(t, b)

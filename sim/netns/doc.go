@@ -9,8 +9,9 @@
 // delay and hold them; the kernel needs no queueing disciplines for that. Where /dev/net/tun cannot be opened, as without root,
 // they are connected by bridges of the kernel, which can only be cut.
 //
-// Nothing of the machine outside is touched. [Contain] runs a program in process, mount and
-// network namespaces of its own, so that whatever it made ends with it, however it ends; it needs root, or the right of users
+// A [Driver] carries scenarios out on such a LAN and judges them by what the devices answer.
+//
+// Nothing of the machine outside is touched. [Contain] runs a program in process, mount and network namespaces of its own, so that whatever it made ends with it, however it ends; it needs root, or the right of users
 // to make namespaces. The command ip, from the package iproute2, must be there.
 //
 // The tests of this package are the product's tests on a LAN. `go test ./sim/netns` runs a quick part and skips it, saying

@@ -54,7 +54,7 @@ type Driver struct {
 	Log func(device string, end []byte)
 }
 
-// Run implements sim.Driver. The error is ErrUndecided for a scenario that cannot be carried out here.
+// Run implements sim.Driver. It takes the time of the scenario and some seconds. The error is ErrUndecided for a scenario that cannot be carried out here.
 func (d *Driver) Run(ctx context.Context, s *scenario.Scenario, events func(oracle.Event)) (*oracle.Report, error) {
 	if err := errors.Join(s.Check(), d.Decides(s)); err != nil {
 		return nil, err
@@ -226,14 +226,12 @@ func (r *run) play(ctx context.Context) error {
 	if err := r.faults.begin(); err != nil {
 		return err
 	}
+	r.start = time.Now()
 	var work sync.WaitGroup
 	errs := make([]error, len(r.actors))
 	for i, a := range r.actors {
 		work.Go(func() { errs[i] = a.work(ctx) })
 	}
-	r.mu.Lock()
-	r.start = time.Now()
-	r.mu.Unlock()
 	err := r.perform(ctx)
 	for _, a := range r.actors {
 		close(a.tasks)
@@ -259,7 +257,7 @@ func (r *run) assemble(ctx context.Context) error {
 			return err
 		}
 		if first == nil {
-			first = a
+			first, a.joined = a, true
 			continue
 		}
 		if err := a.join(ctx, first); err != nil {

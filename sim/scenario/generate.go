@@ -23,7 +23,7 @@ const century = 100 * 365 * 24 * 3600 * 1000
 // Generate draws a scenario from a seed.
 func Generate(seed uint64, size Size) *Scenario {
 	g := &generator{size: size, from: 300 * time.Millisecond, until: size.Chaos * 9 / 10, last: size.Chaos,
-		rand: rand.New(rand.NewPCG(seed, 0x5ce9a210))}
+		whole: true, rand: rand.New(rand.NewPCG(seed, 0x5ce9a210))}
 	g.s = &Scenario{Seed: seed, End: size.Chaos, ConvergeMax: convergeDefault}
 	g.environment()
 	g.devices()
@@ -43,7 +43,9 @@ type generator struct {
 	from, until, last time.Duration
 	// writers is how many devices write, from the first.
 	writers int
-	rand    *rand.Rand
+	// whole says that nothing of the scenario is given.
+	whole bool
+	rand  *rand.Rand
 }
 
 func pick[T any](g *generator, choices ...T) T { return choices[g.rand.IntN(len(choices))] }
@@ -156,9 +158,13 @@ func (g *generator) work() {
 	}
 }
 
-// habits draws what people do together, of which chance would bring too little, and returns the number of writes that it took.
+// habitMax is how long what people do together takes.
+const habitMax = 5 * time.Second
+
+// habits draws what people do together, of which chance would bring too little, and returns the number of writes that it took. Only a
+// whole scenario that is long enough has room for it.
 func (g *generator) habits() (writes int) {
-	if g.size.Writes < 30 || g.size.Devices < 3 {
+	if !g.whole || g.size.Writes < 30 || g.size.Devices < 3 || len(g.s.Paths) < 2 || g.last-g.from < 2*habitMax {
 		return 0
 	}
 	before := len(g.s.Ops)
@@ -182,7 +188,7 @@ func (g *generator) write(at time.Duration, device int, path string, v Verb) {
 
 // quarrel lets three devices write one path at once and go on, each over what it is shown while others stand; then two of them settle it.
 func (g *generator) quarrel() {
-	who, path, at := g.rand.Perm(g.size.Devices)[:3], g.path(), g.moment()*4/5
+	who, path, at := g.rand.Perm(g.size.Devices)[:3], g.path(), g.between(g.from, g.last-habitMax)
 	for _, d := range who {
 		g.write(at+g.between(0, 10*time.Millisecond), d, path, pick(g, Put, Sibling))
 	}
@@ -198,7 +204,7 @@ func (g *generator) quarrel() {
 
 // tidyUp lets devices delete what one that is away still has, and lose power when it is back.
 func (g *generator) tidyUp() {
-	away, at := g.device(), g.moment()*3/5
+	away, at := g.device(), g.between(g.from, g.last-habitMax)
 	length := g.between(time.Second, 4*time.Second)
 	for _, path := range g.s.Paths[:2] {
 		g.write(at, g.device(), path, Put)

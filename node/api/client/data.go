@@ -131,6 +131,20 @@ func (c *Client) Export(ctx context.Context, prefix string) (io.ReadCloser, erro
 	}}, nil
 }
 
+// Backup returns a copy of all spaces of the device. The caller closes it.
+func (c *Client) Backup(ctx context.Context) (io.ReadCloser, error) {
+	res, err := c.do(ctx, request{method: http.MethodGet, path: "/v1/backup"})
+	if err != nil {
+		return nil, err
+	}
+	return &stream{ReadCloser: res.Body, fail: func(err error) error {
+		if err != io.EOF {
+			return c.failure(ctx, err)
+		}
+		return io.EOF
+	}}, nil
+}
+
 // stream is the body of an answer whose errors are problems.
 type stream struct {
 	io.ReadCloser
@@ -170,6 +184,21 @@ func (c *Client) Conflicts(ctx context.Context, prefix string) iter.Seq2[wire.Co
 func (c *Client) Conflict(ctx context.Context, path string) (wire.Conflict, error) {
 	var doc wire.Conflict
 	err := c.call(ctx, request{method: http.MethodGet, path: "/v1/conflicts/" + escape(path)}, nil, &doc)
+	return doc, err
+}
+
+// Policies returns the policies of the space and their version.
+func (c *Client) Policies(ctx context.Context) (wire.Policies, error) {
+	var doc wire.Policies
+	err := c.call(ctx, request{method: http.MethodGet, path: "/v1/policies"}, nil, &doc)
+	return doc, err
+}
+
+// SetPolicies makes p all the policies of the space, if their version still is p.Version.
+func (c *Client) SetPolicies(ctx context.Context, p wire.Policies) (wire.Policies, error) {
+	var doc wire.Policies
+	h := set(nil, "If-Match", `"`+p.Version+`"`)
+	err := c.call(ctx, request{method: http.MethodPut, path: "/v1/policies", header: h}, wire.Policies{Policies: p.Policies}, &doc)
 	return doc, err
 }
 

@@ -52,6 +52,13 @@ func (c *Client) AddAddress(ctx context.Context, device, multiaddr string) (wire
 	return doc, err
 }
 
+// Ping asks a connected device for an answer.
+func (c *Client) Ping(ctx context.Context, device string) (wire.Ping, error) {
+	var doc wire.Ping
+	err := c.call(ctx, request{method: http.MethodPost, path: "/v1/devices/" + url.PathEscape(device) + "/ping"}, nil, &doc)
+	return doc, err
+}
+
 // WaitSync starts synchronising now and waits until the device, or every connected one, has caught up.
 func (c *Client) WaitSync(ctx context.Context, device string, timeout time.Duration) (wire.Sync, error) {
 	var doc wire.Sync

@@ -31,8 +31,11 @@ type Change struct {
 	Origin   string    `json:"origin"`
 	Conflict int       `json:"conflict"`
 	// Overruled counts the values that the newest won over in an entry of type lww: a concurrency that was settled at once.
-	Overruled int    `json:"overruled,omitempty"`
-	Cursor    string `json:"cursor"`
+	Overruled int `json:"overruled,omitempty"`
+	// Settled counts the values that compete where a policy shows what they come to; Policy is then its name.
+	Settled int    `json:"settled,omitempty"`
+	Policy  string `json:"policy,omitempty"`
+	Cursor  string `json:"cursor"`
 	*Content
 }
 
@@ -40,13 +43,14 @@ type Change struct {
 func ChangeOf(c node.Change, values bool) Change {
 	w := Change{
 		Type: string(c.Type), Path: c.Path, Device: DeviceOf(c.Device), Time: c.Time.UTC(),
-		Origin: "local", Cursor: string(c.Cursor),
+		Origin: "local", Cursor: string(c.Cursor), Policy: string(c.Policy),
 	}
 	if c.Remote {
 		w.Origin = "remote"
 	}
 	if c.Entry != nil {
 		w.Version, w.Conflict, w.Overruled = string(c.Entry.Version), c.Entry.Conflict, c.Entry.Overruled
+		w.Settled = c.Entry.Settled
 		if values {
 			content := ContentOf(c.Entry.Shown().Content)
 			w.Content = &content

@@ -23,6 +23,9 @@ type Conflict struct {
 	Since    time.Time `json:"since"`
 	Conflict int       `json:"conflict"`
 	Values   []Value   `json:"values"`
+	// Policy is the policy at the path; PolicyReason says why it could not decide, if it tried.
+	Policy       string `json:"policy"`
+	PolicyReason string `json:"policy_reason,omitempty"`
 }
 
 // ConflictOf returns the document for c.
@@ -30,6 +33,7 @@ func ConflictOf(c node.Conflict) Conflict {
 	return Conflict{
 		Path: c.Path, Version: string(c.Version), Type: c.Kind.String(), Reason: string(c.Reason),
 		Since: c.Since.UTC(), Conflict: c.Entry.Conflict, Values: valuesOf(c.Values),
+		Policy: string(c.Policy), PolicyReason: c.PolicyReason,
 	}
 }
 

@@ -97,8 +97,8 @@ func ValueOf(v node.Value) Value {
 	}
 }
 
-// Entry is a path with its current values. The fields of the shown value stand at the top; Values holds all of them, that one
-// first. In a listing that was not asked for values, Value, ValueBase64 and Values are absent.
+// Entry is a path with its current values. The fields of the shown value stand at the top; Values holds all of them, newest first: the
+// first is the shown one, unless a policy shows another or one made of them. In a listing that was not asked for values, Value, ValueBase64 and Values are absent.
 type Entry struct {
 	Schema  string `json:"schema,omitempty"`
 	Path    string `json:"path"`
@@ -109,9 +109,15 @@ type Entry struct {
 	Time     time.Time `json:"time"`
 	Conflict int       `json:"conflict"`
 	// Overruled counts the values that the newest won over in an entry of type lww.
-	Overruled int      `json:"overruled,omitempty"`
-	Values    []Value  `json:"values,omitempty"`
-	Pending   []string `json:"pending"`
+	Overruled int `json:"overruled,omitempty"`
+	// Settled counts the values that compete where a policy shows what they come to, and nobody is asked. Policy is its name, or that
+	// of the policy that could not decide for PolicyReason, or waits.
+	Settled      int    `json:"settled,omitempty"`
+	Policy       string `json:"policy,omitempty"`
+	PolicyReason string `json:"policy_reason,omitempty"`
+
+	Values  []Value  `json:"values,omitempty"`
+	Pending []string `json:"pending"`
 }
 
 // EntryOf returns the whole document for e.
@@ -129,6 +135,7 @@ func SummaryOf(e node.Entry) Entry {
 		Path: e.Path, Version: string(e.Version), Type: e.Kind.String(),
 		Content: Content{ContentType: v.Type, Size: len(v.Data)},
 		Device:  DeviceOf(v.Device), Time: v.Time.UTC(), Conflict: e.Conflict, Overruled: e.Overruled, Pending: []string{},
+		Settled: e.Settled, Policy: string(e.Policy), PolicyReason: e.PolicyReason,
 	}
 	for _, d := range e.Pending {
 		w.Pending = append(w.Pending, d.Name)

@@ -38,7 +38,7 @@ type Body struct {
 
 // LineOf returns the line for e.
 func LineOf(e node.Entry) Line {
-	l := Line{Path: e.Path, Body: bodyOf(e.Shown().Content)}
+	l := Line{Path: e.Path, Body: bodyOf(e.Values[0].Content)} // what is written, not what a policy shows
 	if k := e.Kind.String(); k != "multi" {
 		l.Type = k
 	}

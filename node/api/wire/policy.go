@@ -1,0 +1,37 @@
+package wire
+
+import "syncline/node"
+
+// SchemaPolicies is the schema of the policies of a space.
+const SchemaPolicies = "peer.policies/v1"
+
+// Policies lists the policies of a space, the most specific pattern first. Version is the ETag of the list; a PUT leaves it out.
+type Policies struct {
+	Schema   string   `json:"schema,omitempty"`
+	Version  string   `json:"version,omitempty"`
+	Policies []Policy `json:"policies"`
+}
+
+// Policy puts the paths that match a pattern under a policy.
+type Policy struct {
+	Pattern string `json:"pattern"`
+	Policy  string `json:"policy"`
+}
+
+// PoliciesOf returns the document for rules.
+func PoliciesOf(rules []node.PolicyRule, v node.Version) Policies {
+	w := Policies{Schema: SchemaPolicies, Version: string(v), Policies: []Policy{}}
+	for _, r := range rules {
+		w.Policies = append(w.Policies, Policy{Pattern: r.Pattern, Policy: string(r.Policy)})
+	}
+	return w
+}
+
+// Rules is the inverse of PoliciesOf.
+func (p Policies) Rules() []node.PolicyRule {
+	var rules []node.PolicyRule
+	for _, w := range p.Policies {
+		rules = append(rules, node.PolicyRule{Pattern: w.Pattern, Policy: node.Policy(w.Policy)})
+	}
+	return rules
+}

@@ -1,0 +1,226 @@
+package node_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/ipfs/go-datastore"
+
+	"syncline/node"
+	"syncline/node/nodetest"
+)
+
+// rivals lets each device write its own value at path while they are cut off, and waits until both have met.
+func rivals(t *testing.T, ctx context.Context, hub *nodetest.Hub, a, b *node.Node, path string, va, vb node.Content) {
+	t.Helper()
+	hub.Cut(a.ID())
+	for n, v := range map[*node.Node]node.Content{a: va, b: vb} {
+		if _, err := space(t, n).Put(ctx, path, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hub.Heal()
+	meet(t, ctx, a, b)
+}
+
+func meet(t *testing.T, ctx context.Context, nodes ...*node.Node) {
+	t.Helper()
+	for _, n := range nodes {
+		if _, err := space(t, n).WaitSync(ctx, node.SyncOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A view is the value everywhere: get, list, feed, datastore, counts; the values it is made of stay.
+func TestAViewIsTheValueEverywhere(t *testing.T) {
+	hub, ctx := new(nodetest.Hub), within(t)
+	a, b := pair(t, hub)
+	if err := space(t, a).SetPolicy(ctx, "cart/**", node.PolicyUnion); err != nil {
+		t.Fatal(err)
+	}
+	rivals(t, ctx, hub, a, b, "cart/1", node.JSON([]string{"milk"}), node.JSON([]string{"bread"}))
+	want := `["bread","milk"]`
+	var versions []node.Version
+	for _, n := range []*node.Node{a, b} {
+		s := space(t, n)
+		e, err := s.Get(ctx, "cart/1")
+		if err != nil || string(e.Shown().Data) != want || len(e.Values) != 2 || e.Conflict != 0 || e.Settled != 2 || e.Policy != node.PolicyUnion {
+			t.Errorf("%s: get %+v, %v", n.Name(), e, err)
+		}
+		versions = append(versions, e.Version)
+		for e, err := range s.List(ctx, "", node.ListOptions{}) {
+			if err != nil || string(e.Shown().Data) != want {
+				t.Errorf("%s: list %+v, %v", n.Name(), e, err)
+			}
+		}
+		for range s.Conflicts(ctx, "") {
+			t.Errorf("%s: a conflict is listed", n.Name())
+		}
+		if _, err := s.Conflict(ctx, "cart/1"); !errors.Is(err, node.ErrNoConflict) {
+			t.Errorf("%s: conflict: %v", n.Name(), err)
+		}
+		if h := s.Head(); h.Conflicts != 0 {
+			t.Errorf("%s: %d conflicts counted", n.Name(), h.Conflicts)
+		}
+		page, err := s.Changes(ctx, node.ChangesOptions{})
+		if err != nil || len(page.Changes) != 1 || page.Changes[0].Type != node.ChangeResolved || page.Changes[0].Policy != node.PolicyUnion {
+			t.Errorf("%s: feed %+v, %v", n.Name(), page.Changes, err)
+		}
+		ds, err := s.Datastore(node.DatastoreOptions{Multi: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v, err := ds.Get(ctx, datastore.NewKey("/cart/1")); err != nil || string(v) != want {
+			t.Errorf("%s: datastore %q, %v", n.Name(), v, err)
+		}
+	}
+	if versions[0] != versions[1] {
+		t.Errorf("versions %v differ", versions)
+	}
+}
+
+// Whoever writes was shown what all values come to, so that the write replaces them all.
+func TestAWriteOverAViewReplacesAllItsValues(t *testing.T) {
+	hub, ctx := new(nodetest.Hub), within(t)
+	a, b := pair(t, hub)
+	s := space(t, a)
+	if err := s.SetPolicy(ctx, "score", node.PolicyMax); err != nil {
+		t.Fatal(err)
+	}
+	rivals(t, ctx, hub, a, b, "score", node.Text("9"), node.Text("10"))
+	e, err := s.Get(ctx, "score")
+	if err != nil || string(e.Shown().Data) != "10" {
+		t.Fatalf("got %+v, %v", e, err)
+	}
+	if _, err := s.Put(ctx, "score", node.Text("3"), node.IfVersion(e.Version)); err != nil {
+		t.Fatal(err)
+	}
+	if e, err = s.Get(ctx, "score"); err != nil || string(e.Shown().Data) != "3" || len(e.Values) != 1 {
+		t.Errorf("got %+v, %v, want 3 alone", e, err)
+	}
+	rivals(t, ctx, hub, a, b, "score", node.Text("1"), node.Text("2"))
+	if res, err := s.Put(ctx, "score", node.Text("0")); err != nil || res.Remaining != 0 {
+		t.Errorf("a plain write leaves %d values, %v", res.Remaining, err)
+	}
+}
+
+// A policy that comes, changes or goes is news about everything that competes: another version, and a record in the feed.
+func TestAChangeOfPolicyIsToldInTheFeed(t *testing.T) {
+	hub, ctx := new(nodetest.Hub), within(t)
+	a, b := pair(t, hub)
+	sa, sb := space(t, a), space(t, b)
+	rivals(t, ctx, hub, a, b, "n", node.Text("1"), node.Text("2"))
+	before, err := sb.Get(ctx, "n")
+	if err != nil || before.Conflict != 2 || sb.Head().Conflicts != 1 {
+		t.Fatalf("got %+v, %v, and %d conflicts", before, err, sb.Head().Conflicts)
+	}
+	var cursor node.Cursor = node.CursorNow
+	seen := []node.Version{before.Version}
+	for _, step := range []struct {
+		policy   node.Policy
+		shown    string
+		conflict int
+	}{{node.PolicyMin, "1", 0}, {node.PolicyMax, "2", 0}, {node.PolicyManual, "", 1}} {
+		page, err := sb.Changes(ctx, node.ChangesOptions{Since: cursor})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cursor = page.Cursor
+		if err := sa.SetPolicy(ctx, "*", step.policy); err != nil {
+			t.Fatal(err)
+		}
+		meet(t, ctx, a)
+		page, err = sb.Changes(ctx, node.ChangesOptions{Since: cursor})
+		if err != nil || len(page.Changes) != 1 || page.Changes[0].Path != "n" {
+			t.Fatalf("%s: feed %+v, %v", step.policy, page.Changes, err)
+		}
+		e := page.Changes[0].Entry
+		if step.shown != "" && string(e.Shown().Data) != step.shown || sb.Head().Conflicts != step.conflict || (e.Conflict > 0) != (step.conflict > 0) {
+			t.Errorf("%s: entry %+v, %d conflicts", step.policy, e, sb.Head().Conflicts)
+		}
+		if step.policy != node.PolicyManual && slices.Contains(seen, e.Version) {
+			t.Errorf("%s: the version %s names two things", step.policy, e.Version)
+		}
+		seen = append(seen, e.Version)
+	}
+}
+
+// Values that do not fit leave the Conflict open, with the reason.
+func TestAViewThatDoesNotFitLeavesTheConflictOpen(t *testing.T) {
+	hub, ctx := new(nodetest.Hub), within(t)
+	a, b := pair(t, hub)
+	if err := space(t, a).SetPolicy(ctx, "**", node.PolicyUnion); err != nil {
+		t.Fatal(err)
+	}
+	rivals(t, ctx, hub, a, b, "x", node.Text("a"), node.JSON([]int{1}))
+	c, err := space(t, b).Conflict(ctx, "x")
+	if err != nil || c.Policy != node.PolicyUnion || c.PolicyReason == "" || space(t, b).Head().Conflicts != 1 {
+		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
+// Two devices that change one policy apart agree on the newer change; the list has a version that guards it.
+func TestPoliciesAreReplicatedAndGuarded(t *testing.T) {
+	hub, ctx := new(nodetest.Hub), within(t)
+	a, b := pair(t, hub)
+	sa, sb := space(t, a), space(t, b)
+	hub.Cut(a.ID())
+	for s, p := range map[*node.Space]node.Policy{sa: node.PolicyMax, sb: node.PolicyMin} {
+		if err := s.SetPolicy(ctx, "a", p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hub.Heal()
+	meet(t, ctx, a, b)
+	ra, va, err := sa.Policies(ctx)
+	rb, vb, errB := sb.Policies(ctx)
+	if err != nil || errB != nil || va != vb || !slices.Equal(ra, rb) || len(ra) != 1 {
+		t.Fatalf("%v %v %v, %v %v %v", ra, va, err, rb, vb, errB)
+	}
+	if err := sa.UnsetPolicy(ctx, "b"); !errors.Is(err, node.ErrNotFound) {
+		t.Errorf("unset of nothing: %v", err)
+	}
+	if err := sa.UnsetPolicy(ctx, "a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := sa.SetPolicies(ctx, []node.PolicyRule{{Pattern: "c", Policy: node.PolicyMax}}, va); !errors.Is(err, node.ErrVersionMismatch) {
+		t.Errorf("a list that was changed meanwhile: %v", err)
+	}
+	_, va, _ = sa.Policies(ctx)
+	want := []node.PolicyRule{{Pattern: "c", Policy: node.PolicyMax}, {Pattern: "**", Policy: node.PolicyNewest}}
+	if err := sa.SetPolicies(ctx, want, va); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := sa.Policies(ctx); err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %v, %v, want %v", got, err, want)
+	}
+	if err := sa.SetPolicy(ctx, "x", "latest"); !errors.Is(err, node.ErrBadRequest) {
+		t.Errorf("an unknown policy: %v", err)
+	}
+}
+
+// A policy outlives the process, and with it what it settles.
+func TestPoliciesOutliveTheProcess(t *testing.T) {
+	dir, ctx := t.TempDir(), within(t)
+	n := open(t, node.Config{Dir: dir})
+	if err := space(t, n).SetPolicy(ctx, "**", node.PolicyNewest); err != nil {
+		t.Fatal(err)
+	}
+	line := node.ImportLine{Path: "a", Values: []node.Content{node.Text("1"), node.Text("2")}}
+	if _, err := space(t, n).Import(ctx, func(yield func(node.ImportLine, error) bool) { yield(line, nil) }); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		e, err := space(t, n).Get(ctx, "a")
+		if h := space(t, n).Head(); err != nil || e.Settled != 2 || h.Conflicts != 0 || h.Entries != 1 {
+			t.Fatalf("got %+v, %v, %+v", e, err, h)
+		}
+		if err := n.Close(); err != nil {
+			t.Fatal(err)
+		}
+		n = open(t, node.Config{Dir: dir})
+	}
+}

@@ -1,0 +1,191 @@
+package node
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"math/big"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"syncline/crdt"
+)
+
+// A view is what a policy makes of the values that compete, without a write: a function of these values alone, so that it is the same
+// on every device that holds them.
+type view struct {
+	policy Policy
+	// value is what is shown: one of the live values, or, if made, a content that stands for all of them, with the dot and time of
+	// the newest.
+	value crdt.Value
+	made  bool
+}
+
+// viewOf returns the view of a register in which something competes. It reports false if nothing does, if the policy at the path is no
+// view, or if its values do not fit; reason then says why not.
+func (b *ruleBook) viewOf(path string, reg crdt.Register) (v view, ok bool, reason string) {
+	if len(b.rules) == 0 || reg.Contending() == 0 {
+		return v, false, ""
+	}
+	v.policy = b.policy(path)
+	values := distinctContents(reg)
+	v.value = values[0]
+	switch v.policy {
+	default:
+		return view{}, false, ""
+	case PolicyNewest:
+	case PolicyMax:
+		v.value = slices.MaxFunc(values, greater(values))
+	case PolicyMin:
+		v.value = slices.MinFunc(values, greater(values))
+	case PolicyUnion:
+		if len(values) == 1 {
+			break
+		}
+		c, reason := union(values)
+		if reason != "" {
+			return view{}, false, reason
+		}
+		v.made = true
+		v.value.Type, v.value.Data = c.Type, c.Data
+	}
+	return v, true, ""
+}
+
+// version returns the version of a register under a book. What a view shows changes with the policy, so the policy is part of it.
+func (b *ruleBook) version(path string, reg crdt.Register) Version {
+	have := versionOf(reg)
+	if v, ok, _ := b.viewOf(path, reg); ok {
+		have += Version("." + string(v.policy))
+	}
+	return have
+}
+
+// distinctContents returns the live values, newest first, those of equal content once.
+func distinctContents(reg crdt.Register) []crdt.Value {
+	var out []crdt.Value
+	for _, v := range reg.Newest() {
+		if !slices.ContainsFunc(out, v.SameContent) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// greater returns the order of max and min: by number if all values are numbers, else by bytes. Equal numbers that are written in
+// different ways, and equal bytes of different types, follow their text, so that the order is total.
+func greater(values []crdt.Value) func(v, w crdt.Value) int {
+	numbers := map[string]*big.Rat{}
+	for _, v := range values {
+		n := number(v.Data)
+		if n == nil {
+			numbers = nil
+			break
+		}
+		numbers[string(v.Data)] = n
+	}
+	return func(v, w crdt.Value) int {
+		order := 0
+		if numbers != nil {
+			order = numbers[string(v.Data)].Cmp(numbers[string(w.Data)])
+		}
+		return cmp.Or(order, bytes.Compare(v.Data, w.Data), cmp.Compare(v.Type, w.Type))
+	}
+}
+
+// numberText is a number as JSON writes it.
+var numberText = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
+
+// Bounds of what counts as a number: beyond them exact arithmetic would cost too much.
+const (
+	numberBytesMax = 64
+	exponentMax    = 400
+)
+
+// number returns the exact number that data are as JSON or as text, white space around it aside, or nil.
+func number(data []byte) *big.Rat {
+	text := strings.TrimSpace(string(data))
+	if len(text) > numberBytesMax || !numberText.MatchString(text) {
+		return nil
+	}
+	if i := strings.IndexAny(text, "eE"); i >= 0 {
+		if e, err := strconv.Atoi(text[i+1:]); err != nil || max(e, -e) > exponentMax {
+			return nil
+		}
+	}
+	n, ok := new(big.Rat).SetString(text)
+	if !ok {
+		return nil
+	}
+	return n
+}
+
+// union returns the elements of all values, or why there is none. The values are given newest first.
+func union(values []crdt.Value) (Content, string) {
+	arrays, texts := true, true
+	for _, v := range values {
+		isJSON := v.Type == MediaTypeJSON
+		arrays = arrays && isJSON && elements(v.Data) != nil
+		texts = texts && !isJSON && (Content{Data: v.Data}).IsText()
+	}
+	c := Content{Type: values[0].Type}
+	switch {
+	case arrays:
+		c.Data = joinArrays(values)
+	case texts:
+		c.Data = joinLines(values)
+	default:
+		return c, "union takes JSON arrays only, or texts only"
+	}
+	if len(c.Data) > ValueBytesMax {
+		return c, "the union has more than 1 MiB"
+	}
+	return c, ""
+}
+
+// elements returns the elements of a JSON array, each in one spelling: no white space, object keys sorted, numbers as they were
+// written. It returns nil if data are something else.
+func elements(data []byte) []string {
+	var raw []any
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	if d.Decode(&raw) != nil || raw == nil || d.InputOffset() != int64(len(bytes.TrimRight(data, " \t\r\n"))) {
+		return nil
+	}
+	out := make([]string, 0, len(raw))
+	for _, e := range raw {
+		var b bytes.Buffer
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(false)
+		if enc.Encode(e) != nil {
+			return nil
+		}
+		out = append(out, strings.TrimSuffix(b.String(), "\n"))
+	}
+	return out
+}
+
+func joinArrays(values []crdt.Value) []byte {
+	var all []string
+	for _, v := range values {
+		all = append(all, elements(v.Data)...)
+	}
+	slices.Sort(all)
+	return []byte("[" + strings.Join(slices.Compact(all), ",") + "]")
+}
+
+// joinLines returns the lines of texts; empty ones are left out, each of the others ends with a line feed.
+func joinLines(values []crdt.Value) []byte {
+	var all []string
+	for _, v := range values {
+		for line := range strings.SplitSeq(string(v.Data), "\n") {
+			if line = strings.TrimSuffix(line, "\r"); line != "" {
+				all = append(all, line+"\n")
+			}
+		}
+	}
+	slices.Sort(all)
+	return []byte(strings.Join(slices.Compact(all), ""))
+}

@@ -1,0 +1,254 @@
+package node_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/ipfs/go-datastore"
+
+	"syncline/node"
+	"syncline/node/nodetest"
+	"syncline/store"
+	"syncline/store/mem"
+)
+
+// A patient is a device whose datastore a test can damage.
+type patient struct {
+	t  *testing.T
+	n  *node.Node
+	s  *node.Space
+	ds *mem.Datastore
+}
+
+func newPatient(t *testing.T, hub *nodetest.Hub, name string) *patient {
+	p := &patient{t: t}
+	p.n = open(t, node.Config{Dir: t.TempDir(), Name: name, Network: hub.New(), Backend: func(string) (datastore.Batching, store.BootToken, error) {
+		p.ds = mem.New()
+		return p.ds, nil, nil
+	}})
+	p.s = space(t, p.n)
+	return p
+}
+
+// damage makes the record of a path unreadable; the way there is in package store.
+func (p *patient) damage(keys ...string) {
+	p.t.Helper()
+	for _, key := range keys {
+		if had, err := p.ds.Has(context.Background(), datastore.RawKey(key)); err != nil || !had {
+			p.t.Fatalf("%s is not there: %v", key, err)
+		}
+		if err := p.ds.Put(context.Background(), datastore.RawKey(key), []byte{1, 0xff, 0xff}); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+}
+
+func (p *patient) put(path, value string) {
+	p.t.Helper()
+	if _, err := p.s.Put(within(p.t), path, node.Text(value)); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *patient) sync() {
+	p.t.Helper()
+	if _, err := p.s.WaitSync(within(p.t), node.SyncOptions{}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// repair returns what became of each path: the name of the device that helped, "alone", "given up", or the code of the problem.
+func (p *patient) repair(o node.RepairOptions) map[string]string {
+	p.t.Helper()
+	all, err := p.s.Repair(within(p.t), "", o)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	out := map[string]string{}
+	for _, r := range all {
+		switch {
+		case r.Err != nil:
+			out[r.Path] = r.Err.Code
+		case r.GivenUp:
+			out[r.Path] = "given up"
+		default:
+			out[r.Path] = r.From.Name
+		}
+	}
+	return out
+}
+
+// want compares what is shown; an empty value is none.
+func (p *patient) want(values map[string]string) {
+	p.t.Helper()
+	for path, value := range values {
+		e, err := p.s.Get(within(p.t), path)
+		switch {
+		case value == "" && !errors.Is(err, node.ErrNotFound):
+			p.t.Errorf("%s: %v, %v", path, e, err)
+		case value != "" && (err != nil || string(e.Shown().Data) != value):
+			p.t.Errorf("%s: %v, want %q", path, err, value)
+		}
+	}
+}
+
+// check ends the device and looks at all of its records.
+func (p *patient) check() {
+	p.t.Helper()
+	if err := p.n.Close(); err != nil {
+		p.t.Fatal(err)
+	}
+	st, err := store.Open(context.Background(), p.ds.Clone(), store.Options{})
+	if err == nil {
+		err = st.Check()
+	}
+	if err != nil {
+		p.t.Error(err)
+	}
+}
+
+// TestRepairFetchesWhatWasLost: values of both devices, one that was replaced meanwhile, one deleted meanwhile, one in conflict, a
+// remembered delete, and what was written elsewhere meanwhile. Everything is as if nothing had been lost.
+func TestRepairFetchesWhatWasLost(t *testing.T) {
+	var hub nodetest.Hub
+	a, b := newPatient(t, &hub, "laptop"), newPatient(t, &hub, "desktop")
+	join(t, a.n, b.n)
+	b.s = space(t, b.n)
+	a.put("mine", "1")
+	a.put("replaced", "1")
+	a.put("deleted", "1")
+	a.put("gone", "1")
+	a.sync()
+	b.put("theirs", "2")
+	if _, err := b.s.Delete(within(t), "gone"); err != nil {
+		t.Fatal(err)
+	}
+	b.sync()
+	hub.Cut(a.n.ID())
+	a.put("open", "a")
+	b.put("open", "b")
+	hub.Heal()
+	a.sync()
+	b.sync()
+	hub.Cut(a.n.ID())
+	a.put("later", "3")
+	b.put("replaced", "2")
+	if _, err := b.s.Delete(within(t), "deleted"); err != nil {
+		t.Fatal(err)
+	}
+	a.damage("/d/mine", "/d/theirs", "/d/replaced", "/d/deleted", "/d/open", "/r/d/gone")
+	if _, err := a.s.Get(within(t), "mine"); !errors.Is(err, node.ErrStore) || node.ProblemOf(err).Path != "mine" {
+		t.Errorf("a damaged record: %v", err)
+	}
+	a.want(map[string]string{"later": "3"})
+	for path, what := range a.repair(node.RepairOptions{}) { // the log of deletes needs nobody
+		if lost := what == "unreachable"; lost != (path != "gone") {
+			t.Errorf("with nobody connected: %s: %q", path, what)
+		}
+	}
+	hub.Heal()
+	for { // the network has told both ends by the time that a device is found
+		all, err := a.s.Repair(within(t), "", node.RepairOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(all) == 0 {
+			break
+		}
+		for _, r := range all {
+			if r.Err == nil && r.From.Name != "desktop" {
+				t.Errorf("%s: from %q", r.Path, r.From.Name)
+			}
+		}
+	}
+	a.sync()
+	b.sync()
+	for _, p := range []*patient{a, b} {
+		p.want(map[string]string{"mine": "1", "theirs": "2", "replaced": "2", "deleted": "", "gone": "", "later": "3"})
+		if c, err := p.s.Conflict(within(t), "open"); err != nil || len(c.Values) != 2 {
+			t.Errorf("the conflict: %v, %v", c, err)
+		}
+		if st, err := p.s.Status(within(t)); err != nil || len(st.Warnings) > 0 {
+			t.Errorf("%+v, %v", st.Warnings, err)
+		}
+	}
+	if da, db := a.digest(), b.digest(); da != db {
+		t.Errorf("digests differ: %s, %s", da, db)
+	}
+	a.check()
+	b.check()
+}
+
+// digest returns what all devices that hold the same agree on.
+func (p *patient) digest() string {
+	st, err := store.Open(context.Background(), p.ds.Clone(), store.Options{})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return fmt.Sprintf("%x %x", st.Head().Digest, st.Context().Hash())
+}
+
+// TestRepairBelievesNobodyWhoHasNotSeenIt: a device that never had what was lost does not make it deleted, and is given no state that
+// claims it; what others have is repaired all the same, and giving up is a delete.
+func TestRepairBelievesNobodyWhoHasNotSeenIt(t *testing.T) {
+	var hub nodetest.Hub
+	a, b := newPatient(t, &hub, "laptop"), newPatient(t, &hub, "desktop")
+	join(t, a.n, b.n)
+	b.s = space(t, b.n)
+	a.put("shared", "1")
+	a.sync()
+	hub.Cut(a.n.ID())
+	a.put("lonely", "2")
+	a.damage("/d/shared", "/d/lonely")
+	hub.Heal()
+	var got map[string]string
+	for got = a.repair(node.RepairOptions{}); got["shared"] == "unreachable"; got = a.repair(node.RepairOptions{}) {
+	}
+	if got["shared"] != "desktop" || got["lonely"] != "unreachable" {
+		t.Errorf("repaired %v", got)
+	}
+	a.want(map[string]string{"shared": "1"})
+	if _, err := a.s.Get(within(t), "lonely"); !errors.Is(err, node.ErrStore) {
+		t.Errorf("what nobody has: %v", err)
+	}
+	b.want(map[string]string{"shared": "1", "lonely": ""})
+	if got := a.repair(node.RepairOptions{GiveUp: true}); got["lonely"] != "given up" {
+		t.Errorf("repaired %v", got)
+	}
+	a.put("after", "3")
+	a.sync()
+	b.sync()
+	b.want(map[string]string{"shared": "1", "lonely": "", "after": "3"})
+	if da, db := a.digest(), b.digest(); da != db {
+		t.Errorf("digests differ: %s, %s", da, db)
+	}
+	a.check()
+}
+
+// Conflicts names a damaged record and goes on after it.
+func TestConflictsGoOnAfterADamagedRecord(t *testing.T) {
+	var hub nodetest.Hub
+	a, b := newPatient(t, &hub, "laptop"), newPatient(t, &hub, "desktop")
+	join(t, a.n, b.n)
+	b.s = space(t, b.n)
+	hub.Cut(a.n.ID())
+	for _, path := range []string{"a", "b", "c"} {
+		a.put(path, "1")
+		b.put(path, "2")
+	}
+	hub.Heal()
+	a.sync()
+	a.damage("/d/b")
+	var got []string
+	for c, err := range a.s.Conflicts(within(t), "") {
+		if err != nil {
+			c.Path = "!" + node.ProblemOf(err).Path
+		}
+		got = append(got, c.Path)
+	}
+	if fmt.Sprint(got) != "[a !b c]" {
+		t.Errorf("conflicts %q", got)
+	}
+}

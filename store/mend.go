@@ -1,0 +1,220 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+
+	"syncline/crdt"
+)
+
+// Damaged yields, in order, the paths that begin with prefix and have a record that does not decode, each with its [CorruptError].
+// System paths belong to the empty prefix. It reads everything below the prefix. Any other error ends the iteration, with an empty path.
+func (s *Store) Damaged(prefix string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		found := map[string]error{}
+		look := func(space string, decode func([]byte) error) error {
+			return s.under(space, prefix, "", func(path string, value []byte) bool {
+				if err := decode(value); err != nil {
+					found[path] = &CorruptError{Key: space + path, Path: path, Err: err}
+				}
+				return true
+			})
+		}
+		live := func(b []byte) error { _, err := crdt.DecodeValues(slices.Clone(b)); return err }
+		deletes := func(b []byte) error { _, err := crdt.DecodeDeletes(slices.Clone(b)); return err }
+		err := errors.Join(look(spaceUser, live), look(spaceDeletes+spaceUser, deletes))
+		if system := prefix == "" || crdt.IsSystemPath(prefix); system {
+			if prefix == "" {
+				prefix = "/"
+			}
+			err = errors.Join(err, look(spaceSystem[:2], live), look(spaceDeletes+spaceSystem[:2], deletes))
+		}
+		if err != nil {
+			yield("", err)
+			return
+		}
+		for _, path := range slices.Sorted(maps.Keys(found)) {
+			if !yield(path, found[path]) {
+				return
+			}
+		}
+	}
+}
+
+// A Damage is what the indexes still tell of a path whose records do not all decode.
+type Damage struct {
+	Path string
+	// Live and Deletes name the values and the remembered deletes that the damaged records held; nil for a record that decodes.
+	Live, Deletes []crdt.Dot
+
+	// before is the committed register, with placeholders for what is lost.
+	before crdt.Register
+}
+
+// Damage returns what is lost of those of the paths that are damaged. It reads the indexes as a whole. The transaction must not have
+// changed the paths, and cannot have: they cannot be read.
+func (tx *Tx) Damage(paths []string) ([]Damage, error) {
+	var found []Damage
+	at := map[string]int{}
+	for _, path := range paths {
+		d := Damage{Path: path}
+		live, err := tx.salvage(appendPath(nil, path), func(b []byte) (err error) { d.before.Live, err = crdt.DecodeValues(b); return err })
+		if err != nil {
+			return nil, err
+		}
+		deletes, err := tx.salvage(appendDeletesKey(nil, path), func(b []byte) (err error) { d.before.Deletes, err = crdt.DecodeDeletes(b); return err })
+		if err != nil {
+			return nil, err
+		}
+		if live && deletes {
+			continue
+		}
+		if !live {
+			d.Live = []crdt.Dot{}
+		}
+		if !deletes {
+			d.Deletes = []crdt.Dot{}
+		}
+		at[path] = len(found)
+		found = append(found, d)
+	}
+	if len(found) == 0 {
+		return nil, nil
+	}
+	for n, err := range tx.LiveAbove(crdt.Vector{}) {
+		if err != nil {
+			return nil, err
+		}
+		if i, ok := at[n.Path]; ok && found[i].Live != nil {
+			found[i].Live = append(found[i].Live, n.Dot)
+		}
+	}
+	for n, err := range tx.log.above(tx, crdt.Vector{}, nil) {
+		if err != nil {
+			return nil, err
+		}
+		if i, ok := at[n.Path]; ok && found[i].Deletes != nil {
+			found[i].Deletes = append(found[i].Deletes, n.Dot)
+		}
+	}
+	for i := range found {
+		if err := tx.placehold(&found[i]); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// salvage decodes the record under key and reports whether it is whole; one that is missing is.
+func (tx *Tx) salvage(key []byte, decode func([]byte) error) (whole bool, err error) {
+	value, found, err := tx.s.eng.get(context.Background(), nil, key)
+	if err != nil || !found {
+		return true, err
+	}
+	return decode(value) == nil, nil
+}
+
+// placehold puts a value or a delete in the place of each that is lost, so that the commit of what follows removes their index entries.
+func (tx *Tx) placehold(d *Damage) error {
+	if d.Live != nil {
+		_, open, err := tx.s.eng.get(context.Background(), nil, []byte(spaceConflict+d.Path))
+		if err != nil {
+			return err
+		}
+		d.before.Live = nil
+		for _, dot := range d.Live {
+			v := crdt.Value{Dot: dot}
+			if open { // then the entry of the index of conflicts has to go, or to stay, too
+				v.Kind, v.Won = crdt.Multi, true
+			}
+			d.before.Live = append(d.before.Live, v)
+		}
+	}
+	if d.Deletes != nil {
+		d.before.Deletes = nil
+		for _, dot := range d.Deletes {
+			d.before.Deletes = append(d.before.Deletes, crdt.Delete{Dot: dot})
+		}
+	}
+	return nil
+}
+
+// Mend puts whole records in the place of damaged ones. Of the values that were lost it keeps those in values, by path, sorted by dot;
+// the others count as superseded, so the caller must know that they are, or give them up. Deletes that were lost are forgotten as if
+// there had been too many: the floor rises over them. Digest and counts are made anew from all records that can be read.
+func (tx *Tx) Mend(damages []Damage, values map[string][]crdt.Value) error {
+	for i := range damages {
+		d := &damages[i]
+		if d.Live != nil && len(d.Live) == 0 || d.Deletes != nil && len(d.Deletes) == 0 {
+			return &CorruptError{Key: string(appendPath(nil, d.Path)), Path: d.Path, Err: errors.New("the index does not say what it held")}
+		}
+		after := d.before
+		if d.Live != nil {
+			after.Live = values[d.Path]
+		}
+		if d.Deletes != nil {
+			after.Deletes = nil
+		}
+		for _, v := range after.Live {
+			if !hasLive(d.before, v.Dot) {
+				return fmt.Errorf("mend %q: it did not hold %v", d.Path, v.Dot)
+			}
+		}
+		e := &entry{path: d.Path, before: d.before, after: after, dirty: true}
+		tx.entries[d.Path], tx.changed = e, true
+		tx.dirty = append(tx.dirty, e)
+	}
+	if err := tx.recount(); err != nil {
+		return err
+	}
+	for _, d := range damages {
+		for _, dot := range d.Deletes {
+			if err := tx.RaiseFloor(dot); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// recount makes digest and counts anew: from the committed records, but for those that the transaction changed, and from these. Records
+// that do not decode count nothing.
+func (tx *Tx) recount() error {
+	h := Head{Clock: tx.head.Clock, written: tx.head.written}
+	err := errors.Join(
+		tx.each(spaceUser, func(path string, value []byte) { h.add(path, value) }),
+		tx.each(spaceSystem, func(path string, value []byte) { h.add(path, value) }),
+		tx.each(spaceDeletes+"/", func(path string, value []byte) {
+			deletes, _ := crdt.DecodeDeletes(value)
+			h.Deletes += len(deletes)
+		}))
+	for _, e := range tx.dirty {
+		h.replace(e.path, crdt.Register{}, e.after)
+	}
+	tx.head = h
+	return err
+}
+
+// add counts a record of live values.
+func (h *Head) add(path string, value []byte) {
+	if live, err := crdt.DecodeValues(value); err == nil {
+		h.replace(path, crdt.Register{}, crdt.Register{Live: live})
+	}
+}
+
+// each scans the committed records of a space of paths that the transaction did not change.
+func (tx *Tx) each(space string, yield func(path string, value []byte)) error {
+	lo := []byte(space)
+	return tx.s.eng.scan(context.Background(), lo, after(lo), func(key, value []byte) bool {
+		path, ok := cutPath(strings.TrimPrefix(string(key), spaceDeletes))
+		if e := tx.entries[path]; ok && (e == nil || !e.dirty) {
+			yield(path, slices.Clone(value))
+		}
+		return true
+	})
+}
