@@ -266,7 +266,9 @@ func (r *Replica) join(s *session, d *crdt.Delta) error {
 			r.follow(v.Time, r.devices[v.Dot.Replica])
 		}
 	}
-	r.changed(effects, true)
+	if err := r.changed(effects, true); err != nil {
+		return err
+	}
 	r.delivery.Prune(r.tx.Context())
 	if err := r.drain(); err != nil {
 		return err
@@ -348,7 +350,9 @@ func (r *Replica) renew() error {
 			return err
 		}
 		r.publish(op)
-		r.changed(effects, false)
+		if err := r.changed(effects, false); err != nil {
+			return err
+		}
 	}
 	return nil
 }
