@@ -1,6 +1,7 @@
 package crdt
 
 import (
+	"cmp"
 	"iter"
 	"math"
 	"slices"
@@ -67,15 +68,17 @@ func (d *Delta) IsEmpty() bool {
 
 // Limits bound an answer. It ends where one of them is passed, at a path, and tells where ([Delta.To]); it holds one row at least.
 type Limits struct {
-	// Rows and Bytes bound the rows and the bytes of their values.
+	// Rows and Bytes bound the rows, and the bytes of their paths and values.
 	Rows, Bytes int
+	// Whole is the number of bytes up to which an answer that is made from names is not cut for them.
+	Whole int
 	// Names is the number of names outside the asker's context from which on an answer is made by walking the paths in order,
 	// instead of from the names. The walk ends, too, after it has passed eight times as many paths as Rows allows rows, or eight
 	// times Bytes.
 	Names int
 }
 
-var unlimited = Limits{math.MaxInt, math.MaxInt, math.MaxInt}
+var unlimited = Limits{math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt}
 
 // Answer returns what a replica with context asked lacks of b. It costs what it returns. If b has several parts it is about the
 // first; see [AnswerPart].
@@ -123,10 +126,13 @@ func AnswerPart(b Base, asked Vector, from, to string, most Limits) (*Delta, err
 
 // fill adds the rows of the paths.
 func (d *Delta) fill(b Base, paths []string, most Limits) error {
-	size := 0
+	size, fit := 0, 0 // fit counts the rows of an answer that is cut
 	for _, path := range paths {
-		if len(d.Rows) >= most.Rows || size >= most.Bytes {
-			d.To = path
+		if size < most.Bytes || fit == 0 {
+			fit = len(d.Rows)
+		}
+		if len(d.Rows) >= most.Rows || size >= max(most.Bytes, most.Whole) {
+			d.Rows, d.To = d.Rows[:fit], paths[fit]
 			return nil
 		}
 		reg, err := b.Register(path)
@@ -215,6 +221,44 @@ func pathsOf(names []Name) []string {
 
 // BelowFloor reports whether a replica with context asked may hold values whose delete b has forgotten.
 func BelowFloor(b Base, asked Vector) bool { return !b.Floor().Within(asked) }
+
+// ListLive returns the live values of b inside v on the paths from from on and before to, "" for no end: as many as the limits allow
+// rows. It returns, too, where the list ends: to, or the first path that it is not about. Unless there are more names than the
+// limits allow, it reads no registers.
+func ListLive(b Base, v Vector, from, to string, most Limits) (names []Name, end string, err error) {
+	all, few, err := namesAbove(from, to, most.Names, b.LiveAbove(Vector{}))
+	if err != nil {
+		return nil, to, err
+	}
+	if few {
+		slices.SortFunc(all, func(x, y Name) int { return cmp.Or(strings.Compare(x.Path, y.Path), x.Dot.Compare(y.Dot)) })
+		for i, n := range all {
+			if i >= most.Rows && n.Path != all[i-1].Path {
+				return names, n.Path, nil
+			}
+			if v.Has(n.Dot) {
+				names = append(names, n)
+			}
+		}
+		return names, to, nil
+	}
+	passed := 0
+	for e, err := range b.Between(from, to) {
+		if err != nil {
+			return nil, to, err
+		}
+		if passed >= most.Rows {
+			return names, e.Path, nil
+		}
+		for _, x := range e.Register.Live {
+			passed++
+			if v.Has(x.Dot) {
+				names = append(names, Name{x.Dot, e.Path})
+			}
+		}
+	}
+	return names, to, nil
+}
 
 // Kills returns those of the names that are inside b's context of their path and not live in b: they are dead.
 func Kills(b Base, names iter.Seq[Name]) ([]Name, error) {

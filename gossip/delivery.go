@@ -70,14 +70,17 @@ func (d *Delivery) Hold(h Held) (same, dropped bool) {
 	return true, dropped
 }
 
-// Next returns an operation that has become ready under context c, and no longer holds it; nil if there is none.
-func (d *Delivery) Next(c crdt.Vector) *Held {
+// Next returns an operation that has become ready for b, and no longer holds it; nil if there is none.
+func (d *Delivery) Next(b crdt.Base) *Held {
 	if d.count == 0 {
 		return nil
 	}
-	for _, r := range d.ids {
-		if h := d.held[r][c.Get(r)+1]; h != nil && h.Op.Check(c) == crdt.Ready {
-			return d.remove(h.Op.Dot)
+	parts := b.Parts()
+	for i := range parts {
+		for _, r := range d.ids {
+			if h := d.held[r][parts[i].Context.Get(r)+1]; h != nil && h.Op.CheckAt(b) == crdt.Ready {
+				return d.remove(h.Op.Dot)
+			}
 		}
 	}
 	return nil

@@ -32,6 +32,8 @@ type world struct {
 	t       testing.TB
 	devices []*device
 	ops     map[crdt.Dot]*crdt.Op
+	// limits bound the answers of all devices.
+	limits crdt.Limits
 }
 
 // A device is a replica in memory, and its writer.
@@ -64,6 +66,9 @@ func (w *world) device(name string) *device {
 func (w *world) write(d *device, changes ...crdt.Change) *crdt.Op {
 	w.t.Helper()
 	writer := crdt.Writer{Dot: crdt.Dot{Replica: d.id, Counter: d.Context().Get(d.id) + 1}, Time: d.clock.Tick(wallMillis), Deps: d.Floor().Above(d.told)}
+	if len(d.Parts()) > 1 {
+		writer.Deps = d.Floor().Clone()
+	}
 	if writer.Dot.Counter == 1 {
 		writer.Open = []byte("binding of " + d.id.String())
 	}
@@ -73,6 +78,9 @@ func (w *world) write(d *device, changes ...crdt.Change) *crdt.Op {
 	}
 	if op != nil {
 		d.told = d.Floor().Clone()
+		if len(d.Parts()) > 1 {
+			d.told = crdt.Vector{}
+		}
 		w.ops[op.Dot] = op
 	}
 	return op
@@ -96,10 +104,10 @@ func (w *world) check(d *device) error {
 	want := map[string][]crdt.Dot{}
 	dead := map[crdt.Name]bool{}
 	for dot, op := range w.ops {
-		if !d.Context().Has(dot) {
-			continue
-		}
 		for _, e := range op.Entries {
+			if parts := d.Parts(); !parts[parts.Of(e.Path)].Context.Has(dot) {
+				continue
+			}
 			for _, p := range e.Preds {
 				dead[crdt.Name{Dot: p, Path: e.Path}] = true
 			}
@@ -151,7 +159,7 @@ type meeting struct {
 func (w *world) meet(a, b *device, believed bool) *meeting {
 	m := &meeting{w: w, devices: [2]*device{a, b}}
 	for i, d := range m.devices {
-		c := SessionConfig{Initiator: i == 0, BelievedEqual: believed, WallMillis: wallMillis}
+		c := SessionConfig{Initiator: i == 0, BelievedEqual: believed, WallMillis: wallMillis, Limits: w.limits}
 		if n := d.Context().Get(d.id); n > 0 {
 			c.Replica = crdt.Dot{Replica: d.id, Counter: n}
 		}
@@ -186,7 +194,9 @@ func (m *meeting) deliver(i int) error {
 		if _, err := crdt.Join(d.State, delta); err != nil {
 			return err
 		}
-		s.Committed(d)
+		if err := s.Committed(d); err != nil {
+			return err
+		}
 	}
 	m.pump(i)
 	return nil
@@ -266,6 +276,12 @@ func describe(msg []byte, w *world) string {
 		}
 		return "nothing"
 	}
+	beyond := func(top []byte) string {
+		if len(top) == 0 {
+			return ""
+		}
+		return ", of some paths " + seen(top)
+	}
 	decode := func(v any) {
 		if err := crdt.Unmarshal(msg, v); err != nil {
 			w.t.Fatal(err)
@@ -279,14 +295,14 @@ func describe(msg []byte, w *world) string {
 	case msgHello:
 		var h hello
 		decode(&h)
-		if len(h.Vector) == 0 {
+		if len(h.Vector) == 0 && len(h.Top) == 0 {
 			return "HELLO"
 		}
-		return fmt.Sprintf("HELLO: I have seen %s, floor %s", seen(h.Vector), seen(h.Floor))
+		return fmt.Sprintf("HELLO: I have seen %s, floor %s%s", seen(h.Vector), seen(h.Floor), beyond(h.Top))
 	case msgVector:
 		var v vector
 		decode(&v)
-		return fmt.Sprintf("VECTOR: I have seen %s, floor %s", seen(v.Vector), seen(v.Floor))
+		return fmt.Sprintf("VECTOR: I have seen %s, floor %s%s", seen(v.Vector), seen(v.Floor), beyond(v.Top))
 	case msgRows, msgLive, msgKill:
 		rows, err := decodeRows(msg)
 		if err != nil {
@@ -310,11 +326,22 @@ func describe(msg []byte, w *world) string {
 	case msgEnd:
 		var e end
 		decode(&e)
-		return fmt.Sprintf("END: %d rows, %d kills, context grew by %s, floor %s, %d bindings", e.Rows, e.Kills, seen(e.Context), seen(e.Floor), e.Opens)
+		upto := ""
+		if e.To != "" {
+			upto = ", up to " + e.To
+		}
+		return fmt.Sprintf("END: %d rows, %d kills, context grew by %s, floor %s, %d bindings%s", e.Rows, e.Kills, seen(e.Context), seen(e.Floor), e.Opens, upto)
 	case msgAsk:
 		var a ask
 		decode(&a)
-		return fmt.Sprintf("ASK: I have seen %s, with %d rows of live values", seen(a.Vector), a.Rows)
+		text := "ASK: I have seen " + seen(a.Vector)
+		if a.From+a.To != "" {
+			text += fmt.Sprintf(" from %q to %q", a.From, a.To)
+		}
+		if a.Listed > 0 {
+			text += fmt.Sprintf(", with %d rows of live values", a.Rows)
+		}
+		return text
 	case msgBye:
 		var b bye
 		decode(&b)

@@ -9,7 +9,7 @@ import (
 )
 
 // ProtocolVersion is the version of the session protocol. Peers of different versions say so and part.
-const ProtocolVersion = 1
+const ProtocolVersion = 2
 
 // The types of session messages, the first field of each.
 const (
@@ -46,6 +46,9 @@ type hello struct {
 	// Vector and Floor are empty in a first message to a peer that is believed equal.
 	Vector []byte
 	Floor  []byte
+	// Top holds the entries by which some ranges of paths were seen beyond Vector, which was seen of all. It is empty if there is one
+	// context for all paths. Floor is the join of all floors.
+	Top []byte
 }
 
 // vector carries what a hello left out.
@@ -54,6 +57,7 @@ type vector struct {
 	Type   uint8
 	Vector []byte
 	Floor  []byte
+	Top    []byte
 }
 
 // plain is a message without contents: OK, BUSY.
@@ -64,13 +68,17 @@ type plain struct {
 	Wall int64
 }
 
-// ask asks for an answer to Vector. The LIVE messages before it told what is live at the asker.
+// ask asks for an answer to Vector about the paths from From on and before To, empty for no end. If Listed is 1, the LIVE messages
+// before it told what is live there at the asker, inside Vector.
 type ask struct {
 	_      struct{} `cbor:",toarray"`
 	Type   uint8
 	Vector []byte
 	// Rows is the number of rows that the LIVE messages held.
-	Rows uint64
+	Rows   uint64
+	From   string
+	To     string
+	Listed uint8
 }
 
 // end ends an answer.
@@ -86,9 +94,11 @@ type end struct {
 	Rows  uint64
 	Kills uint64
 	Opens uint64
-	// Hash and Digest are of the sender's state as it answered.
+	// Hash is that of the context under which the answer was read. Digest is of the sender's state, all zero if it has several contexts.
 	Hash   [16]byte
 	Digest [8]byte
+	// To is the first path that the answer is not about, empty if it goes to the end of what was asked.
+	To string
 }
 
 // opensMax is the number of bindings at which a message of them is closed.
@@ -107,7 +117,8 @@ type wireOpen struct {
 	Open    []byte
 }
 
-// done says that everything received so far is on the sender's disk. Hash is that of its vector now.
+// done says that everything received so far is on the sender's disk, and that it will ask nothing more. Hash is that of its vector
+// now, all zero if it has several contexts.
 type done struct {
 	_    struct{} `cbor:",toarray"`
 	Type uint8
@@ -127,24 +138,24 @@ type bye struct {
 type encoder interface{ encode() []byte }
 
 func (m *hello) encode() []byte {
-	b := crdt.AppendArray(make([]byte, 0, 64+len(m.Vector)+len(m.Floor)), 7)
+	b := crdt.AppendArray(make([]byte, 0, 64+len(m.Vector)+len(m.Floor)+len(m.Top)), 8)
 	b = crdt.AppendUint(crdt.AppendUint(b, uint64(m.Type)), uint64(m.Version))
 	b = crdt.AppendBytes(crdt.AppendBytes(b, m.Hash[:]), m.Digest[:])
 	b = crdt.AppendInt(b, m.Wall)
-	return crdt.AppendBytes(crdt.AppendBytes(b, m.Vector), m.Floor)
+	return crdt.AppendBytes(crdt.AppendBytes(crdt.AppendBytes(b, m.Vector), m.Floor), m.Top)
 }
 
 func (m *vector) encode() []byte {
-	b := crdt.AppendArray(make([]byte, 0, 16+len(m.Vector)+len(m.Floor)), 3)
+	b := crdt.AppendArray(make([]byte, 0, 16+len(m.Vector)+len(m.Floor)+len(m.Top)), 4)
 	b = crdt.AppendUint(b, uint64(m.Type))
-	return crdt.AppendBytes(crdt.AppendBytes(b, m.Vector), m.Floor)
+	return crdt.AppendBytes(crdt.AppendBytes(crdt.AppendBytes(b, m.Vector), m.Floor), m.Top)
 }
 
 func (m *vector) decode(msg []byte) error {
 	i := crdt.ItemsOf(msg)
-	i.Array(3)
+	i.Array(4)
 	m.Type = uint8(i.Uint(math.MaxUint8))
-	m.Vector, m.Floor = i.Bytes(MessageBytesMax), i.Bytes(MessageBytesMax)
+	m.Vector, m.Floor, m.Top = i.Bytes(MessageBytesMax), i.Bytes(MessageBytesMax), i.Bytes(MessageBytesMax)
 	return i.End()
 }
 
@@ -160,34 +171,37 @@ func (m *plain) decode(msg []byte) error {
 }
 
 func (m *ask) encode() []byte {
-	b := crdt.AppendUint(crdt.AppendArray(make([]byte, 0, 16+len(m.Vector)), 3), uint64(m.Type))
-	return crdt.AppendUint(crdt.AppendBytes(b, m.Vector), m.Rows)
+	b := crdt.AppendUint(crdt.AppendArray(make([]byte, 0, 32+len(m.Vector)+len(m.From)+len(m.To)), 6), uint64(m.Type))
+	b = crdt.AppendUint(crdt.AppendBytes(b, m.Vector), m.Rows)
+	return crdt.AppendUint(crdt.AppendText(crdt.AppendText(b, m.From), m.To), uint64(m.Listed))
 }
 
 func (m *ask) decode(msg []byte) error {
 	i := crdt.ItemsOf(msg)
-	i.Array(3)
+	i.Array(6)
 	m.Type, m.Vector, m.Rows = uint8(i.Uint(math.MaxUint8)), i.Bytes(MessageBytesMax), i.Uint(math.MaxUint64)
+	m.From, m.To, m.Listed = i.Text(MessageBytesMax), i.Text(MessageBytesMax), uint8(i.Uint(math.MaxUint8))
 	return i.End()
 }
 
 func (m *end) encode() []byte {
-	b := crdt.AppendUint(crdt.AppendArray(make([]byte, 0, 96+len(m.Context)+len(m.Floor)), 9), uint64(m.Type))
+	b := crdt.AppendUint(crdt.AppendArray(make([]byte, 0, 96+len(m.Context)+len(m.Floor)+len(m.To)), 10), uint64(m.Type))
 	b = crdt.AppendBytes(b, m.Asked[:])
 	b = crdt.AppendBytes(crdt.AppendBytes(b, m.Context), m.Floor)
 	b = crdt.AppendUint(crdt.AppendUint(crdt.AppendUint(b, m.Rows), m.Kills), m.Opens)
-	return crdt.AppendBytes(crdt.AppendBytes(b, m.Hash[:]), m.Digest[:])
+	return crdt.AppendText(crdt.AppendBytes(crdt.AppendBytes(b, m.Hash[:]), m.Digest[:]), m.To)
 }
 
 func (m *end) decode(msg []byte) error {
 	i := crdt.ItemsOf(msg)
-	i.Array(9)
+	i.Array(10)
 	m.Type = uint8(i.Uint(math.MaxUint8))
 	i.Fill(m.Asked[:])
 	m.Context, m.Floor = i.Bytes(MessageBytesMax), i.Bytes(MessageBytesMax)
 	m.Rows, m.Kills, m.Opens = i.Uint(math.MaxUint64), i.Uint(math.MaxUint64), i.Uint(math.MaxUint64)
 	i.Fill(m.Hash[:])
 	i.Fill(m.Digest[:])
+	m.To = i.Text(MessageBytesMax)
 	return i.End()
 }
 
@@ -257,12 +271,12 @@ func decodeHello(msg []byte) (*hello, error) {
 	}
 	h := new(hello)
 	i := crdt.ItemsOf(msg)
-	i.Array(7)
+	i.Array(8)
 	h.Type, h.Version = uint8(i.Uint(math.MaxUint8)), uint8(i.Uint(math.MaxUint8))
 	i.Fill(h.Hash[:])
 	i.Fill(h.Digest[:])
 	h.Wall = i.Int()
-	h.Vector, h.Floor = i.Bytes(MessageBytesMax), i.Bytes(MessageBytesMax)
+	h.Vector, h.Floor, h.Top = i.Bytes(MessageBytesMax), i.Bytes(MessageBytesMax), i.Bytes(MessageBytesMax)
 	return h, i.End()
 }
 
@@ -274,16 +288,24 @@ func (e *VersionError) Error() string {
 	return fmt.Sprintf("the peer speaks version %d of the session protocol, this device version %d", e.Theirs, ProtocolVersion)
 }
 
-// decodeVectors decodes a vector and the floor that came with it. A floor reaches no further than the vector.
-func decodeVectors(v, f []byte) (vec, floor crdt.Vector, err error) {
+// decodeVectors decodes a vector, and the floor and the top that came with it, and joins the vector into the top. A floor reaches no
+// further than that.
+func decodeVectors(v, f, t []byte) (vec, floor, top crdt.Vector, err error) {
 	if vec, err = crdt.DecodeVector(v); err != nil {
-		return vec, floor, err
+		return vec, floor, top, err
 	}
 	if floor, err = crdt.DecodeVector(f); err != nil {
-		return vec, floor, err
+		return vec, floor, top, err
 	}
-	if !floor.Within(vec) {
-		return vec, floor, fmt.Errorf("%w: a floor above its vector", crdt.ErrDecode)
+	if top, err = crdt.DecodeVector(t); err != nil {
+		return vec, floor, top, err
 	}
-	return vec, floor, nil
+	if !top.Above(vec).Equal(top) {
+		return vec, floor, top, fmt.Errorf("%w: a top that is not above its vector", crdt.ErrDecode)
+	}
+	top.Join(vec)
+	if !floor.Within(top) {
+		return vec, floor, top, fmt.Errorf("%w: a floor above its vector", crdt.ErrDecode)
+	}
+	return vec, floor, top, nil
 }

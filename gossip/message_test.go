@@ -17,12 +17,12 @@ func goldenMessages() map[string][]byte {
 	vec, none := crdt.AppendVector([]byte{}, a), []byte{}
 	hash, digest := a.Hash(), w.devices[0].Digest().Short()
 	return map[string][]byte{
-		"hello":  crdt.Marshal(&hello{Type: msgHello, Version: ProtocolVersion, Hash: hash, Digest: digest, Wall: wallMillis, Vector: vec, Floor: none}),
+		"hello":  crdt.Marshal(&hello{Type: msgHello, Version: ProtocolVersion, Hash: hash, Digest: digest, Wall: wallMillis, Vector: vec, Floor: none, Top: none}),
 		"ok":     crdt.Marshal(&plain{Type: msgOK, Wall: wallMillis}),
-		"vector": crdt.Marshal(&vector{Type: msgVector, Vector: vec, Floor: vec}),
+		"vector": crdt.Marshal(&vector{Type: msgVector, Vector: vec, Floor: vec, Top: vec}),
 		"rows":   encodeRows(msgRows, sampleRows()),
-		"end":    crdt.Marshal(&end{Type: msgEnd, Asked: hash, Context: vec, Floor: none, Rows: 3, Kills: 1, Opens: 2, Hash: hash, Digest: digest}),
-		"ask":    crdt.Marshal(&ask{Type: msgAsk, Vector: vec, Rows: 2}),
+		"end":    crdt.Marshal(&end{Type: msgEnd, Asked: hash, Context: vec, Floor: none, Rows: 3, Kills: 1, Opens: 2, Hash: hash, Digest: digest, To: "q"}),
+		"ask":    crdt.Marshal(&ask{Type: msgAsk, Vector: vec, Rows: 2, From: "p", To: "q", Listed: 1}),
 		"live":   encodeRows(msgLive, nameRows([]crdt.Name{{Dot: crdt.Dot{Replica: replicaID(1), Counter: 3}, Path: "p"}})),
 		"kill":   encodeRows(msgKill, nameRows([]crdt.Name{{Dot: crdt.Dot{Replica: replicaID(1), Counter: 3}, Path: "p"}})),
 		"done":   crdt.Marshal(&done{Type: msgDone, Hash: hash}),
@@ -140,7 +140,9 @@ func FuzzReceive(f *testing.F) {
 				if err := d.Check(); err != nil {
 					t.Fatal(err)
 				}
-				m.sessions[end].Committed(d)
+				if err := m.sessions[end].Committed(d); err != nil {
+					t.Fatal(err)
+				}
 			}
 			for m.sessions[end].Next() != nil {
 			}

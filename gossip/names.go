@@ -44,6 +44,10 @@ func checkDelta(d *crdt.Delta) error {
 	if !d.Floor.Within(d.Context) {
 		return fmt.Errorf("%w: a floor above its context", crdt.ErrDecode)
 	}
+	in := func(path string) bool { return path >= d.From && (d.To == "" || path < d.To) }
+	if n := len(d.Rows); n > 0 && !(in(d.Rows[0].Path) && in(d.Rows[n-1].Path)) {
+		return fmt.Errorf("%w: rows from %q to %q, outside their range", crdt.ErrDecode, d.Rows[0].Path, d.Rows[n-1].Path)
+	}
 	inside := func(dot crdt.Dot) bool { return d.Context.Has(dot) && d.Asked.Has(dot) }
 	outside := func(dot crdt.Dot) bool { return d.Context.Has(dot) && !d.Asked.Has(dot) }
 	for i := range d.Rows {
@@ -55,7 +59,7 @@ func checkDelta(d *crdt.Delta) error {
 			return fmt.Errorf("%w: a row of %q that does not fit its contexts", crdt.ErrDecode, row.Path)
 		}
 	}
-	if slices.ContainsFunc(d.Kills, func(n crdt.Name) bool { return !inside(n.Dot) }) {
+	if slices.ContainsFunc(d.Kills, func(n crdt.Name) bool { return !inside(n.Dot) || !in(n.Path) }) {
 		return fmt.Errorf("%w: a kill outside what was asked", crdt.ErrDecode)
 	}
 	for i, o := range d.Opens {

@@ -90,7 +90,7 @@ func TestRowsThatFillManyMessagesComeBackAsTheyWere(t *testing.T) {
 			}
 		}
 		var from Session
-		to := Session{knowTheirs: true, toldVector: true}
+		to := Session{knowTheirs: true, toldVector: true, waiting: true}
 		from.sendRows(msgRows, rows)
 		for msg := from.Next(); msg != nil; msg = from.Next() {
 			if len(msg) > crdt.ValueBytesMax+FrameBytesMax {

@@ -15,10 +15,22 @@ type View interface {
 	Digest() crdt.Digest
 }
 
-// AnswerRowsMax and AnswerBytesMax bound one answer, which a receiver holds in memory until it commits.
+// AnswerRowsMax and AnswerBytesMax bound what is taken for one answer, which a receiver holds in memory until it commits. A path with
+// very many large siblings makes one large row, which cannot be cut.
 const (
-	AnswerRowsMax  = 8 << 20
+	AnswerRowsMax  = 64 << 10
 	AnswerBytesMax = 2 << 30
+)
+
+// answerLimits bound the answers that are made. What is too large for one is asked for and committed one range of paths after the
+// other. The largest transaction that a node takes fits into a whole one.
+var answerLimits = crdt.Limits{Rows: 16 << 10, Bytes: 8 << 20, Whole: 24 << 20, Names: 16 << 10}
+
+const (
+	// asksMax bounds the questions of one end of a session; the next session goes on.
+	asksMax = 256
+	// partsMax is the number of ranges from which on all but the last are asked for together.
+	partsMax = 32
 )
 
 // A Session is one anti-entropy exchange with one peer: a state machine that is fed the peer's messages with Receive and asked
@@ -35,27 +47,40 @@ type Session struct {
 	wall      int64 // seconds since 1970
 	replica   crdt.Dot
 
-	// theirs and theirFloor are what the peer last said of itself, within this session.
-	theirs, theirFloor crdt.Vector
-	knowTheirs         bool
-	// asked is the vector for which the peer makes its answer; toldVector says that it was sent.
-	asked      crdt.Vector
-	toldVector bool
+	limits crdt.Limits
+	// theirs, theirFloor and theirTop are what the peer last said of itself, within this session; theirWhole that it has one context.
+	theirs, theirFloor, theirTop crdt.Vector
+	knowTheirs, theirWhole       bool
+	// told is the vector that we told; toldVector says that it was sent, toldWhole that it is all that we have seen.
+	told                  crdt.Vector
+	toldVector, toldWhole bool
 	// toldFloor is our floor as we told it: the peer asks for a comparison of what is live if it lies outside its vector.
 	toldFloor crdt.Vector
-	// live holds what we told the peer is live here, when we are below its floor; theirLive what it told us.
-	live      bool
+	// asked is the vector for which the peer makes its answer, from and to the paths; waiting says that an answer is due. asks counts
+	// the questions.
+	asked    crdt.Vector
+	from, to string
+	waiting  bool
+	asks     int
+	// theirLive is what the peer told us is live there, because it is below our floor.
 	theirLive []crdt.Row
+	// next is where the peer's next question may begin; more says that there may be one. large says that an answer was cut.
+	next        string
+	more, large bool
+	// bound holds the replicas whose bindings were sent.
+	bound map[crdt.ReplicaID]bool
 	// rows, kills and opens collect the peer's answer.
 	rows, kills []crdt.Row
 	opens       []crdt.Binding
-	// given is our context when we answered; answered and received say which answers are through.
-	given              crdt.Vector
-	answered, received bool
+	// given is our context when we answered all at once; answered says that we have answered.
+	given    crdt.Vector
+	answered bool
 	// theirHash and theirDigest are of the peer's state as it answered.
 	theirHash          [16]byte
 	theirDigest        [8]byte
 	doneSent, doneHere bool
+	doneThere          bool
+	theirDone          [16]byte
 	result             Result
 	finished           bool
 	queue              []func() (msg []byte, more bool)
@@ -81,6 +106,8 @@ type Result struct {
 	Diverged bool
 	// RolledBack says that the peer has seen more of our incarnation than we have written: this replica was set back.
 	RolledBack bool
+	// Answers is the number of answers that were joined: more than one if there was too much for one.
+	Answers int
 	// RowsIn and RowsOut count the rows that were exchanged.
 	RowsIn, RowsOut int
 	// Refused is the reason the peer gave for ending the session early, empty if it gave none.
@@ -102,12 +129,18 @@ type SessionConfig struct {
 	Replica crdt.Dot
 	// WallMillis is our clock, shown to people at the other end.
 	WallMillis int64
+	// Limits bound one answer; zero means those that are meant for devices.
+	Limits crdt.Limits
 }
 
 // NewSession returns a session that has said nothing yet.
 func NewSession(c SessionConfig) *Session {
-	return &Session{initiator: c.Initiator, optimist: c.BelievedEqual, fetch: c.Fetch, fetches: c.Fetch.Len() > 0,
-		replica: c.Replica, wall: c.WallMillis / 1000}
+	s := &Session{initiator: c.Initiator, optimist: c.BelievedEqual, fetch: c.Fetch, fetches: c.Fetch.Len() > 0,
+		replica: c.Replica, wall: c.WallMillis / 1000, limits: c.Limits, more: true, bound: map[crdt.ReplicaID]bool{}}
+	if s.limits == (crdt.Limits{}) {
+		s.limits = answerLimits
+	}
+	return s
 }
 
 // context returns the vector that we ask with.
@@ -122,7 +155,25 @@ func (s *Session) context(v View) crdt.Vector {
 func (s *Session) Start(v View) {
 	s.asked = s.context(v).Clone()
 	// The peer takes a hello of an empty replica for a whole one: its vector has no bytes.
-	s.sayHello(v, s.fetches || !s.optimist || s.asked.Len() == 0)
+	s.sayHello(v, s.fetches || !s.optimist || s.asked.Len() == 0 || !isWhole(v))
+}
+
+// isWhole reports whether v has seen the same of all paths.
+func isWhole(v View) bool { return len(v.Parts()) == 1 }
+
+// hashOf and digestOf return what is told of a whole replica; of one that fills they say nothing.
+func hashOf(v View) (h [16]byte) {
+	if isWhole(v) {
+		h = v.Context().Hash()
+	}
+	return h
+}
+
+func digestOf(v View) (d [8]byte) {
+	if isWhole(v) {
+		d = v.Digest().Short()
+	}
+	return d
 }
 
 // Finished reports whether the session has come to an orderly end. Messages that Next still has must be sent all the same.
@@ -154,21 +205,22 @@ func (s *Session) say(m encoder) {
 
 func (s *Session) sayHello(v View, full bool) {
 	h := hello{Type: msgHello, Version: ProtocolVersion,
-		Hash: s.context(v).Hash(), Digest: v.Digest().Short(), Wall: s.wall, Vector: []byte{}, Floor: []byte{}}
+		Hash: s.context(v).Hash(), Digest: v.Digest().Short(), Wall: s.wall, Vector: []byte{}, Floor: []byte{}, Top: []byte{}}
 	if full {
-		h.Vector, h.Floor = s.ownVectors(v)
+		h.Vector, h.Floor, h.Top = s.ownVectors(v)
 	}
 	s.say(&h)
 }
 
-// ownVectors encodes our context and floor and remembers that the peer will answer this context.
-func (s *Session) ownVectors(v View) (vec, floor []byte) {
-	s.asked, s.toldFloor, s.toldVector = s.context(v).Clone(), v.Floor().Clone(), true
+// ownVectors encodes our context, floor and top, and remembers that the peer will answer this context.
+func (s *Session) ownVectors(v View) (vec, floor, top []byte) {
+	s.told, s.toldFloor, s.toldVector = s.context(v).Clone(), v.Floor().Clone(), true
+	above := v.Parts().Top().Above(s.told)
 	if s.fetches {
-		s.toldFloor = crdt.Vector{} // it matters to who gets an answer
+		s.toldFloor, above = crdt.Vector{}, crdt.Vector{} // they matter to who gets an answer
 	}
-	vec, floor = crdt.AppendVector([]byte{}, s.asked), crdt.AppendVector([]byte{}, s.toldFloor)
-	return vec, floor
+	s.asked, s.toldWhole = s.told, above.Len() == 0
+	return crdt.AppendVector([]byte{}, s.told), crdt.AppendVector([]byte{}, s.toldFloor), crdt.AppendVector([]byte{}, above)
 }
 
 // Receive takes the peer's next message. If it completes the peer's answer, it returns the delta to join. An error ends the
@@ -222,12 +274,12 @@ func (s *Session) onHello(v View, msg []byte) error {
 		return err
 	}
 	s.result.PeerWall = h.Wall * 1000
-	if !s.initiator && h.Hash == v.Context().Hash() {
+	if !s.initiator && h.Hash == v.Context().Hash() && len(h.Top) == 0 && isWhole(v) {
 		return s.sameVector(v, h)
 	}
 	known := len(h.Vector) > 0 || h.Hash == (crdt.Vector{}).Hash()
 	if known {
-		if err := s.learn(v, h.Vector, h.Floor, h.Hash); err != nil || s.finished {
+		if err := s.learn(v, h.Vector, h.Floor, h.Top, h.Hash); err != nil || s.finished {
 			return err
 		}
 	}
@@ -236,8 +288,8 @@ func (s *Session) onHello(v View, msg []byte) error {
 			return fmt.Errorf("%w: an answering hello without a vector", crdt.ErrDecode)
 		}
 		if !s.toldVector {
-			vec, floor := s.ownVectors(v)
-			s.say(&vector{Type: msgVector, Vector: vec, Floor: floor})
+			vec, floor, top := s.ownVectors(v)
+			s.say(&vector{Type: msgVector, Vector: vec, Floor: floor, Top: top})
 		}
 	} else {
 		s.sayHello(v, true)
@@ -284,24 +336,24 @@ func (s *Session) onVector(v View, msg []byte) error {
 	if err := m.decode(msg); err != nil {
 		return err
 	}
-	if err := s.learn(v, m.Vector, m.Floor, [16]byte{}); err != nil {
+	if err := s.learn(v, m.Vector, m.Floor, m.Top, [16]byte{}); err != nil {
 		return err
 	}
 	return s.exchange(v)
 }
 
 // learn keeps what the peer says of itself and looks whether it knows more of us than we do.
-func (s *Session) learn(v View, vec, floor []byte, hash [16]byte) (err error) {
-	s.theirs, s.theirFloor, err = decodeVectors(vec, floor)
+func (s *Session) learn(v View, vec, floor, top []byte, hash [16]byte) (err error) {
+	s.theirs, s.theirFloor, s.theirTop, err = decodeVectors(vec, floor, top)
 	if err != nil {
 		return err
 	}
 	if hash != [16]byte{} && s.theirs.Hash() != hash {
 		return fmt.Errorf("%w: a vector that does not have its hash", crdt.ErrDecode)
 	}
-	s.knowTheirs = true
+	s.knowTheirs, s.theirWhole = true, len(top) == 0
 	s.result.Held = s.theirs.Clone()
-	s.lookBack(v, s.theirs)
+	s.lookBack(v, s.theirTop)
 	return nil
 }
 
@@ -313,16 +365,20 @@ func (s *Session) lookBack(v View, seen crdt.Vector) {
 	}
 }
 
-// exchange sends what can be sent once both vectors are known: our answer, unless the peer must first say what is live there;
-// and the question with what is live here, if we may hold values whose delete the peer has forgotten.
+// exchange sends what can be sent once both vectors are known. A peer that has one context for all paths gets our answer at once, and
+// we get its answer, unless one of us must first say what is live there, because it may hold values whose delete the other has
+// forgotten. A replica that fills asks range by range.
 func (s *Session) exchange(v View) error {
 	if s.finished {
 		return nil
 	}
-	if !s.theirFloor.Within(s.asked) {
-		if err := s.sayAsk(v); err != nil {
-			return err
-		}
+	if s.toldWhole && s.theirFloor.Within(s.told) {
+		s.asked, s.from, s.to, s.waiting = s.told, "", "", true
+	} else if err := s.askFrom(v, ""); err != nil {
+		return err
+	}
+	if !s.theirWhole {
+		return nil // it asks, or says DONE
 	}
 	if s.fetches {
 		return nil
@@ -333,36 +389,71 @@ func (s *Session) exchange(v View) error {
 		}
 		return nil
 	}
-	return s.answer(v, s.theirs, nil)
+	return s.answer(v, &ask{}, s.theirs, nil)
 }
 
-// sayAsk asks anew, for the context of this moment, and says everything that is live here: also what the peer had not seen when
-// it spoke, for it may see it, and see it go, before it answers.
-func (s *Session) sayAsk(v View) error {
-	rows, err := liveRows(v)
-	if err != nil {
-		return err
+// askFrom asks for what the peer has seen and we have not of the paths from from on: the first such range. If there is none, or if this
+// session has asked enough, nothing more is asked.
+func (s *Session) askFrom(v View, from string) error {
+	if s.fetches {
+		s.from, s.to, s.asked, s.waiting = from, "", s.fetch, true
+		return s.sayAsk(v)
 	}
-	s.asked, s.live = s.context(v).Clone(), true
-	s.sendRows(msgLive, rows)
-	s.say(&ask{Type: msgAsk, Vector: crdt.AppendVector([]byte{}, s.asked), Rows: uint64(len(rows))})
+	parts := v.Parts()
+	i := parts.Of(from)
+	for i < len(parts) && s.theirTop.Within(parts[i].Context) {
+		i++
+	}
+	if s.waiting = i < len(parts) && s.asks < asksMax; !s.waiting {
+		s.doneHere = true
+		s.finishExchange(v)
+		return nil
+	}
+	s.asks++
+	s.from, s.asked = max(from, parts[i].From), parts[i].Context.Clone()
+	// Ranges of which little is missing are asked for together, for what was seen of all of them; a little comes twice.
+	for ; i+1 < len(parts); i++ {
+		common := s.asked.Meet(parts[i+1].Context)
+		if missing(s.theirTop, common) > uint64(s.limits.Names/32) && (len(parts) < partsMax || i+2 == len(parts)) {
+			break
+		}
+		s.asked = common
+	}
+	s.to = parts.To(i)
+	return s.sayAsk(v)
+}
+
+// missing returns the number of operations of top that are not in v.
+func missing(top, v crdt.Vector) (n uint64) {
+	for d := range top.Above(v).All() {
+		n += d.Counter - v.Get(d.Replica)
+	}
+	return n
+}
+
+// sayAsk asks for an answer to the vector asked. If we may hold values whose delete the peer has forgotten it says first what is live
+// here of what that vector holds, at this moment: also what the peer had not seen when it spoke, for it may see it, and see it go,
+// before it answers. If that is too much for one question, the question is about fewer paths.
+func (s *Session) sayAsk(v View) error {
+	m := ask{Type: msgAsk, From: s.from, Vector: crdt.AppendVector([]byte{}, s.asked)}
+	if !s.theirFloor.Within(s.asked) {
+		m.Listed = 1
+		names, to, err := crdt.ListLive(v, s.asked, s.from, s.to, s.limits)
+		if err != nil {
+			return err
+		}
+		s.to = to
+		rows := nameRows(names)
+		s.sendRows(msgLive, rows)
+		m.Rows = uint64(len(rows))
+	}
+	m.To = s.to
+	s.say(&m)
 	return nil
 }
 
-// liveRows returns what is live in v, by name only.
-func liveRows(v View) ([]crdt.Row, error) {
-	var names []crdt.Name
-	for n, err := range v.LiveAbove(crdt.Vector{}) {
-		if err != nil {
-			return nil, err
-		}
-		names = append(names, n)
-	}
-	return nameRows(names), nil
-}
-
 func (s *Session) onAsk(v View, msg []byte) error {
-	if !s.knowTheirs || s.answered || !crdt.BelowFloor(v, s.theirs) {
+	if !s.mayAsk() {
 		return s.unexpected(msgAsk)
 	}
 	var m ask
@@ -372,39 +463,62 @@ func (s *Session) onAsk(v View, msg []byte) error {
 	if m.Rows != uint64(len(s.theirLive)) {
 		return fmt.Errorf("%w: %d rows of live values, %d were announced", crdt.ErrDecode, len(s.theirLive), m.Rows)
 	}
+	if m.From < s.next || m.To != "" && m.To <= m.From || m.Listed > 1 || m.Listed == 0 && m.Rows > 0 {
+		return fmt.Errorf("%w: a question about %q to %q, with %d rows", crdt.ErrDecode, m.From, m.To, m.Rows)
+	}
 	vec, err := crdt.DecodeVector(m.Vector)
 	if err != nil {
 		return err
 	}
-	s.theirs = vec
 	live := rowNames(s.theirLive)
 	s.theirLive = nil
-	return s.answer(v, vec, live)
+	return s.answer(v, &m, vec, live)
 }
 
+// mayAsk reports whether a question of the peer may come.
+func (s *Session) mayAsk() bool { return s.knowTheirs && s.toldVector && s.more && !s.doneThere }
+
 // answer sends what a replica with context asked lacks, and which of its live values are dead.
-func (s *Session) answer(v View, asked crdt.Vector, live []crdt.Name) error {
-	d, err := crdt.Answer(v, asked)
+func (s *Session) answer(v View, m *ask, asked crdt.Vector, live []crdt.Name) error {
+	limits := s.limits
+	if s.large {
+		limits.Whole, limits.Names = 0, 0
+	}
+	d, err := crdt.AnswerPart(v, asked, m.From, m.To, limits)
 	if err != nil {
 		return err
 	}
+	if m.Listed == 0 && d.Floor.Len() > 0 {
+		s.Refuse("floor_rose", "this device has forgotten deletes since it said hello; try again")
+		return nil
+	}
+	live = slices.DeleteFunc(live, func(n crdt.Name) bool { return d.To != "" && n.Path >= d.To })
 	if len(live) > 0 {
 		if d.Kills, err = crdt.Kills(v, values(live)); err != nil {
 			return err
 		}
 	}
-	s.given, s.answered = d.Context, true
-	s.result.RowsOut = len(d.Rows)
+	d.Opens = slices.DeleteFunc(d.Opens, func(o crdt.Binding) bool { return s.bound[o.Replica] })
+	s.answered, s.next, s.more = true, d.To, d.To != ""
+	s.large = s.large || d.To != m.To
+	if d.From == "" && d.To == "" {
+		s.given = d.Context
+	}
+	s.result.RowsOut += len(d.Rows)
 	s.sendRows(msgRows, d.Rows)
 	kills := nameRows(d.Kills)
 	s.sendRows(msgKill, kills)
-	e := end{Type: msgEnd, Asked: asked.Hash(), Hash: d.Context.Hash(), Digest: v.Digest().Short(),
-		Context: crdt.AppendVector([]byte{}, d.Context.Above(s.asked)), Floor: crdt.AppendVector([]byte{}, d.Floor),
+	e := end{Type: msgEnd, Asked: asked.Hash(), Hash: d.Context.Hash(), Digest: digestOf(v),
+		Context: crdt.AppendVector([]byte{}, d.Context.Above(s.told)), Floor: crdt.AppendVector([]byte{}, d.Floor),
 		Rows: uint64(len(d.Rows)), Kills: uint64(len(kills)), Opens: uint64(len(d.Opens))}
+	if d.To != m.To {
+		e.To = d.To
+	}
 	for chunk := range slices.Chunk(d.Opens, opensMax) {
 		m := opens{Type: msgOpens}
 		for _, o := range chunk {
 			m.Opens = append(m.Opens, wireOpen{Replica: o.Replica, Open: o.Open})
+			s.bound[o.Replica] = true
 		}
 		s.say(&m)
 	}
@@ -471,8 +585,7 @@ func rowSize(r *crdt.Row) int {
 }
 
 func (s *Session) onRows(kind uint8, msg []byte) error {
-	ok := kind == msgLive && !s.answered || kind != msgLive && s.toldVector && !s.received
-	if !ok || !s.knowTheirs {
+	if kind == msgLive && !s.mayAsk() || kind != msgLive && !s.waiting {
 		return s.unexpected(kind)
 	}
 	s.bytes += len(msg)
@@ -506,7 +619,7 @@ func (s *Session) onRows(kind uint8, msg []byte) error {
 }
 
 func (s *Session) onOpens(msg []byte) error {
-	if !s.knowTheirs || !s.toldVector || s.received {
+	if !s.waiting {
 		return s.unexpected(msgOpens)
 	}
 	var m opens
@@ -526,7 +639,7 @@ func (s *Session) onOpens(msg []byte) error {
 }
 
 func (s *Session) onEnd(v View, msg []byte) (*crdt.Delta, error) {
-	if !s.toldVector || !s.knowTheirs || s.received {
+	if !s.waiting {
 		return nil, s.unexpected(msgEnd)
 	}
 	var e end
@@ -548,7 +661,12 @@ func (s *Session) onEnd(v View, msg []byte) (*crdt.Delta, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &crdt.Delta{Asked: s.asked, Context: s.theirs.Clone(), Floor: floor, Rows: s.rows, Kills: rowNames(s.kills), Opens: s.opens}
+	if e.To == "" {
+		e.To = s.to
+	} else if e.To <= s.from || s.to != "" && e.To >= s.to {
+		return nil, fmt.Errorf("%w: an answer that ends at %q, asked was from %q to %q", crdt.ErrDecode, e.To, s.from, s.to)
+	}
+	d := &crdt.Delta{Asked: s.asked, Context: s.theirs.Clone(), Floor: floor, From: s.from, To: e.To, Rows: s.rows, Kills: rowNames(s.kills), Opens: s.opens}
 	d.Context.Join(grown)
 	if d.Context.Hash() != e.Hash {
 		return nil, fmt.Errorf("%w: a context that does not have its hash", crdt.ErrDecode)
@@ -559,44 +677,68 @@ func (s *Session) onEnd(v View, msg []byte) (*crdt.Delta, error) {
 	if s.lookBack(v, d.Context); s.finished {
 		return nil, nil
 	}
-	s.result.RowsIn = len(s.rows)
-	s.rows, s.kills, s.opens, s.received = nil, nil, nil, true
+	s.result.RowsIn += len(s.rows)
+	s.rows, s.kills, s.opens, s.bytes, s.waiting = nil, nil, nil, 0, false
 	s.theirHash, s.theirDigest = e.Hash, e.Digest
+	s.theirTop.Join(d.Context)
+	s.theirFloor.Join(d.Floor)
+	s.from = d.To
 	return d, nil
 }
 
-// Committed tells the session that the delta it handed out was joined. The DONE that it says must leave only after the commit
-// is on disk.
-func (s *Session) Committed(v View) {
-	if s.fetches {
+// Committed tells the session that the delta it handed out was joined. What it says then, DONE or the next question, must leave only
+// after the commit is on disk. It fails if the replica cannot be read.
+func (s *Session) Committed(v View) error {
+	if s.fetches && s.from == "" {
 		s.Refuse("fetched", "that was all; nothing was to be told")
-		return
+		return nil
 	}
-	s.doneHere = true
-	s.result.Diverged = v.Context().Hash() == s.theirHash && v.Digest().Short() != s.theirDigest
-	s.finishExchange(v)
+	s.result.Answers++
+	s.result.Diverged = !s.fetches && s.sameAsAnswer(v) && v.Digest().Short() != s.theirDigest
+	if s.from == "" { // the answer went to the end
+		s.doneHere = true
+		s.finishExchange(v)
+		return nil
+	}
+	return s.askFrom(v, s.from)
 }
 
-// finishExchange says DONE once our answer is on its way and theirs is committed.
+// sameAsAnswer reports whether both replicas have one context for all paths, and ours is that of the peer when it answered.
+func (s *Session) sameAsAnswer(v View) bool {
+	return s.theirDigest != [8]byte{} && isWhole(v) && v.Context().Hash() == s.theirHash
+}
+
+// finishExchange says DONE once everything that we asked for is committed. It waits for our first answer if one is due, so that the
+// vector it tells is that of both.
 func (s *Session) finishExchange(v View) {
-	if s.doneHere && s.answered && !s.doneSent {
+	if s.doneHere && !s.doneSent && (s.answered || !s.theirWhole || s.doneThere || s.asks == 0 && !s.toldWhole) {
 		s.doneSent = true
-		s.say(&done{Type: msgDone, Hash: v.Context().Hash()})
+		s.say(&done{Type: msgDone, Hash: hashOf(v)})
+		s.finish(v)
 	}
 }
 
 func (s *Session) onDone(v View, msg []byte) error {
-	if !s.doneSent {
+	if !s.knowTheirs || !s.toldVector || s.doneThere || len(s.theirLive) > 0 {
 		return s.unexpected(msgDone)
 	}
 	var m done
 	if err := m.decode(msg); err != nil {
 		return err
 	}
+	s.doneThere, s.theirDone = true, m.Hash
 	s.result.Held.Join(s.given)
-	s.result.SameHash = m.Hash == v.Context().Hash()
-	s.finished = true
+	s.finishExchange(v)
+	s.finish(v)
 	return nil
+}
+
+// finish ends the session once both ends have said DONE.
+func (s *Session) finish(v View) {
+	if s.doneSent && s.doneThere {
+		s.result.SameHash = isWhole(v) && (s.theirDone == v.Context().Hash() || s.sameAsAnswer(v))
+		s.finished = true
+	}
 }
 
 func (s *Session) onBye(msg []byte) error {

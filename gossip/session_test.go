@@ -442,7 +442,7 @@ func isVersion(err error) bool {
 // sameTurn says whether two types of message may come at the same point of an answer.
 func sameTurn(a, b uint8) bool {
 	rows := func(x uint8) bool {
-		return slices.Contains([]uint8{msgRows, msgKill, msgLive, msgEnd, msgAsk, msgHello, msgOpens}, x)
+		return slices.Contains([]uint8{msgRows, msgKill, msgLive, msgEnd, msgAsk, msgHello, msgOpens, msgDone}, x)
 	}
 	return rows(a) && rows(b)
 }
@@ -564,7 +564,7 @@ func TestUnknownVersionIsNamed(t *testing.T) {
 		t.Errorf("the answer to a hello of version 9 is %x", answer)
 	}
 	// A later version may have other fields.
-	if _, err := NewSession(SessionConfig{}).Receive(b, []byte{0x84, msgHello, 2, 0, 0}); !errors.As(err, &v) || v.Theirs != 2 {
-		t.Errorf("got %v, want a VersionError of version 2", err)
+	if _, err := NewSession(SessionConfig{}).Receive(b, []byte{0x84, msgHello, 3, 0, 0}); !errors.As(err, &v) || v.Theirs != 3 {
+		t.Errorf("got %v, want a VersionError of version 3", err)
 	}
 }

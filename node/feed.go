@@ -130,7 +130,8 @@ func (s *Space) page(ctx context.Context, from position, prefix string, limit in
 		}
 		told := from.since.Clone()
 		told.Join(from.base)
-		if !tx.Floor().Within(told) || !told.Within(tx.Context()) {
+		// While the replica fills, the feed tells what was seen of all paths; what is beyond follows when that has grown over it.
+		if !tx.Floor().Meet(tx.Context()).Within(told) || !told.Within(tx.Context()) {
 			return ErrCursorExpired.With("what was deleted since is no longer remembered here")
 		}
 		var err error
@@ -157,7 +158,7 @@ func (s *Space) collectPage(tx *store.Tx, from position, told crdt.Vector, prefi
 	}
 	size := 0
 	seen := map[string]bool{}
-	for n, err := range mergeNames(tx.LiveAbove(from.since), tx.DeletesAbove(told)) {
+	for n, err := range mergeNames(tx.LiveBetween(from.since, tx.Context()), tx.DeletesBetween(told, tx.Context())) {
 		if err != nil {
 			return p, err
 		}

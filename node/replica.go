@@ -24,6 +24,8 @@ type ReplicaConfig struct {
 	AntiEntropy time.Duration
 	NoGossip    bool
 	DeleteLog   int
+	// Limits bound the answers of sessions; zero means those of package gossip.
+	Limits crdt.Limits
 	// Verify says whether sig is the signature of message by the owner of key; nil means [ed25519.Verify]. It is a pure function:
 	// many replicas in one process may share the answers.
 	Verify func(key ed25519.PublicKey, message, sig []byte) bool

@@ -16,7 +16,7 @@ func (r *Replica) receive(in Ops) error {
 			r.hasten(in.From, gossip.RetryDelay)
 			continue
 		}
-		switch op.Check(r.tx.Context()) {
+		switch op.CheckAt(r.tx) {
 		case crdt.Seen:
 			err = r.compareSeen(op, in.Author)
 		case crdt.Early:
@@ -80,7 +80,7 @@ func (r *Replica) boundFor(op *crdt.Op) (gossip.DeviceID, bool, error) {
 // drain applies what was held back and has become ready.
 func (r *Replica) drain() error {
 	for {
-		h := r.delivery.Next(r.tx.Context())
+		h := r.delivery.Next(r.tx)
 		if h == nil {
 			return nil
 		}

@@ -13,6 +13,8 @@ import (
 type repair struct {
 	Repair
 	answered bool
+	// left holds what stays damaged of the ranges that have been answered.
+	left []store.Damage
 }
 
 // repair mends what needs nobody else: remembered deletes, and what is given up. For the rest it opens a session with the peer which
@@ -88,12 +90,13 @@ func without(all []string, damages []store.Damage) (out []string) {
 
 // mend puts what an answer brings in the place of what was lost, and joins the answer. A value that was lost and does not come was
 // superseded, if the peer had seen it; if it had not, its path stays damaged. Then the answer as a whole cannot be joined, and only
-// those paths are mended whose values all came.
+// those paths are mended whose values all came. An answer about a range of paths says nothing of the others.
 func (r *Replica) mend(s *session, d *crdt.Delta) error {
 	found, err := r.tx.Damage(s.repair.Paths)
 	if err != nil {
 		return err
 	}
+	found = slices.DeleteFunc(found, func(x store.Damage) bool { return x.Path < d.From || d.To != "" && x.Path >= d.To })
 	came := map[string][]crdt.Value{}
 	for i := range d.Rows {
 		came[d.Rows[i].Path] = d.Rows[i].Values
@@ -115,14 +118,16 @@ func (r *Replica) mend(s *session, d *crdt.Delta) error {
 	}
 	join := func() error { return r.join(s, d) }
 	if len(seen) < len(found) {
-		seen, join = whole, func() error { s.Committed(r.tx); return nil }
+		seen, join = whole, nil
 	}
 	if err := r.mended(seen, values, join); err != nil {
 		return err
 	}
-	s.repair.answered = true
-	left := slices.DeleteFunc(found, func(d store.Damage) bool { return slices.Contains(paths(seen), d.Path) })
-	r.emit(Reply{Tag: s.repair.Tag, Mended: without(s.repair.Paths, left)})
+	s.repair.left = append(s.repair.left, slices.DeleteFunc(found, func(d store.Damage) bool { return slices.Contains(paths(seen), d.Path) })...)
+	if d.To == "" {
+		s.repair.answered = true
+		r.emit(Reply{Tag: s.repair.Tag, Mended: without(s.repair.Paths, s.repair.left)})
+	}
 	return nil
 }
 

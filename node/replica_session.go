@@ -83,7 +83,7 @@ func (r *Replica) peerUp(p gossip.DeviceID) error {
 	if err != nil {
 		return err
 	}
-	r.peers[p] = &peer{equal: held.Len() > 0 && held.Equal(r.tx.Context())}
+	r.peers[p] = &peer{equal: held.Len() > 0 && len(r.tx.Parts()) == 1 && held.Equal(r.tx.Context())}
 	// Both ends learn of the connection at once. The smaller id speaks first; the other only if it hears nothing.
 	r.schedule.Add(p, r.now.Mono)
 	if bytes.Compare(r.self[:], p[:]) > 0 {
@@ -98,6 +98,7 @@ func (r *Replica) peerDown(p gossip.DeviceID) {
 	for _, id := range r.sessionIDs() {
 		if r.sessions[id].peer == p {
 			r.breakOff(id, 0)
+			r.fillFromOthers(p)
 		}
 	}
 }
@@ -155,7 +156,7 @@ func (r *Replica) startDue() error {
 func (r *Replica) addSession(id SessionID, p gossip.DeviceID, out bool) *session {
 	s := &session{replica: r.id, peer: p, out: out, last: r.now.Mono}
 	s.Session = gossip.NewSession(gossip.SessionConfig{Initiator: out, BelievedEqual: r.peers[p].equal, WallMillis: r.now.Wall,
-		Replica: crdt.Dot{Replica: r.id, Counter: r.tx.Context().Get(r.id)}})
+		Replica: crdt.Dot{Replica: r.id, Counter: r.tx.Context().Get(r.id)}, Limits: r.cfg.Limits})
 	r.sessions[id] = s
 	r.peers[p].session = id
 	return s
@@ -216,6 +217,11 @@ func (r *Replica) sessionMsg(in SessionMsg) error {
 			return err
 		}
 	}
+	if delta != nil {
+		if err := s.Committed(r.tx); err != nil {
+			return r.badMessage(in.ID, s, err)
+		}
+	}
 	if s.Finished() {
 		if err := r.finish(s); err != nil {
 			return err
@@ -270,11 +276,7 @@ func (r *Replica) join(s *session, d *crdt.Delta) error {
 		return err
 	}
 	r.delivery.Prune(r.tx.Context())
-	if err := r.drain(); err != nil {
-		return err
-	}
-	s.Committed(r.tx)
-	return nil
+	return r.drain()
 }
 
 // checkBindings verifies the bindings that an answer brings, and that no replica in it is without one.
@@ -305,7 +307,7 @@ func (r *Replica) finish(s *session) error {
 		switch {
 		case res.Busy:
 			delay = gossip.BusyDelay
-		case p.again && !res.SameHash:
+		case (p.again || r.goesOn(res)) && !res.SameHash:
 			delay = gossip.GapDelay
 		case res.Refused != "":
 			delay = gossip.RetryDelay
@@ -328,6 +330,12 @@ func (r *Replica) finish(s *session) error {
 	}
 	r.emit(Synced{Peer: s.peer, Result: res})
 	return nil
+}
+
+// goesOn says whether a session that ended filled this replica, so that the next should not be long in coming: to take what has changed
+// meanwhile, or to find that nothing has.
+func (r *Replica) goesOn(res gossip.Result) bool {
+	return res.Answers > 1 || res.Answers > 0 && len(r.tx.Parts()) > 1
 }
 
 // renew gives up an incarnation that others have seen ahead of us: its dots from the opening on name other operations there.
@@ -359,7 +367,7 @@ func (r *Replica) renew() error {
 
 // forgetSince removes what our incarnation wrote after the dot old, and returns the live values among it by path.
 func (r *Replica) forgetSince(old crdt.Dot) (map[string]crdt.Value, error) {
-	seen := r.tx.Context().Clone()
+	seen := r.tx.Parts().Top().Clone()
 	seen.Retreat(old)
 	var names []crdt.Name
 	for name, err := range mergeNames(r.tx.LiveAbove(seen), r.tx.DeletesAbove(seen)) {
@@ -445,6 +453,19 @@ func (r *Replica) dropSession(id SessionID, delay time.Duration) {
 	if delay >= 0 && !s.Finished() {
 		p.equal = false
 		r.schedule.Put(s.peer, r.now.Mono, delay)
+		r.fillFromOthers(s.peer)
+	}
+}
+
+// fillFromOthers arranges sessions with the other peers if one with p broke off while this replica fills.
+func (r *Replica) fillFromOthers(p gossip.DeviceID) {
+	if len(r.store.Parts()) < 2 {
+		return
+	}
+	for _, id := range r.peerIDs() {
+		if id != p {
+			r.hasten(id, gossip.GapDelay)
+		}
 	}
 }
 

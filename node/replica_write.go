@@ -73,7 +73,10 @@ func (r *Replica) commitOp(changes []crdt.Change) (*crdt.Op, []crdt.Effect, erro
 		w.Open = bind(r.cfg.Key, r.cfg.Space, w.Dot.Replica)
 	}
 	w.Time = r.clock.Tick(r.now.Wall)
-	w.Deps = r.tx.Floor().Above(r.toldFloor)
+	filling := len(r.tx.Parts()) > 1
+	if w.Deps = r.tx.Floor().Above(r.toldFloor); filling {
+		w.Deps = r.tx.Floor() // what was told of one range need not have been seen with another
+	}
 	op, effects, err := crdt.Write(r.tx, w, changes)
 	if err != nil || op == nil {
 		return nil, nil, err
@@ -82,7 +85,9 @@ func (r *Replica) commitOp(changes []crdt.Change) (*crdt.Op, []crdt.Effect, erro
 		r.id = w.Dot.Replica
 		r.tx.SetIncarnation(r.id)
 	}
-	r.toldFloor = r.tx.Floor().Clone()
+	if r.toldFloor = r.tx.Floor().Clone(); filling {
+		r.toldFloor = crdt.Vector{}
+	}
 	return op, effects, nil
 }
 
@@ -290,6 +295,8 @@ func storeProblem(err error) *Problem {
 		return p
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return ErrDiskFull.Because(err)
+	case errors.Is(err, store.ErrUnsynced):
+		return ErrStore.Because(err).Next("Look after the disk, then start peer again:  peer down, then peer up")
 	}
 	if corrupt := new(store.CorruptError); errors.As(err, &corrupt) && corrupt.Path != "" {
 		return ErrStore.Because(err).On(corrupt.Path).Next("peer repair fetches what was lost from a connected device that has it.")

@@ -158,7 +158,7 @@ func (s *Space) deviceStatus(ctx context.Context, ro *roster, d gossip.DeviceID,
 func (s *Space) missing(ctx context.Context, held crdt.Vector) (Missing, error) {
 	var m Missing
 	err := s.loop.read(ctx, func(tx *store.Tx) error {
-		if tx.Context().Within(held) {
+		if tx.Parts().Top().Within(held) {
 			return nil
 		}
 		seen := map[string]bool{}
@@ -203,7 +203,7 @@ func (s *Space) WaitSync(ctx context.Context, o SyncOptions) (SyncResult, error)
 			return SyncResult{}, p
 		}
 	}
-	target := s.store.Context()
+	target := s.store.Parts().Top()
 	s.loop.put(ctx, SyncNow{Peer: only})
 	for {
 		pulse := s.pulse()

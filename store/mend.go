@@ -94,7 +94,7 @@ func (tx *Tx) Damage(paths []string) ([]Damage, error) {
 			found[i].Live = append(found[i].Live, n.Dot)
 		}
 	}
-	for n, err := range tx.log.above(tx, crdt.Vector{}) {
+	for n, err := range tx.log.above(tx, crdt.Vector{}, nil) {
 		if err != nil {
 			return nil, err
 		}

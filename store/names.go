@@ -89,9 +89,9 @@ func (n *names) build(tx *Tx) {
 	}
 }
 
-// above yields the names outside v in their order. Replicas are taken in the order of their ids; on disk they lie in the order of
+// above yields the names outside v, and inside upto if that is not nil, in their order. Replicas are taken in the order of their ids; on disk they lie in the order of
 // their ordinals.
-func (n *names) above(tx *Tx, v crdt.Vector) crdt.NameSeq {
+func (n *names) above(tx *Tx, v crdt.Vector, upto *crdt.Vector) crdt.NameSeq {
 	return func(yield func(crdt.Name, error) bool) {
 		n.build(tx)
 		var replicas []crdt.ReplicaID
@@ -109,7 +109,14 @@ func (n *names) above(tx *Tx, v crdt.Vector) crdt.NameSeq {
 			slices.SortFunc(replicas, crdt.ReplicaID.Compare)
 		}
 		for _, r := range slices.Compact(replicas) {
-			more, err := n.of(tx, r, v.Get(r), crdt.CounterMax, yield)
+			last := uint64(crdt.CounterMax)
+			if upto != nil {
+				last = upto.Get(r)
+			}
+			if last <= v.Get(r) {
+				continue
+			}
+			more, err := n.of(tx, r, v.Get(r), last, yield)
 			if err != nil && more {
 				yield(crdt.Name{}, err)
 			}

@@ -298,14 +298,20 @@ func (tx *Tx) SetOpen(r crdt.ReplicaID, open []byte) error {
 }
 
 // LiveAbove implements [crdt.Base].
-func (tx *Tx) LiveAbove(v crdt.Vector) crdt.NameSeq { return tx.live.above(tx, v) }
+func (tx *Tx) LiveAbove(v crdt.Vector) crdt.NameSeq { return tx.live.above(tx, v, nil) }
+
+// LiveBetween and DeletesBetween are LiveAbove and DeletesAbove without what lies outside upto.
+func (tx *Tx) LiveBetween(v, upto crdt.Vector) crdt.NameSeq { return tx.live.above(tx, v, &upto) }
+
+// DeletesBetween yields the remembered deletes outside v and inside upto.
+func (tx *Tx) DeletesBetween(v, upto crdt.Vector) crdt.NameSeq { return tx.log.above(tx, v, &upto) }
 
 // DeletesAbove implements [crdt.Base].
 func (tx *Tx) DeletesAbove(v crdt.Vector) crdt.NameSeq {
 	if tx.head.Deletes == 0 {
 		return func(func(crdt.Name, error) bool) {}
 	}
-	return tx.log.above(tx, v)
+	return tx.log.above(tx, v, nil)
 }
 
 // DeleteCount implements [crdt.Base].

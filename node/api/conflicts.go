@@ -21,7 +21,11 @@ func (s *Server) listConflicts(w http.ResponseWriter, r *http.Request) error {
 	out := newList(w, lines, wire.SchemaConflicts, "conflicts")
 	for c, err := range sp.Conflicts(r.Context(), prefix) {
 		if err != nil {
-			return err
+			if err := out.lose(err); err != nil {
+				return err
+			}
+			s.log.Warn("an entry is damaged and was left out", "path", c.Path, "err", err)
+			continue
 		}
 		doc := wire.ConflictOf(c)
 		if lines {

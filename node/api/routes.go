@@ -35,6 +35,8 @@ func (s *Server) routes() *http.ServeMux {
 		"GET /v1/policies": s.getPolicies,
 		"PUT /v1/policies": s.putPolicies,
 
+		"POST /v1/repair": s.repair,
+
 		"GET /v1/status":                  s.status,
 		"GET /v1/devices":                 s.listDevices,
 		"GET /v1/devices/{id}":            s.getDevice,
