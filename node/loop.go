@@ -27,6 +27,8 @@ type loop struct {
 	calls  chan func()
 	quit   chan struct{}
 	start  time.Time
+	ctx    context.Context // ends with quit, for calls of merge functions
+	end    context.CancelFunc
 
 	synced  *syncer
 	streams *streams
@@ -41,6 +43,7 @@ type loop struct {
 func startLoop(s *Space) *loop {
 	l := &loop{space: s, inputs: make(chan Input, inputsMax), calls: make(chan func()), quit: make(chan struct{}),
 		start: time.Now(), replies: map[uint64]chan Reply{}}
+	l.ctx, l.end = context.WithCancel(context.Background())
 	l.synced = startSyncer(s.store)
 	l.streams = &streams{loop: l, byID: map[SessionID]*stream{}}
 	l.wg.Add(1)
@@ -54,6 +57,7 @@ func (l *loop) stop() {
 	l.closing = true
 	l.mu.Unlock()
 	close(l.quit)
+	l.end()
 	l.streams.resetAll()
 	l.wg.Wait()
 	l.synced.stop()
@@ -233,6 +237,11 @@ func (l *loop) perform(out []Output) {
 			l.changed(o)
 		case Synced:
 			l.learned(o)
+		case Merge:
+			l.wg.Go(func() { l.put(l.ctx, s.runMerge(l.ctx, o)) })
+		case MergeFailed:
+			s.log.Info("merge failed", "path", o.Path, "reason", o.Reason)
+			s.touch(func() { s.failures[o.Path] = mergeFailure{o.Version, o.Reason} })
 		case Alarm:
 			s.log.Warn("alarm", "code", o.Code, "device", o.Peer.Short(), "text", o.Text)
 			s.touch(func() { s.alarms[o.Code]++ })
@@ -273,6 +282,11 @@ func (l *loop) changed(c Changed) {
 		}
 	}
 	c.Paths = s.settle(c.Paths)
+	s.mu.Lock()
+	for _, path := range c.Paths {
+		delete(s.failures, path)
+	}
+	s.mu.Unlock()
 	for _, conflict := range c.Conflicts {
 		s.log.Info("conflict", "path", conflict.Path, "values", len(conflict.Siblings), "settled", conflict.Settled)
 	}

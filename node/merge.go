@@ -1,9 +1,11 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -26,27 +28,85 @@ func (n *Node) RegisterMerge(name string, f MergeFunc) error {
 	if p := checkMergeName(name); p != nil {
 		return p
 	}
-	n.mu.Lock()
+	n.mergesMu.Lock()
 	if n.merges == nil {
 		n.merges = map[string]MergeFunc{}
 	}
 	n.merges[name] = f
-	n.mu.Unlock()
+	n.mergesMu.Unlock()
+	for _, s := range n.spaceList() {
+		if err := s.tellMerges(); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// tellMerges tells the replica which functions there are.
+func (s *Space) tellMerges() error {
+	s.node.mergesMu.Lock()
+	names := slices.Sorted(maps.Keys(s.node.merges))
+	s.node.mergesMu.Unlock()
+	if len(names) == 0 {
+		return nil
+	}
+	return s.loop.put(context.Background(), MergeNames{Names: names})
+}
+
+// runMerge calls the function that a replica asked for.
+func (s *Space) runMerge(ctx context.Context, o Merge) Merged {
+	answer := Merged{Path: o.Path, Version: o.Version}
+	c, err := s.Conflict(ctx, o.Path)
+	name, _ := o.Policy.Merge()
+	if err == nil && c.Version == o.Version {
+		answer.Content, err = s.node.merge(ctx, name, c)
+	}
+	if err != nil {
+		answer.Reason = cmp.Or(ProblemOf(err).Detail, err.Error())
+	} else if c.Version != o.Version {
+		answer.Reason = "the entry changed"
+	}
+	return answer
+}
+
+// mergeFailure is why a merge at a version of an entry failed.
+type mergeFailure struct {
+	version Version
+	reason  string
+}
+
+// mergeReason returns why what competes at a version stays open under a merge policy, "" if it may still be settled.
+func (s *Space) mergeReason(path string, version Version, p Policy) string {
+	name, ok := p.Merge()
+	if !ok {
+		return ""
+	}
+	s.node.mergesMu.Lock()
+	known := s.node.merges[name] != nil
+	s.node.mergesMu.Unlock()
+	if !known {
+		return "no program on this device registered the function; a device that has it may settle this"
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.failures[path]; f.version == version {
+		return f.reason
+	}
+	return ""
 }
 
 // merge calls the function that is registered under name, twice.
 func (n *Node) merge(ctx context.Context, name string, c Conflict) (Content, error) {
-	n.mu.Lock()
+	n.mergesMu.Lock()
 	f := n.merges[name]
-	n.mu.Unlock()
+	n.mergesMu.Unlock()
 	if f == nil {
 		return Content{}, ErrMergeFailed.With("no program on this device registered the merge function “%s”", name).On(c.Path)
 	}
 	var results [2]Content
 	for i := range results {
 		var err error
-		if results[i], err = callMerge(ctx, n.cfg.MergeDeadline, f, copyConflict(c)); err != nil {
+		if results[i], err = n.callMerge(ctx, name, f, copyConflict(c)); err != nil {
 			return Content{}, ErrMergeFailed.With("the merge function “%s” %v", name, err).On(c.Path)
 		}
 	}
@@ -61,8 +121,8 @@ func (n *Node) merge(ctx context.Context, name string, c Conflict) (Content, err
 }
 
 // callMerge calls f and waits for it until the deadline. The error continues a sentence.
-func callMerge(ctx context.Context, deadline time.Duration, f MergeFunc, c Conflict) (Content, error) {
-	ctx, cancel := context.WithTimeout(ctx, deadline)
+func (n *Node) callMerge(ctx context.Context, name string, f MergeFunc, c Conflict) (Content, error) {
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.MergeDeadline)
 	defer cancel()
 	type answer struct {
 		Content
@@ -73,7 +133,8 @@ func callMerge(ctx context.Context, deadline time.Duration, f MergeFunc, c Confl
 		a := answer{err: errors.New("ended its goroutine")} // as runtime.Goexit does
 		defer func() {
 			if r := recover(); r != nil {
-				a.err = fmt.Errorf("panicked: %v\n%s", r, debug.Stack())
+				a.err = fmt.Errorf("panicked: %v", r)
+				n.log.Error("a merge function panicked", "name", name, "panic", r, "stack", string(debug.Stack()))
 			}
 			done <- a
 		}()
@@ -86,7 +147,7 @@ func callMerge(ctx context.Context, deadline time.Duration, f MergeFunc, c Confl
 	case a := <-done:
 		return a.Content, a.err
 	case <-ctx.Done():
-		return Content{}, fmt.Errorf("did not return within %v", deadline)
+		return Content{}, fmt.Errorf("did not return within %v", n.cfg.MergeDeadline)
 	}
 }
 

@@ -68,7 +68,9 @@ type Node struct {
 	invites map[string]*invite
 	twin    bool
 	closed  bool
-	merges  map[string]MergeFunc
+
+	mergesMu sync.Mutex // guards merges; nothing is locked under it
+	merges   map[string]MergeFunc
 }
 
 // Open starts a device. Close it. ctx bounds the start only.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -358,5 +360,71 @@ func TestResolveByPolicy(t *testing.T) {
 	}
 	if err := n.RegisterMerge("no name", nil); err == nil {
 		t.Error("a name with a space is allowed")
+	}
+}
+
+// A registered function settles what competes under its policy, on whatever device knows it, as a decision that stands in history.
+func TestAMergeFunctionSettlesConflictsByItself(t *testing.T) {
+	hub, ctx := new(nodetest.Hub), within(t)
+	a, b := pair(t, hub)
+	if err := space(t, a).SetPolicy(ctx, "cart/**", node.PolicyMerge("sum")); err != nil {
+		t.Fatal(err)
+	}
+	rivals(t, ctx, hub, a, b, "cart/1", node.Text("1"), node.Text("2"))
+	if c, err := space(t, a).Conflict(ctx, "cart/1"); err != nil || c.PolicyReason == "" {
+		t.Errorf("nobody knows the function: %+v, %v", c, err)
+	}
+	err := b.RegisterMerge("sum", func(_ context.Context, c node.Conflict) (node.Content, error) {
+		sum := 0
+		for _, v := range c.Values {
+			n, err := strconv.Atoi(string(v.Data))
+			if err != nil {
+				return node.Content{}, err
+			}
+			sum += n
+		}
+		return node.Text(strconv.Itoa(sum)), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, space(t, a), "cart/1", "3")
+	if h := space(t, b).Head(); h.Conflicts != 0 {
+		t.Errorf("%d conflicts", h.Conflicts)
+	}
+	automatic := 0
+	for r, err := range space(t, b).History(ctx, "cart/1", node.HistoryOptions{}) {
+		if err == nil && r.Replaced != nil && r.Replaced.How == node.ReplacedByPolicy && r.Replaced.Policy == "merge:sum" {
+			automatic++
+		}
+	}
+	if automatic != 2 {
+		t.Errorf("%d values in history were replaced by the policy, want 2", automatic)
+	}
+}
+
+// A function that fails leaves the Conflict open, with its reason, where the function is known.
+func TestAMergeFunctionThatFailsLeavesTheReason(t *testing.T) {
+	ctx := within(t)
+	n := open(t, node.Config{})
+	s := space(t, n)
+	if err := n.RegisterMerge("no", func(context.Context, node.Conflict) (node.Content, error) { panic("cannot") }); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetPolicy(ctx, "**", node.PolicyMerge("no")); err != nil {
+		t.Fatal(err)
+	}
+	conflict(t, ctx, n, "a", node.Text("1"), node.Text("2"))
+	for {
+		c, err := s.Conflict(ctx, "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(c.PolicyReason, "panicked: cannot") {
+			break
+		}
+		if _, err := s.Changes(ctx, node.ChangesOptions{Since: node.CursorNow, Wait: 50 * time.Millisecond}); err != nil {
+			t.Fatalf("the reason does not come: %q, %v", c.PolicyReason, err)
+		}
 	}
 }

@@ -64,6 +64,9 @@ func checkMergeName(name string) *Problem {
 	odd := func(c rune) bool {
 		return (c < 'a' || 'z' < c) && (c < 'A' || 'Z' < c) && (c < '0' || '9' < c) && c != '-' && c != '_'
 	}
+	if name == "json" || name == "text" {
+		return ErrBadRequest.With("the merge “%s” is not built yet", name).Next("Register a function of your own, under another name.")
+	}
 	if name == "" || len(name) > mergeNameMax || strings.ContainsFunc(name, odd) {
 		return ErrBadRequest.With("“%s” cannot be the name of a merge function", name).
 			Next("A name has 1 to 64 letters, digits, “-” and “_”.")

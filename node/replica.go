@@ -62,6 +62,13 @@ type Replica struct {
 	rules *ruleBook
 	// undoNext counts the resolutions that were kept for undo.
 	undoNext uint64
+	// functions are the merge functions of this device, merges the Conflicts that they may settle, running those that are being asked.
+	// differed counts the results in a row that met another result. rescan says that everything must be looked at anew.
+	functions map[string]bool
+	merges    map[string]*merging
+	differed  map[string]int
+	running   int
+	rescan    bool
 
 	// now, tx and out belong to the Step under way.
 	now Time
@@ -73,7 +80,8 @@ type Replica struct {
 func NewReplica(c ReplicaConfig) *Replica {
 	r := &Replica{cfg: c, self: gossip.DeviceID(c.Key.Public().(ed25519.PublicKey)), store: c.Store, rand: rand.New(c.Rand),
 		peers: map[gossip.DeviceID]*peer{}, sessions: map[SessionID]*session{},
-		held: map[gossip.DeviceID]crdt.Vector{}, devices: map[crdt.ReplicaID]gossip.DeviceID{}, suspect: map[gossip.DeviceID]bool{}}
+		held: map[gossip.DeviceID]crdt.Vector{}, devices: map[crdt.ReplicaID]gossip.DeviceID{}, suspect: map[gossip.DeviceID]bool{},
+		merges: map[string]*merging{}, differed: map[string]int{}}
 	if r.cfg.Verify == nil {
 		r.cfg.Verify = ed25519.Verify
 	}
@@ -93,6 +101,7 @@ func (r *Replica) reload() {
 	r.clock.Last = r.store.Head().Clock
 	r.rules = loadRules(r.store)
 	r.undoNext = nextUndo(r.store)
+	r.rescan = len(r.functions) > 0
 }
 
 // Step applies inputs to the replica, in order, commits what they change in one atomic batch, and returns, in order, what must
@@ -103,11 +112,15 @@ func (r *Replica) reload() {
 func (r *Replica) Step(now Time, in ...Input) ([]Output, error) {
 	r.now, r.out, r.tx = now, nil, r.store.Begin()
 	r.tx.SetNow(now.Wall)
+	if err := r.scanConflicts(); err != nil {
+		return r.fail(in, err)
+	}
 	for _, i := range in {
 		if err := r.apply(i); err != nil {
 			return r.fail(in, err)
 		}
 	}
+	r.mergeDue()
 	if err := r.startDue(); err != nil {
 		return r.fail(in, err)
 	}
@@ -127,7 +140,10 @@ func (r *Replica) Step(now Time, in ...Input) ([]Output, error) {
 func (r *Replica) Wake() (time.Duration, bool) {
 	at, ok := r.schedule.Wake()
 	if deadline, any := r.sessionDeadline(); any && (!ok || deadline < at) {
-		return deadline, true
+		at, ok = deadline, true
+	}
+	if due, any := r.mergeWake(); any && (!ok || due < at) {
+		return due, true
 	}
 	return at, ok
 }
@@ -138,6 +154,11 @@ func (r *Replica) HeldBack() int { return r.delivery.Len() }
 // fail undoes a Step.
 func (r *Replica) fail(in []Input, err error) ([]Output, error) {
 	r.tx.Discard()
+	for _, o := range r.out {
+		if _, asked := o.(Merge); asked {
+			r.running-- // nobody hears of it
+		}
+	}
 	r.out = nil
 	for _, i := range in {
 		switch i := i.(type) {
@@ -194,6 +215,10 @@ func (r *Replica) apply(in Input) error {
 		r.sessionEnd(in)
 	case Repair:
 		return r.repair(in)
+	case MergeNames:
+		r.mergeNames(in)
+	case Merged:
+		return r.merged(in)
 	case Tick:
 		r.expireSessions()
 	default:
@@ -203,18 +228,25 @@ func (r *Replica) apply(in Input) error {
 }
 
 // changed reports what effects did, and follows the clocks of their writers.
-func (r *Replica) changed(effects []crdt.Effect, remote bool) {
+func (r *Replica) changed(effects []crdt.Effect, remote bool) error {
 	if len(effects) == 0 {
-		return
+		return nil
 	}
 	c := Changed{Remote: remote, Conflicts: crdt.Conflicts(effects)}
 	for _, e := range effects {
 		c.Paths = append(c.Paths, e.Path)
 		if strings.HasPrefix(e.Path, policiesPrefix) {
 			r.rules = r.rules.with(e.Path, e.After)
+			r.rescan = len(r.functions) > 0
 		}
 	}
 	r.emit(c)
+	for _, e := range effects {
+		if err := r.lookMerge(e.Path, e.After); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // follow adopts the time of a remote operation, unless its device's clock is far ahead, which is reported once.

@@ -62,7 +62,9 @@ func (r *Replica) deliver(op *crdt.Op, author gossip.DeviceID) error {
 		return err
 	}
 	r.follow(op.Time, author)
-	r.changed(effects, true)
+	if err := r.changed(effects, true); err != nil {
+		return err
+	}
 	return nil
 }
 

@@ -272,7 +272,9 @@ func (r *Replica) join(s *session, d *crdt.Delta) error {
 			r.follow(v.Time, r.devices[v.Dot.Replica])
 		}
 	}
-	r.changed(effects, true)
+	if err := r.changed(effects, true); err != nil {
+		return err
+	}
 	r.delivery.Prune(r.tx.Context())
 	return r.drain()
 }
@@ -356,7 +358,9 @@ func (r *Replica) renew() error {
 			return err
 		}
 		r.publish(op)
-		r.changed(effects, false)
+		if err := r.changed(effects, false); err != nil {
+			return err
+		}
 	}
 	return nil
 }

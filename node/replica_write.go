@@ -35,7 +35,9 @@ func (r *Replica) write(w Write) error {
 	}
 	if op != nil {
 		r.publish(op)
-		r.changed(effects, false)
+		if err := r.changed(effects, false); err != nil {
+			return err
+		}
 	}
 	for i := range w.Ops {
 		if err := r.result(&w.Ops[i], &results[i]); err != nil {

@@ -53,7 +53,8 @@ type Space struct {
 	warnings   map[string]Warning
 	alarms     map[string]int
 	datastores map[*Datastore]struct{}
-	closed     bool // no datastore can be opened any more
+	failures   map[string]mergeFailure // by path
+	closed     bool                    // no datastore can be opened any more
 }
 
 // openSpace opens a space whose datastore is given, and starts its loop.
@@ -64,7 +65,8 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 	}
 	s := &Space{node: n, id: id, key: key, genesis: gen, dir: dir, ds: ds, name: rec.Name, log: n.log.With("space", rec.Name),
 		changed: make(chan struct{}), held: map[gossip.DeviceID]crdt.Vector{}, skew: map[gossip.DeviceID]time.Duration{},
-		up: map[gossip.DeviceID]bool{}, warnings: map[string]Warning{}, alarms: map[string]int{}, datastores: map[*Datastore]struct{}{}}
+		up: map[gossip.DeviceID]bool{}, warnings: map[string]Warning{}, alarms: map[string]int{}, datastores: map[*Datastore]struct{}{},
+		failures: map[string]mergeFailure{}}
 	if s.store, err = store.Open(context.Background(), ds, store.Options{Token: token, Random: n.cfg.Rand,
 		History: store.HistoryBounds{Versions: n.cfg.HistoryVersions, Age: n.cfg.HistoryAge}}); err != nil {
 		return nil, openProblem(err)
@@ -92,7 +94,7 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 		return nil, openProblem(err)
 	}
 	s.loop = startLoop(s)
-	return s, nil
+	return s, s.tellMerges()
 }
 
 // foundSpace returns the record of a new space.
@@ -220,6 +222,9 @@ func (s *Space) entry(path string, reg crdt.Register) Entry {
 	}
 	if e.Conflict > 0 {
 		e.Policy, e.PolicyReason = rules.policy(path), reason
+		if reason == "" {
+			e.PolicyReason = s.mergeReason(path, e.Version, e.Policy)
+		}
 	}
 	if settled {
 		e.Settled, e.Conflict = e.Conflict, 0

@@ -102,6 +102,17 @@ type Repair struct {
 	GiveUp bool
 }
 
+// MergeNames says which merge functions this device has, whenever that changes.
+type MergeNames struct{ Names []string }
+
+// Merged answers a [Merge]: with the result, or with the reason why there is none.
+type Merged struct {
+	Path    string
+	Version Version
+	Content
+	Reason string
+}
+
 // Tick says that time has passed.
 type Tick struct{}
 
@@ -117,6 +128,8 @@ func (SessionEnd) input()   {}
 func (SessionReady) input() {}
 func (Repair) input()       {}
 func (Tick) input()         {}
+func (MergeNames) input()   {}
+func (Merged) input()       {}
 
 // An Output is something that must happen next. Outputs are carried out in order.
 type Output interface{ output() }
@@ -164,6 +177,21 @@ type Synced struct {
 	Result gossip.Result
 }
 
+// Merge asks for the function of a policy to be called with what competes at a path, if the entry still is at a version. The answer is
+// one Merged, in any case.
+type Merge struct {
+	Path    string
+	Version Version
+	Policy  Policy
+}
+
+// MergeFailed says why what competes at a path stays open until it changes.
+type MergeFailed struct {
+	Path    string
+	Version Version
+	Reason  string
+}
+
 // An Alarm is something that must not be overlooked; Code is stable.
 type Alarm struct {
 	Code string
@@ -191,3 +219,5 @@ func (CloseSession) output() {}
 func (Changed) output()      {}
 func (Synced) output()       {}
 func (Alarm) output()        {}
+func (Merge) output()        {}
+func (MergeFailed) output()  {}

@@ -24,7 +24,8 @@ match a pattern, on every device:
   max, min    the greatest or least value is shown: as numbers if all are numbers
   union       the elements of all values are shown, sorted, each once: of JSON arrays,
               or the lines of texts
-  merge:NAME  a function of that name, which a program registered, combines the values
+  merge:NAME  a function of that name, which a Go program registered on one of the
+              devices, combines the values and writes the result
 
 The first five need no write: the values stay as they are, "peer get --all" shows them,
 and the next write replaces them all. If values do not fit, the conflict stays open and

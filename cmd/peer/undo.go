@@ -15,7 +15,9 @@ func newUndo(a *app) *cobra.Command {
 		Long: `Take back the last resolution that was made on this device, or the one with ID, which
 "peer resolve --json" tells: the values that it replaced compete again, on every device.
 What it kept beside the entry is deleted, unless somebody wrote to it. It is refused if
-the entry was written since. The last 32 resolutions can be taken back.`,
+the entry was written since. The last 32 resolutions can be taken back. What a policy
+settled is no resolution of this kind; under merge:NAME, values that compete again are
+combined again: change the policy first.`,
 		Args: arguments("[ID]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(cmd, requestTimeout, func(ctx context.Context, c *client.Client) error {

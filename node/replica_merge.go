@@ -1,0 +1,168 @@
+package node
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"maps"
+	"slices"
+	"time"
+
+	"syncline/crdt"
+)
+
+// Merges by functions are writes, so one device should make each: the author of the newest value comes first, the others follow later,
+// each at a time of its own, if the Conflict is still open then.
+const (
+	mergeFirst = 100 * time.Millisecond
+	mergeStep  = 2 * time.Second
+	mergeSteps = 8
+	// mergesMax bounds the functions that run at the same time, differMax the results that may differ at one path in a row.
+	mergesMax = 8
+	differMax = 2
+	// differPathsMax bounds the paths of which it is remembered.
+	differPathsMax = 4096
+)
+
+// A merging is a Conflict that a function of this device may settle.
+type merging struct {
+	policy  Policy
+	version Version
+	due     time.Duration
+	// asked says that the function runs; over that it failed, or may not be tried.
+	asked, over bool
+}
+
+// mergeNames takes over which functions this device has.
+func (r *Replica) mergeNames(in MergeNames) {
+	r.functions = map[string]bool{}
+	for _, name := range in.Names {
+		r.functions[name] = true
+	}
+	r.rescan = true
+}
+
+// scanConflicts looks at everything that competes, after the policies or the functions have changed. What failed is tried again.
+func (r *Replica) scanConflicts() error {
+	if !r.rescan {
+		return nil
+	}
+	r.rescan = false
+	clear(r.merges)
+	for path, err := range r.store.Conflicts("", "") {
+		if err != nil {
+			return err
+		}
+		reg, err := r.tx.Register(path)
+		if err != nil {
+			continue // a damaged record stays as it is
+		}
+		if err := r.lookMerge(path, reg); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lookMerge plans a merge of what competes at a path, or forgets one.
+func (r *Replica) lookMerge(path string, reg crdt.Register) error {
+	if len(r.functions) == 0 || crdt.IsSystemPath(path) {
+		return nil
+	}
+	settled := func(v crdt.Value) bool { return v.Resolved }
+	if !slices.ContainsFunc(reg.Live, settled) {
+		delete(r.differed, path)
+	}
+	policy := r.rules.policy(path)
+	name, _ := policy.Merge()
+	if reg.Contending() < 2 || !r.functions[name] {
+		delete(r.merges, path)
+		return nil
+	}
+	m := &merging{policy: policy, version: versionOf(reg)}
+	if old := r.merges[path]; old != nil && old.version == m.version {
+		return nil
+	}
+	r.merges[path] = m
+	if !slices.ContainsFunc(reg.Live, func(v crdt.Value) bool { return !v.Resolved }) { // results that met
+		if r.differed[path]++; len(r.differed) > differPathsMax {
+			clear(r.differed)
+		}
+	}
+	if r.differed[path] >= differMax {
+		m.over = true
+		r.emit(MergeFailed{Path: path, Version: m.version, Reason: "the results of two devices differed twice running; it is not tried again"})
+		return nil
+	}
+	newest, _ := reg.Shown()
+	author, _, err := r.deviceOf(newest.Dot.Replica)
+	m.due = r.now.Mono + mergeFirst
+	if author != r.self {
+		m.due += mergeStep * time.Duration(1+r.place(m.version))
+	}
+	return err
+}
+
+// place returns the place of this device among those that are not the author, equal whenever it is asked about the same values.
+func (r *Replica) place(v Version) uint64 {
+	sum := sha256.Sum256(append(r.self[:], v...))
+	return binary.BigEndian.Uint64(sum[:]) % mergeSteps
+}
+
+// mergeDue asks for the merges whose time has come.
+func (r *Replica) mergeDue() {
+	for _, path := range slices.Sorted(maps.Keys(r.merges)) {
+		m := r.merges[path]
+		if r.running < mergesMax && !m.asked && !m.over && m.due <= r.now.Mono {
+			m.asked = true
+			r.running++
+			r.emit(Merge{Path: path, Version: m.version, Policy: m.policy})
+		}
+	}
+}
+
+// mergeWake returns when the next merge is due.
+func (r *Replica) mergeWake() (at time.Duration, ok bool) {
+	if r.rescan {
+		return r.now.Mono, true
+	}
+	if r.running >= mergesMax {
+		return 0, false
+	}
+	for _, m := range r.merges {
+		if !m.asked && !m.over && (!ok || m.due < at) {
+			at, ok = m.due, true
+		}
+	}
+	return at, ok
+}
+
+// merged writes the result of a function, if what it was given still is what competes.
+func (r *Replica) merged(in Merged) error {
+	r.running--
+	m := r.merges[in.Path]
+	if m == nil || m.version != in.Version || !m.asked {
+		return nil
+	}
+	m.over = true
+	if in.Reason != "" {
+		r.emit(MergeFailed{Path: in.Path, Version: in.Version, Reason: in.Reason})
+		return nil
+	}
+	reg, err := r.tx.Register(in.Path)
+	if err != nil {
+		return err
+	}
+	kind := reg.Kind()
+	changes, _, problem, err := r.plan([]WriteOp{{Path: in.Path, Content: in.Content, Kind: &kind, Resolve: true, IfVersion: in.Version}})
+	if err != nil || problem != nil {
+		return err // the entry changed, and was looked at anew
+	}
+	r.tx.SetPolicy(string(m.policy))
+	op, effects, err := r.commitOp(changes)
+	if err != nil {
+		return err
+	}
+	r.publish(op)
+	r.tx.SetPolicy("")
+	return r.changed(effects, false)
+}
