@@ -37,6 +37,8 @@ type WriteResult struct {
 	Created bool    // the entry did not exist here before
 	// Remaining is the number of values that the write left in place because its writer was not shown them.
 	Remaining int
+	// Undo names the resolution for [Space.Undo]; empty if the write was none, or what it replaced is too large to keep.
+	Undo string
 }
 
 // A Cursor marks a point in what this device has seen. It is opaque; it looks like "c1.…".

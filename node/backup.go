@@ -347,7 +347,7 @@ func (rs *restorer) check(ctx context.Context) error {
 			return openProblem(err)
 		}
 		_, err = store.Open(ctx, ds, store.Options{})
-		if err = cmp.Or(err, ds.Close()); err != nil {
+		if err := errors.Join(err, ds.Close()); err != nil {
 			return openProblem(err)
 		}
 	}

@@ -67,6 +67,9 @@ type Config struct {
 	// Less leaves fewer values to restore, and fewer common bases for merges.
 	HistoryVersions int
 	HistoryAge      time.Duration
+	// MergeDeadline is how long one call of a merge function may take, see [Node.RegisterMerge]. Default 1 s. A longer one lets slow
+	// functions through and keeps a [Space.Resolve] that asks for one waiting.
+	MergeDeadline time.Duration
 	// NewIdentity gives the data directory a new device key before anything starts: for a copy of a device that is live
 	// elsewhere. The new device must be invited.
 	NewIdentity bool

@@ -125,14 +125,19 @@ type Conflict struct {
 	Since time.Time
 }
 
-// A Resolution says how to close a Conflict. Exactly one of Keep, KeepAll, Value is set.
+// A Resolution says how to close a Conflict. Exactly one of Keep, KeepAll, Value, Policy and Merge is set.
 type Resolution struct {
 	// IfVersion is the version that the person saw; empty means whatever is current when the resolution is carried out.
 	IfVersion Version
 	// Keep holds the ID of the one value to keep.
 	Keep string
+	// KeepAll keeps the shown value, and each other one beside the entry, at a path with the name of its device: notes/todo.md
+	// becomes also notes/todo (phone).md.
+	KeepAll bool
 	// Value replaces all competing values.
 	Value *Content
+	// Policy writes what a policy makes of the values, once; [PolicyHere] stands for the one that holds at the path.
+	Policy Policy
 	// Merge combines the competing values. It must be deterministic and leave its argument alone.
 	Merge func(Conflict) (Content, error)
 }

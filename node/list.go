@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"slices"
 	"time"
 
 	"syncline/crdt"
@@ -110,41 +109,6 @@ func (s *Space) conflict(path string, reg crdt.Register) Conflict {
 		}
 	}
 	return c
-}
-
-// Resolve closes the Conflict at path. It replaces the values that r.IfVersion names, or those that are live when it is carried
-// out; a value that arrives meanwhile survives it. It returns the entry as it is afterwards.
-func (s *Space) Resolve(ctx context.Context, path string, r Resolution) (Entry, error) {
-	c, err := s.Conflict(ctx, path)
-	if err != nil {
-		return Entry{}, err
-	}
-	op := WriteOp{Path: path, Resolve: true, IfVersion: r.IfVersion, Keep: r.Keep}
-	kind := c.Kind
-	op.Kind = &kind
-	switch {
-	case r.Keep != "" && r.Value == nil && r.Merge == nil:
-		if !slices.ContainsFunc(c.Values, func(v Value) bool { return v.ID == r.Keep }) {
-			p := ErrVersionMismatch.With("%s has no value %s any more", path, r.Keep).On(path)
-			p.Version = string(c.Version)
-			return Entry{}, p
-		}
-	case r.Value != nil && r.Keep == "" && r.Merge == nil:
-		op.Content = *r.Value
-	case r.Merge != nil && r.Keep == "" && r.Value == nil:
-		if op.Content, err = r.Merge(c); err != nil {
-			return Entry{}, err
-		}
-		if op.IfVersion == "" {
-			op.IfVersion = c.Version // what was merged is what is replaced
-		}
-	default:
-		return Entry{}, ErrBadRequest.With("a resolution names one value to keep, or a new value, or a merge").On(path)
-	}
-	if _, err := s.write(ctx, Write{Ops: []WriteOp{op}}); err != nil {
-		return Entry{}, err
-	}
-	return s.Get(ctx, path)
 }
 
 // unixMilli is the wall time as a Replica is told it.

@@ -68,6 +68,7 @@ type Node struct {
 	invites map[string]*invite
 	twin    bool
 	closed  bool
+	merges  map[string]MergeFunc
 }
 
 // Open starts a device. Close it. ctx bounds the start only.
@@ -101,6 +102,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 // prepare fills in defaults and reads who this device is.
 func prepare(cfg Config) (*Node, error) {
 	cfg.AntiEntropy = cmp.Or(cfg.AntiEntropy, AntiEntropyDefault)
+	cfg.MergeDeadline = cmp.Or(cfg.MergeDeadline, MergeDeadlineDefault)
 	if cfg.Poll != 0 {
 		if cfg.Poll < PollMin {
 			return nil, ErrBadRequest.With("it cannot poll every %v; the shortest time is %v", cfg.Poll, PollMin).Next("Give a length of time as 5s.")

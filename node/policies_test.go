@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/ipfs/go-datastore"
 
@@ -222,5 +223,140 @@ func TestPoliciesOutliveTheProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 		n = open(t, node.Config{Dir: dir})
+	}
+}
+
+// conflict makes a Conflict of two texts at path on one device.
+func conflict(t *testing.T, ctx context.Context, n *node.Node, path string, values ...node.Content) {
+	t.Helper()
+	line := node.ImportLine{Path: path, Values: values}
+	if _, err := space(t, n).Import(ctx, func(yield func(node.ImportLine, error) bool) { yield(line, nil) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// shownAs returns all values at path, the shown one first.
+func shownAs(t *testing.T, ctx context.Context, n *node.Node, path string) (values []string) {
+	t.Helper()
+	e, err := space(t, n).Get(ctx, path)
+	if errors.Is(err, node.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range e.Values {
+		values = append(values, string(v.Data))
+	}
+	return values
+}
+
+func TestAResolutionIsTakenBackOnce(t *testing.T) {
+	dir, ctx := t.TempDir(), within(t)
+	n := open(t, node.Config{Dir: dir, Name: "laptop"})
+	conflict(t, ctx, n, "notes/todo.md", node.Text("new"), node.Text("old"))
+	res, err := space(t, n).Resolve(ctx, "notes/todo.md", node.Resolution{KeepAll: true})
+	if err != nil || res.Undo == "" || !slices.Equal(res.Copies, []string{"notes/todo (laptop).md"}) {
+		t.Fatalf("got %+v, %v", res, err)
+	}
+	if got := shownAs(t, ctx, n, "notes/todo (laptop).md"); !slices.Equal(got, []string{"old"}) {
+		t.Errorf("the copy holds %q", got)
+	}
+	if err := n.Close(); err != nil { // what can be taken back outlives the process
+		t.Fatal(err)
+	}
+	n = open(t, node.Config{Dir: dir})
+	s := space(t, n)
+	if e, err := s.Undo(ctx, ""); err != nil || e.Conflict != 2 {
+		t.Fatalf("undo: %+v, %v", e, err)
+	}
+	if got := shownAs(t, ctx, n, "notes/todo.md"); !slices.Equal(got, []string{"new", "old"}) {
+		t.Errorf("after undo: %q", got)
+	}
+	if got := shownAs(t, ctx, n, "notes/todo (laptop).md"); got != nil {
+		t.Errorf("the copy is still there: %q", got)
+	}
+	if _, err := s.Undo(ctx, res.Undo); !errors.Is(err, node.ErrNotFound) {
+		t.Errorf("undo again: %v", err)
+	}
+}
+
+func TestAResolutionThatWasWrittenOverIsNotTakenBack(t *testing.T) {
+	ctx := within(t)
+	n := open(t, node.Config{})
+	s := space(t, n)
+	conflict(t, ctx, n, "a", node.Text("1"), node.Text("2"))
+	conflict(t, ctx, n, "b", node.Text("1"), node.Text("2"), node.Text("3"))
+	var ids []string
+	for _, path := range []string{"a", "b"} {
+		res, err := s.Resolve(ctx, path, node.Resolution{Policy: node.PolicyMax})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, res.Undo)
+	}
+	if _, err := s.Put(ctx, "a", node.Text("later")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Undo(ctx, ids[0]); !errors.Is(err, node.ErrChangedSince) {
+		t.Errorf("undo of what was written over: %v", err)
+	}
+	if e, err := s.Undo(ctx, ids[1]); err != nil || e.Conflict != 3 || string(e.Shown().Data) != "1" {
+		t.Errorf("undo of another: %+v, %v", e, err)
+	}
+	if got := shownAs(t, ctx, n, "a"); !slices.Equal(got, []string{"later"}) {
+		t.Errorf("a holds %q", got)
+	}
+}
+
+// What a policy makes of values can be written once, where no policy holds; what cannot be made changes nothing.
+func TestResolveByPolicy(t *testing.T) {
+	ctx := within(t)
+	n := open(t, node.Config{MergeDeadline: 50 * time.Millisecond})
+	s := space(t, n)
+	calls := 0
+	stuck := make(chan struct{})
+	t.Cleanup(func() { close(stuck) })
+	for name, f := range map[string]node.MergeFunc{
+		"join": func(_ context.Context, c node.Conflict) (node.Content, error) {
+			all := ""
+			for i, v := range c.Values {
+				all += string(v.Data)
+				c.Values[i].Data[0] = 'x' // what it does to its argument is its own affair
+			}
+			return node.Text(all), nil
+		},
+		"panics": func(context.Context, node.Conflict) (node.Content, error) { panic("no") },
+		"fails":  func(context.Context, node.Conflict) (node.Content, error) { return node.Content{}, errors.New("no") },
+		"differs": func(context.Context, node.Conflict) (node.Content, error) {
+			calls++
+			return node.Text(string(rune('a' + calls))), nil
+		},
+		"hangs": func(context.Context, node.Conflict) (node.Content, error) { <-stuck; return node.Content{}, nil },
+		"large": func(context.Context, node.Conflict) (node.Content, error) {
+			return node.Bytes(make([]byte, node.ValueBytesMax+1)), nil
+		},
+	} {
+		if err := n.RegisterMerge(name, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conflict(t, ctx, n, "a", node.Text("1"), node.Text("2"))
+	for _, name := range []string{"panics", "fails", "differs", "hangs", "large", "nobody"} {
+		if _, err := s.Resolve(ctx, "a", node.Resolution{Policy: node.PolicyMerge(name)}); !errors.Is(err, node.ErrMergeFailed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := s.Resolve(ctx, "a", node.Resolution{Policy: node.PolicyHere}); !errors.Is(err, node.ErrMergeFailed) {
+		t.Errorf("no policy here: %v", err)
+	}
+	if got := shownAs(t, ctx, n, "a"); !slices.Equal(got, []string{"1", "2"}) {
+		t.Errorf("after failures: %q", got)
+	}
+	if res, err := s.Resolve(ctx, "a", node.Resolution{Policy: node.PolicyMerge("join")}); err != nil || string(res.Shown().Data) != "12" {
+		t.Errorf("join: %+v, %v", res, err)
+	}
+	if err := n.RegisterMerge("no name", nil); err == nil {
+		t.Error("a name with a space is allowed")
 	}
 }

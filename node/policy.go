@@ -26,6 +26,9 @@ const (
 	PolicyUnion Policy = "union"
 )
 
+// PolicyHere stands, in a [Resolution], for the policy that holds at the path.
+const PolicyHere Policy = "here"
+
 const mergePrefix = "merge:"
 
 // PolicyMerge returns the policy that combines the values with the function that was registered under name, see

@@ -98,6 +98,8 @@ var (
 	ErrVersionMismatch = &Problem{Code: "version_mismatch", Status: 412, Title: "Version differs", Hint: "Read it again, then write."}
 	ErrExists          = &Problem{Code: "already_exists", Status: 412, Title: "Already exists", Hint: "Read it, or write without the condition that it is absent."}
 	ErrNoConflict      = &Problem{Code: "no_conflict", Status: 404, Title: "No open conflict", Hint: "peer conflicts lists what is open."}
+	ErrMergeFailed     = &Problem{Code: "merge_failed", Status: 422, Title: "The values could not be combined", Hint: "Decide by hand: peer resolve PATH --keep 1, --value TEXT or --edit."}
+	ErrChangedSince    = &Problem{Code: "changed_since", Status: 409, Title: "The entry changed since", Hint: "peer history PATH shows what there was, and peer restore brings a value back."}
 	ErrCursorExpired   = &Problem{Code: "cursor_expired", Status: 410, Title: "Cursor is too old", Hint: "List again from the beginning, then go on with the new cursor."}
 	ErrHistoryExpired  = &Problem{Code: "history_expired", Status: 410, Title: "That version is not kept here", Hint: "peer history PATH lists what is. Another device may have it: history is local."}
 	ErrBackupBad       = &Problem{Code: "backup_invalid", Status: 400, Title: "Not a whole backup", Hint: "Use another copy of the file; nothing was changed."}

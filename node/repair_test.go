@@ -16,18 +16,27 @@ import (
 
 // A patient is a device whose datastore a test can damage.
 type patient struct {
-	t  *testing.T
-	n  *node.Node
-	s  *node.Space
-	ds *mem.Datastore
+	t   *testing.T
+	n   *node.Node
+	s   *node.Space
+	dir string
+	// ds is the datastore that was opened last.
+	ds     *mem.Datastore
+	stores map[string]*mem.Datastore
+}
+
+// backend gives each folder a datastore of its own, the same when it is opened again.
+func (p *patient) backend(place string) (datastore.Batching, store.BootToken, error) {
+	if p.stores[place] == nil {
+		p.stores[place] = mem.New()
+	}
+	p.ds = p.stores[place]
+	return p.ds, nil, nil
 }
 
 func newPatient(t *testing.T, hub *nodetest.Hub, name string) *patient {
-	p := &patient{t: t}
-	p.n = open(t, node.Config{Dir: t.TempDir(), Name: name, Network: hub.New(), Backend: func(string) (datastore.Batching, store.BootToken, error) {
-		p.ds = mem.New()
-		return p.ds, nil, nil
-	}})
+	p := &patient{t: t, dir: t.TempDir(), stores: map[string]*mem.Datastore{}}
+	p.n = open(t, node.Config{Dir: p.dir, Name: name, Network: hub.New(), Backend: p.backend})
 	p.s = space(t, p.n)
 	return p
 }

@@ -60,6 +60,8 @@ type Replica struct {
 	suspect map[gossip.DeviceID]bool
 	// rules are the policies, as of the last operation applied.
 	rules *ruleBook
+	// undoNext counts the resolutions that were kept for undo.
+	undoNext uint64
 
 	// now, tx and out belong to the Step under way.
 	now Time
@@ -90,6 +92,7 @@ func (r *Replica) reload() {
 	}
 	r.clock.Last = r.store.Head().Clock
 	r.rules = loadRules(r.store)
+	r.undoNext = nextUndo(r.store)
 }
 
 // Step applies inputs to the replica, in order, commits what they change in one atomic batch, and returns, in order, what must

@@ -43,6 +43,9 @@ func (r *Replica) write(w Write) error {
 		}
 	}
 	w.results = results
+	if err := r.keepUndo(w.Ops, effects, results); err != nil {
+		return err
+	}
 	return r.keep(w)
 }
 
@@ -184,13 +187,8 @@ func checkOp(op *WriteOp, reg crdt.Register, rules *ruleBook) *Problem {
 			return ErrBadPath.With("%v", err).On(op.Path)
 		}
 	}
-	if len(op.Data) > ValueBytesMax {
-		p := ErrTooLarge.With("the value has %d bytes; the limit is %d bytes (1 MiB)", len(op.Data), ValueBytesMax).On(op.Path)
-		p.Limit, p.Hint = ValueBytesMax, "Split it over several entries."
+	if p := checkContent(op); p != nil {
 		return p
-	}
-	if err := crdt.CheckType(op.Content.Type); err != nil {
-		return ErrBadRequest.With("%v", err).On(op.Path)
 	}
 	switch {
 	case op.IfAbsent && len(reg.Live) > 0:
@@ -207,6 +205,19 @@ func checkOp(op *WriteOp, reg crdt.Register, rules *ruleBook) *Problem {
 		return ErrNotFound.With("%s does not exist here", op.Path).On(op.Path)
 	case op.Resolve && reg.Contending() == 0 && op.IfVersion == "":
 		return ErrNoConflict.With("%s has no open conflict", op.Path).On(op.Path)
+	}
+	return nil
+}
+
+// checkContent checks what is to be stored.
+func checkContent(op *WriteOp) *Problem {
+	if len(op.Data) > ValueBytesMax {
+		p := ErrTooLarge.With("the value has %d bytes; the limit is %d bytes (1 MiB)", len(op.Data), ValueBytesMax).On(op.Path)
+		p.Limit, p.Hint = ValueBytesMax, "Split it over several entries."
+		return p
+	}
+	if err := crdt.CheckType(op.Content.Type); err != nil {
+		return ErrBadRequest.With("%v", err).On(op.Path)
 	}
 	return nil
 }
@@ -236,6 +247,16 @@ func planOp(op *WriteOp, reg crdt.Register, rules *ruleBook) (crdt.Change, *Prob
 	}
 	if op.Delete {
 		c.Kind, c.Type, c.Data = crdt.Multi, "", nil
+	}
+	if op.Over != "" {
+		v, ok := valueByID(reg, op.Over)
+		if !ok {
+			p := ErrVersionMismatch.With("%s has no value %s any more", op.Path, op.Over).On(op.Path)
+			p.Version = string(rules.version(op.Path, reg))
+			return c, p
+		}
+		c.Shown = []crdt.Dot{v.Dot}
+		return c, nil
 	}
 	// Where a view settles what competes, its writer was shown what all values come to.
 	_, settled, _ := rules.viewOf(op.Path, reg)
@@ -272,6 +293,8 @@ func storeProblem(err error) *Problem {
 		return p
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return ErrDiskFull.Because(err)
+	case errors.Is(err, store.ErrUnsynced):
+		return ErrStore.Because(err).Next("Look after the disk, then start peer again:  peer down, then peer up")
 	}
 	if corrupt := new(store.CorruptError); errors.As(err, &corrupt) && corrupt.Path != "" {
 		return ErrStore.Because(err).On(corrupt.Path).Next("peer repair fetches what was lost from a connected device that has it.")

@@ -48,6 +48,8 @@ type WriteOp struct {
 	Idempotent bool
 	// Sibling supersedes nothing: an import brings back the values of a conflict one by one.
 	Sibling bool
+	// Over supersedes the one live value with this ID and nothing else.
+	Over string
 }
 
 // Ops are the operations of one verified gossip frame.

@@ -91,11 +91,11 @@ func (c *Config) setDefaults() {
 func (c *Config) check() error {
 	switch {
 	case len(c.Paths) == 0:
-		return errors.New("Paths is empty; name the paths that are written")
+		return errors.New("the field Paths is empty; name the paths that are written")
 	case c.Value == nil:
-		return errors.New("Value is nil; give a function that draws what is written")
+		return errors.New("the field Value is nil; give a function that draws what is written")
 	case c.Devices < 1 || c.Devices > 100 || c.Writes < 0 || c.Seeds < 0:
-		return fmt.Errorf("Devices is %d, Writes %d, Seeds %d; there may be 1 to 100 devices, and no number may be negative", c.Devices, c.Writes, c.Seeds)
+		return fmt.Errorf("the field Devices is %d, Writes %d, Seeds %d; there may be 1 to 100 devices, and no number may be negative", c.Devices, c.Writes, c.Seeds)
 	}
 	for _, p := range c.Paths {
 		if err := crdt.CheckPath(p); err != nil {

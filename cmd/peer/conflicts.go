@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -53,7 +54,12 @@ A decision on one device closes the conflict on all.`,
 
 func (a *app) listConflicts(ctx context.Context, c *client.Client, prefix string, code bool) error {
 	doc := wire.Conflicts{Schema: wire.SchemaConflicts, Conflicts: []wire.Conflict{}}
+	var damaged error
 	for conflict, err := range c.Conflicts(ctx, prefix) {
+		if errors.Is(err, client.ErrDamaged) { // everything else has come
+			damaged = err
+			break
+		}
 		if err != nil {
 			return err
 		}
@@ -61,6 +67,9 @@ func (a *app) listConflicts(ctx context.Context, c *client.Client, prefix string
 		doc.Conflicts = append(doc.Conflicts, conflict)
 	}
 	err := a.out.result(doc, func() { a.printConflicts(doc.Conflicts, prefix) })
+	if err == nil && damaged != nil {
+		return damaged
+	}
 	if err == nil && code && len(doc.Conflicts) > 0 {
 		return quietExit(exitConflicts)
 	}

@@ -271,7 +271,7 @@ func (d *devCommand) resolve(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	seen, err := d.fleet.arrival(ctx, m, e, start)
+	seen, err := d.fleet.arrival(ctx, m, e.Entry, start)
 	if err != nil {
 		return err
 	}

@@ -43,6 +43,7 @@ var exitCodes = map[string]int{
 	node.ErrTicketUnknown.Code:   exitNotFound,
 	node.ErrVersionMismatch.Code: exitPrecondition,
 	node.ErrExists.Code:          exitPrecondition,
+	node.ErrChangedSince.Code:    exitPrecondition,
 	client.ErrNotRunning.Code:    exitNotRunning,
 	node.ErrClosed.Code:          exitNotRunning,
 	node.ErrForbidden.Code:       exitNotAllowed,

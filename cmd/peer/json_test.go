@@ -28,7 +28,7 @@ func TestEveryCommandPrintsDocuments(t *testing.T) {
 		"devices show": "devices show laptop", "conflicts": "conflicts", "policy": "policy", "policy set": "policy set a/** newest", "invites": "invites", "invites list": "invites list",
 		"invite": "invite", "tx": "tx TX",
 		"doctor": "doctor", "dev": "dev --demo", "man": "man FILE.man", "config": "config", "config show": "config show --origin", "config set": "config set space home", "config get": "config get name", "config path": "config path",
-		"config unset": "config unset space", "sync": "sync", "sim": "sim --seed 1 --out FILE-sim", "sim run": "sim run --seed 1 --runs 3 --devices 3 --ops 4 --out FILE-sweep",
+		"config unset": "config unset space", "sync": "sync", "repair": "repair", "sim": "sim --seed 1 --out FILE-sim", "sim run": "sim run --seed 1 --runs 3 --devices 3 --ops 4 --out FILE-sweep",
 		"sim replay": "sim replay FILE-sim --out FILE-again", "sim view": "sim view FILE-sim", "sim scenarios": "sim scenarios",
 		"watch": "watch --since  --once", "del": "del a", "down": "down",
 	}
@@ -38,8 +38,8 @@ func TestEveryCommandPrintsDocuments(t *testing.T) {
 		"get": "get none", "history": "history none", "diff": "diff none", "backup": "backup", "backup create": "backup create FILE/x/y", "backup restore": "backup restore FILE", "restore": "restore none --version x", "put": "put a//b 1", "import": "import none", "tx": "tx FILE",
 		"doctor": "doctor x", "dev": "dev --devices 1", "man": "man", "ping": "ping nobody", "config": "config x", "config show": "config show x", "config set": "config set nmae x", "config get": "config get poll", "config path": "config path x",
 		"config unset": "config unset nmae", "config edit": "config edit", "del": "del none", "watch": "watch --once --since x",
-		"sync": "sync --device nobody", "devices show": "devices show nobody", "up": "up -d", "export": "export /a", "ls": "ls /a",
-		"status": "status --space none", "devices": "devices x", "invites": "invites x", "conflicts": "conflicts /a", "policy": "policy x", "policy set": "policy set a/** latest", "policy unset": "policy unset none", "invite": "invite --expires 900h",
+		"sync": "sync --device nobody", "repair": "repair /a", "devices show": "devices show nobody", "up": "up -d", "export": "export /a", "ls": "ls /a",
+		"status": "status --space none", "devices": "devices x", "invites": "invites x", "conflicts": "conflicts /a", "undo": "undo none", "policy": "policy x", "policy set": "policy set a/** latest", "policy unset": "policy unset none", "invite": "invite --expires 900h",
 		"sim": "sim --runs 0", "sim run": "sim run --scenario nothing-such", "sim replay": "sim replay none", "sim shrink": "sim shrink FILE-sim", "sim view": "sim view none",
 		"sim scenarios": "sim scenarios --show nothing-such", "completion": "completion tcsh", "version": "version x", "devices list": "devices list x", "invites list": "invites list x", "down": "down x",
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"syncline/node"
 	"syncline/node/api/client"
 	"syncline/node/api/wire"
 )
@@ -18,38 +19,117 @@ type resolveCommand struct {
 	keep     string
 	value    string
 	hasValue bool
+	merge    string // "here" stands for the policy of the path
+	edit     bool
 	read     valueFlags
+
+	all, newest, dryRun bool
+	device              string
 }
 
 func newResolve(a *app) *cobra.Command {
 	r := &resolveCommand{app: a}
 	cmd := &cobra.Command{
-		Use:   "resolve PATH --keep 1|2|DEVICE | --value VALUE|-|@FILE",
-		Short: "Decide a conflict",
+		Use:   "resolve PATH --keep 1|2|DEVICE|all | --value VALUE|-|@FILE | --merge[=POLICY] | --edit",
+		Short: "Decide a conflict, or many",
 		Long: `Decide a conflict: keep one of the values, by its number in "peer conflicts show", its
-device or its id, or write another one. The decision replaces all values that were seen
-when it was made.
+device or its id; or write another one. The decision replaces all values that were seen
+when it was made. "peer undo" takes it back.
+
+  --keep all   keeps the shown value at PATH and each other one beside it, at a path
+               with the name of its device: notes/todo (phone).md
+  --merge      writes what the policy of the path makes of the values; --merge=union,
+               or the name of a merge function, chooses another one
+  --edit       opens the values in $EDITOR, with marks around the parts in which they
+               differ. Remove the marks, save, and leave the editor
 
 On a terminal it shows what it will do and asks. With -y it does not ask and replaces
-whatever is there when it runs.`,
-		Args: arguments("PATH"),
+whatever is there when it runs.
+
+"peer resolve --all [PREFIX]" decides every conflict under PREFIX, one by one, with
+--newest, --device DEVICE (the values of that device; conflicts without one stay open) or
+--merge. It lists what it cannot decide, and then exits with 5.`,
+		Example: `  peer resolve notes/todo.md --keep 1
+  peer resolve notes/todo.md --edit
+  peer resolve --all notes/ --newest --dry-run`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if r.all {
+				return arguments("[PREFIX]")(cmd, args)
+			}
+			return arguments("PATH")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r.hasValue = cmd.Flags().Changed("value")
-			return a.withClient(cmd, requestTimeout, func(ctx context.Context, c *client.Client) error {
+			if err := r.check(); err != nil {
+				return err
+			}
+			timeout := requestTimeout
+			if r.edit {
+				timeout = 0 // a person writes
+			}
+			return a.withClient(cmd, timeout, func(ctx context.Context, c *client.Client) error {
+				if r.all {
+					return r.runAll(ctx, c, first(args))
+				}
 				return r.run(ctx, c, args[0])
 			})
 		},
 	}
-	cmd.Flags().StringVar(&r.keep, "keep", "", "the value to keep: its number, its device or its id")
-	cmd.Flags().StringVar(&r.value, "value", "", "the value to write instead: text, - for standard input, @FILE")
-	r.read.add(cmd.Flags())
+	f := cmd.Flags()
+	f.StringVar(&r.keep, "keep", "", "the value to keep: its number, its device or its id; or all")
+	f.StringVar(&r.value, "value", "", "the value to write instead: text, - for standard input, @FILE")
+	f.StringVar(&r.merge, "merge", "", "combine the values: by the policy of the path, or by the one given")
+	f.Lookup("merge").NoOptDefVal = string(node.PolicyHere)
+	f.BoolVar(&r.edit, "edit", false, "write the value in $EDITOR")
+	f.BoolVar(&r.all, "all", false, "every conflict under the prefix")
+	f.BoolVar(&r.newest, "newest", false, "with --all: keep the newest value")
+	f.StringVar(&r.device, "device", "", "with --all: keep the value of this device")
+	f.BoolVar(&r.dryRun, "dry-run", false, "with --all: only say what would be done")
+	r.read.add(f)
 	return cmd
 }
 
-func (r *resolveCommand) run(ctx context.Context, c *client.Client, path string) error {
-	if r.keep != "" && r.hasValue {
-		return usage("Two answers exclude each other", "--keep and --value cannot both hold.").Next("Give one of them.")
+// check refuses flags that exclude each other.
+func (r *resolveCommand) check() error {
+	var given []string
+	for _, way := range []struct {
+		name string
+		on   bool
+	}{{"--keep", r.keep != ""}, {"--value", r.hasValue}, {"--merge", r.merge != ""}, {"--edit", r.edit}, {"--newest", r.newest}, {"--device", r.device != ""}} {
+		if way.on {
+			given = append(given, way.name)
+		}
 	}
+	if len(given) > 1 {
+		return usage("Two answers exclude each other", "%s and %s cannot both hold.", given[0], given[1]).Next("Give one of them.")
+	}
+	switch {
+	case r.all && (len(given) == 0 || r.keep != "" || r.hasValue || r.edit):
+		return usage("Say how to decide", "--all takes one of --newest, --device and --merge.").
+			Next(r.self() + " resolve --all --newest --dry-run")
+	case !r.all && (r.newest || r.device != "" || r.dryRun):
+		return usage("Not for one path", "--newest, --device and --dry-run go with --all.").
+			Next("For one path:  --keep 1, --keep DEVICE, --value, --merge or --edit")
+	}
+	return nil
+}
+
+// policy returns the policy that --merge names; a name that is none stands for a merge function.
+func (r *resolveCommand) policy() string {
+	switch p := node.Policy(r.merge); p {
+	case node.PolicyHere:
+		return ""
+	case node.PolicyManual, node.PolicyNewest, node.PolicyMax, node.PolicyMin, node.PolicyUnion:
+		return r.merge
+	default:
+		if _, ok := p.Merge(); ok {
+			return r.merge
+		}
+		return string(node.PolicyMerge(r.merge))
+	}
+}
+
+func (r *resolveCommand) run(ctx context.Context, c *client.Client, path string) error {
 	if r.hasValue && r.yes {
 		return r.write(ctx, c, wire.Resolve{Path: path})
 	}
@@ -58,24 +138,38 @@ func (r *resolveCommand) run(ctx context.Context, c *client.Client, path string)
 		return err
 	}
 	ask := wire.Resolve{Path: conflict.Path, IfMatch: &conflict.Version}
-	if r.hasValue {
+	what := ""
+	switch {
+	case r.hasValue:
 		if err := r.agree(conflict, "Replace them by the value given?"); err != nil {
 			return err
 		}
 		return r.write(ctx, c, ask)
+	case r.edit:
+		return r.editValues(ctx, c, conflict)
+	case r.merge != "":
+		ask.Merge, ask.Policy = true, r.policy()
+		by := orElse(ask.Policy, conflict.Policy)
+		what = "combined by " + by
+		err = r.agree(conflict, "Combine them by "+by+"?")
+	case strings.EqualFold(r.keep, "all"):
+		ask.KeepAll, what = true, "kept all values"
+		err = r.agree(conflict, "Keep the others beside it?")
+	default:
+		v, n, choice := r.choose(conflict)
+		if choice != nil {
+			return choice
+		}
+		ask.Keep, what = []string{v.Version}, fmt.Sprintf("kept the value from %s", shortName(v.Device))
+		err = r.agree(conflict, fmt.Sprintf("Keep [%d], from %s?", n, shortName(v.Device)))
 	}
-	v, n, err := r.choose(conflict)
 	if err != nil {
 		return err
 	}
-	if err := r.agree(conflict, fmt.Sprintf("Keep [%d], from %s?", n, shortName(v.Device))); err != nil {
-		return err
-	}
-	ask.Keep = []string{v.Version}
 	if r.yes {
 		ask.IfMatch = nil
 	}
-	return r.send(ctx, c, ask, fmt.Sprintf("kept the value from %s", shortName(v.Device)))
+	return r.send(ctx, c, ask, what)
 }
 
 // agree shows the conflict and asks, if a person is there to answer.
@@ -101,7 +195,16 @@ func (r *resolveCommand) send(ctx context.Context, c *client.Client, ask wire.Re
 	if err != nil {
 		return err
 	}
-	return r.out.result(e, func() { r.out.done("%s resolved: %s.", visible(e.Path), what) })
+	return r.out.result(e, func() {
+		undo := ""
+		if e.Undo != "" && r.out.tty {
+			undo = "   Undo:  " + r.self() + " undo"
+		}
+		r.out.done("%s resolved: %s.%s", visible(e.Path), what, undo)
+		for _, path := range e.Copies {
+			r.out.say("Kept beside it:  %s", visible(path))
+		}
+	})
 }
 
 // choose finds the value that --keep names, and its number.

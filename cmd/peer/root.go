@@ -75,9 +75,9 @@ First steps:   peer up -d            start
 		}
 	}
 	add(groupStart, newUp(a), newDown(a), newStatus(a))
-	add(groupConnect, newInvite(a), newInvites(a), newJoin(a), newDevices(a), newSync(a), newPing(a))
+	add(groupConnect, newInvite(a), newInvites(a), newJoin(a), newDevices(a), newSync(a), newPing(a), newRepair(a))
 	add(groupData, newPut(a), newGet(a), newLs(a), newDel(a), newWatch(a), newTx(a), newHistory(a), newDiff(a), newRestore(a), newImport(a), newExport(a), newBackup(a))
-	add(groupConflicts, newConflicts(a), newResolve(a), newPolicy(a))
+	add(groupConflicts, newConflicts(a), newResolve(a), newUndo(a), newPolicy(a))
 	add(groupSimulate, newSim(a))
 	add(groupTools, newDev(a), newDoctor(a), newConfig(a), newVersion(a), newCompletion(a), newMan(a))
 	root.AddCommand(newTopics()...)

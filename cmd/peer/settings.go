@@ -67,7 +67,7 @@ func checkPoll(s string) error {
 
 func checkStore(s string) error {
 	if !slices.Contains([]string{"pebble:", "leveldb:", "mem:"}, s) {
-		return errors.New("it is pebble:, leveldb: or mem:")
+		return errors.New("it is one of pebble:, leveldb:, mem: and nothing else")
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func (n *Network) drop(c network.Conn) {
 	if wasUp {
 		n.book.seen(l.device, n.cfg.Clock())
 	}
-	n.redial.lost(l.peer, wasUp)
+	n.redial.lost(l.peer, wasUp, l.dialed && isQUIC(l.conn.RemoteMultiaddr()))
 }
 
 // prove records what the other end of a link has proved in a hello, and who it is. A space once proved on a connection stays

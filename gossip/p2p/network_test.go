@@ -18,6 +18,8 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
+	"github.com/libp2p/go-libp2p/core/network"
+
 	"syncline/gossip"
 )
 
@@ -337,6 +339,32 @@ func TestReconnectAfterRestart(t *testing.T) {
 }
 
 // Two live processes with one key are told so by a peer that sees both.
+// TestQUICThatComesToNothingIsFollowedByTCP: the other end ends every connection by QUIC as soon as it stands, as it does if one of the
+// two clocks is outside the dates of the other's certificate.
+func TestQUICThatComesToNothingIsFollowedByTCP(t *testing.T) {
+	a, b := startNode(t, "a"), startNode(t, "b")
+	b.host.Network().Notify(&network.NotifyBundle{ConnectedF: func(_ network.Network, c network.Conn) {
+		if isQUIC(c.LocalMultiaddr()) {
+			go c.Close()
+		}
+	}})
+	access := testAccess("shared", a.key, b.key)
+	introduce(t, a, b) // but not b to a: it does not dial
+	for _, n := range []*node{a, b} {
+		n.SetSpaces([]gossip.Access{access})
+	}
+	for _, n := range []*node{a, b} {
+		select {
+		case <-n.peersUp:
+		case <-time.After(patience):
+			t.Fatal("the devices did not come together")
+		}
+	}
+	if peers := a.Peers(); len(peers) != 1 || peers[0].Path != "lan tcp" {
+		t.Errorf("connected: %+v", peers)
+	}
+}
+
 func TestTwinsAreTold(t *testing.T) {
 	a, b, access := connected(t)
 	twin := startNode(t, "b")

@@ -34,6 +34,8 @@ type attempt struct {
 	due     time.Time
 	backoff time.Duration
 	dialing bool
+	// plain says that the last connection by QUIC came to nothing, and that TCP is tried next.
+	plain bool
 }
 
 func newRedialer(n *Network) *redialer {
@@ -142,10 +144,26 @@ func (r *redialer) try(p peer.ID) (far bool) {
 	}
 	ctx, cancel := context.WithTimeout(r.n.ctx, dialTimeout)
 	defer cancel()
-	if err := r.n.connect(ctx, p, addrs); err != nil {
+	if err := r.n.connect(ctx, p, r.choose(p, addrs)); err != nil {
 		r.n.log.Debug("dial failed", "peer", p.String(), "err", err)
 	}
 	return !slices.ContainsFunc(addrs, isLAN)
+}
+
+// choose leaves QUIC out once after it came to nothing, if there is another way. A device whose clock is off by years cannot keep
+// a connection by QUIC, whose certificates have dates: the other end ends it after the dial has succeeded. TCP does not mind.
+func (r *redialer) choose(p peer.ID, addrs []ma.Multiaddr) []ma.Multiaddr {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a := r.attempt(p)
+	plain := a.plain
+	a.plain = false
+	others := slices.DeleteFunc(slices.Clone(addrs), isQUIC)
+	if !plain || len(others) == 0 {
+		return addrs
+	}
+	r.n.host.Peerstore().ClearAddrs(p) // which remembers what was dialled, and would dial it again
+	return others
 }
 
 // connect dials a peer as if for the first time. That it returns nil does not mean that the other end admits us.
@@ -166,10 +184,12 @@ func (r *redialer) succeeded(p peer.ID) {
 	r.wakeUp()
 }
 
-// lost makes a peer whose connection is gone due again: soon if it had proved itself, else after its back-off.
-func (r *redialer) lost(p peer.ID, wasUp bool) {
+// lost makes a peer whose connection is gone due again: soon if it had proved itself, else after its back-off. quic says that it was
+// dialled by QUIC.
+func (r *redialer) lost(p peer.ID, wasUp, quic bool) {
 	r.mu.Lock()
 	a := r.attempt(p)
+	a.plain = !wasUp && quic
 	if due := time.Now().Add(r.jitter(a.backoff)); wasUp || due.After(a.due) {
 		a.due = due
 	}

@@ -21,7 +21,11 @@ func (s *Server) listConflicts(w http.ResponseWriter, r *http.Request) error {
 	out := newList(w, lines, wire.SchemaConflicts, "conflicts")
 	for c, err := range sp.Conflicts(r.Context(), prefix) {
 		if err != nil {
-			return err
+			if err := out.lose(err); err != nil {
+				return err
+			}
+			s.log.Warn("an entry is damaged and was left out", "path", c.Path, "err", err)
+			continue
 		}
 		doc := wire.ConflictOf(c)
 		if lines {
@@ -76,5 +80,20 @@ func (s *Server) resolve(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("ETag", etag(e.Version))
-	return answer(w, http.StatusOK, wire.EntryOf(e).WithSchema(wire.SchemaResolve))
+	doc := wire.Resolved{Entry: wire.EntryOf(e.Entry).WithSchema(wire.SchemaResolve), Undo: e.Undo, Copies: e.Copies}
+	return answer(w, http.StatusOK, doc)
+}
+
+// undo takes back a resolution that was made here: the one that is named, or the last.
+func (s *Server) undo(w http.ResponseWriter, r *http.Request) error {
+	sp, err := s.space(r)
+	if err != nil {
+		return err
+	}
+	e, err := sp.Undo(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("ETag", etag(e.Version))
+	return answer(w, http.StatusOK, wire.EntryOf(e).WithSchema(wire.SchemaUndo))
 }

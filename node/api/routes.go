@@ -25,6 +25,8 @@ func (s *Server) routes() *http.ServeMux {
 		"GET /v1/conflicts":           s.listConflicts,
 		"GET /v1/conflicts/{path...}": s.getConflict,
 		"POST /v1/resolve":            s.resolve,
+		"POST /v1/undo":               s.undo,
+		"POST /v1/undo/{id}":          s.undo,
 
 		"GET /v1/history/{path...}": s.getHistory,
 		"POST /v1/restore":          s.restore,
@@ -32,6 +34,8 @@ func (s *Server) routes() *http.ServeMux {
 
 		"GET /v1/policies": s.getPolicies,
 		"PUT /v1/policies": s.putPolicies,
+
+		"POST /v1/repair": s.repair,
 
 		"GET /v1/status":                  s.status,
 		"GET /v1/devices":                 s.listDevices,

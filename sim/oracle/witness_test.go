@@ -14,7 +14,6 @@ import (
 type play struct {
 	*Witness
 	clock time.Duration
-	dots  int
 }
 
 func newPlay() *play {

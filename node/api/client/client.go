@@ -27,7 +27,7 @@ var (
 	ErrNotRunning = &node.Problem{Code: "not_running", Status: http.StatusServiceUnavailable, Title: "No peer is running here", Hint: "Start it:  peer up -d", Retryable: true}
 	ErrTimeout    = &node.Problem{Code: "timeout", Status: http.StatusGatewayTimeout, Title: "Timed out", Hint: "Give it more time:  --timeout 1m", Retryable: true}
 	ErrCutOff     = &node.Problem{Code: "cut_off", Status: http.StatusBadGateway, Title: "The answer was cut off", Hint: "See whether peer is running:  peer status", Retryable: true}
-	ErrDamaged    = &node.Problem{Code: "entries_damaged", Status: http.StatusInternalServerError, Title: "Entries were left out", Hint: "Write them again, here or on a device that can read them; the log of the daemon names them all."}
+	ErrDamaged    = &node.Problem{Code: "entries_damaged", Status: http.StatusInternalServerError, Title: "Entries are damaged", Hint: "Fetch them from a connected device:  peer repair"}
 )
 
 // A Client talks to one daemon about one space. It is safe for concurrent use.
@@ -155,7 +155,7 @@ func damage(res *http.Response) error {
 	if err != nil {
 		path = ""
 	}
-	return ErrDamaged.With("%s cannot be read here, the first is %s; everything else is listed.", lost, path).On(path)
+	return ErrDamaged.With("%s cannot be read here, the first is %s; they were left out, and everything else is listed.", lost, path).On(path)
 }
 
 func set(h http.Header, key, value string) http.Header {

@@ -203,8 +203,26 @@ func (c *Client) SetPolicies(ctx context.Context, p wire.Policies) (wire.Policie
 }
 
 // Resolve closes a Conflict and returns the entry as it is then.
-func (c *Client) Resolve(ctx context.Context, r wire.Resolve) (wire.Entry, error) {
-	var doc wire.Entry
+func (c *Client) Resolve(ctx context.Context, r wire.Resolve) (wire.Resolved, error) {
+	var doc wire.Resolved
 	err := c.call(ctx, request{method: http.MethodPost, path: "/v1/resolve"}, r, &doc)
+	return doc, err
+}
+
+// Repair looks for damaged records and puts whole ones in their place.
+func (c *Client) Repair(ctx context.Context, r wire.Repair) (wire.Repaired, error) {
+	var doc wire.Repaired
+	err := c.call(ctx, request{method: http.MethodPost, path: "/v1/repair"}, r, &doc)
+	return doc, err
+}
+
+// Undo takes back a resolution of this device, the last one if id is empty, and returns the entry as it is then.
+func (c *Client) Undo(ctx context.Context, id string) (wire.Entry, error) {
+	var doc wire.Entry
+	path := "/v1/undo"
+	if id != "" {
+		path += "/" + escape(id)
+	}
+	err := c.call(ctx, request{method: http.MethodPost, path: path}, nil, &doc)
 	return doc, err
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"time"
 
 	"syncline/node"
@@ -11,6 +12,9 @@ const (
 	SchemaConflict  = "peer.conflict/v1"
 	SchemaConflicts = "peer.conflicts/v1"
 	SchemaResolve   = "peer.resolve/v1"
+	SchemaUndo      = "peer.undo/v1"
+	// SchemaResolveAll is of what the command line says of many conflicts.
+	SchemaResolveAll = "peer.resolve_all/v1"
 )
 
 // Conflict is an entry whose values compete. Values holds all current values, the shown one first.
@@ -43,13 +47,25 @@ type Conflicts struct {
 	Conflicts []Conflict `json:"conflicts"`
 }
 
-// Resolve asks to close a Conflict: by keeping one value (Keep has one element, the version of a value), or by a new one in
-// one of the forms of a Body. Without IfMatch it acts on what is current when it is carried out.
+// Resolve asks to close a Conflict: by keeping one value (Keep has one element, the version of a value), or all (KeepAll: the others
+// beside the entry), by a new one in one of the forms of a Body, or by what a policy makes of the values (Merge: the policy at the path, or
+// Policy if it is named). Without IfMatch it acts on what is current when it is carried out.
 type Resolve struct {
 	Path    string   `json:"path"`
 	IfMatch *string  `json:"if_match,omitempty"`
 	Keep    []string `json:"keep,omitempty"`
+	KeepAll bool     `json:"keep_all,omitempty"`
+	Merge   bool     `json:"merge,omitempty"`
+	Policy  string   `json:"policy,omitempty"`
 	Body
+}
+
+// Resolved is the entry after a resolution. Undo names the resolution for /v1/undo; Copies are the paths of values that were kept beside
+// the entry.
+type Resolved struct {
+	Entry
+	Undo   string   `json:"undo,omitempty"`
+	Copies []string `json:"copies,omitempty"`
 }
 
 // Resolution returns what r asks for.
@@ -61,11 +77,18 @@ func (r Resolve) Resolution() (node.Resolution, error) {
 		}
 	}
 	given := r.Body.forms() > 0 || r.ContentType != nil
+	merge := r.Merge || r.Policy != ""
 	switch {
-	case len(r.Keep) == 1 && !given:
+	case len(r.Keep) == 1 && !given && !r.KeepAll && !merge:
 		res.Keep = r.Keep[0]
 		return res, nil
-	case len(r.Keep) == 0 && given:
+	case len(r.Keep) == 0 && !given && r.KeepAll && !merge:
+		res.KeepAll = true
+		return res, nil
+	case len(r.Keep) == 0 && !given && !r.KeepAll && merge:
+		res.Policy = node.Policy(cmp.Or(r.Policy, string(node.PolicyHere)))
+		return res, nil
+	case len(r.Keep) == 0 && given && !r.KeepAll && !merge:
 		c, err := r.Body.content()
 		if err != nil {
 			return res, node.ErrBadRequest.With("%v", err)
@@ -73,7 +96,23 @@ func (r Resolve) Resolution() (node.Resolution, error) {
 		res.Value = &c
 		return res, nil
 	}
-	return res, node.ErrBadRequest.With("Give either keep, with the version of one value, or a value.")
+	return res, node.ErrBadRequest.With("Give one of keep, with the version of one value, keep_all, merge, and a value.")
+}
+
+// ResolveAll says what became of many conflicts. With DryRun, Resolved lists what would be decided.
+type ResolveAll struct {
+	Schema   string       `json:"schema"`
+	DryRun   bool         `json:"dry_run,omitempty"`
+	Resolved []ResolveOne `json:"resolved"`
+	Left     []ResolveOne `json:"left"`
+}
+
+// ResolveOne is one conflict of many: how it was decided, or why it stays open.
+type ResolveOne struct {
+	Path   string `json:"path"`
+	How    string `json:"how,omitempty"`
+	Undo   string `json:"undo,omitempty"`
+	Reason string `json:"reason,omitempty"`
 }
 
 // BodyOf returns the form in which a request carries c.

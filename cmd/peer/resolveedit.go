@@ -1,0 +1,147 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/aymanbagabas/go-udiff"
+
+	"syncline/node"
+	"syncline/node/api/client"
+	"syncline/node/api/wire"
+)
+
+// editValues opens the values in the person's editor and writes what comes back.
+func (r *resolveCommand) editValues(ctx context.Context, c *client.Client, conflict wire.Conflict) error {
+	values := rivals(conflict.Values)
+	var texts, names []string
+	for i, v := range values {
+		s, ok := v.Text()
+		if !ok {
+			return usage("Not text", "The value [%d] of %s cannot be edited as text.", i+1, conflict.Path).
+				Next(fmt.Sprintf("%s resolve %s --keep 1      or --value @FILE", r.self(), conflict.Path))
+		}
+		texts = append(texts, s)
+		names = append(names, fmt.Sprintf("[%d] %s, %s", i+1, shortName(v.Device), when(v.Time)))
+	}
+	m := marked(texts, names)
+	edited, file, err := edit(ctx, conflict.Path, m.text)
+	if err != nil {
+		return err
+	}
+	if left := m.left(edited); left != "" {
+		return usage("Not decided yet", "The line “%s” is still there.", left).
+			Next("Your text is in " + file + ". Choose between the marked parts, remove the marks, then:  " +
+				r.self() + " resolve " + conflict.Path + " --value @" + file)
+	}
+	if m.unended {
+		edited = strings.TrimSuffix(edited, "\n")
+	}
+	// An edit is the answer to what was shown: it replaces nothing else, even with -y.
+	ask := wire.Resolve{Path: conflict.Path, IfMatch: &conflict.Version}
+	content := node.Content{Data: []byte(edited), Type: cmp.Or(r.read.contentType, values[0].ContentType)}
+	ask.Body = wire.BodyOf(content)
+	if err := r.send(ctx, c, ask, "edited"); err != nil {
+		p := *node.ProblemOf(err)
+		p.Hint = strings.TrimSpace(p.Hint + "\nYour text is in " + file + ".")
+		return &p
+	}
+	return os.RemoveAll(filepath.Dir(file))
+}
+
+// A markedText is the values of a conflict as one text, with marks where they differ.
+type markedText struct {
+	text  string
+	marks []string // the lines that begin and end a marked part
+	// unended says that no value ends with a line feed, which the text does.
+	unended bool
+}
+
+// marked puts values together. Of two values only the parts that differ are marked; of more, all of them as a whole.
+func marked(values, names []string) markedText {
+	m := markedText{unended: true}
+	for i, v := range values {
+		if strings.HasSuffix(v, "\n") {
+			m.unended = false
+		} else {
+			values[i] += "\n"
+		}
+	}
+	m.marks = []string{"<<<<<<< " + names[0], ">>>>>>> " + names[len(names)-1]}
+	if len(values) != 2 {
+		m.text = m.part(values, names)
+		return m
+	}
+	var b strings.Builder
+	at := 0
+	for _, e := range udiff.Lines(values[0], values[1]) {
+		b.WriteString(values[0][at:e.Start])
+		b.WriteString(m.part([]string{values[0][e.Start:e.End], e.New}, names))
+		at = e.End
+	}
+	b.WriteString(values[0][at:])
+	m.text = b.String()
+	return m
+}
+
+// part returns one marked part.
+func (m markedText) part(sides, names []string) string {
+	var b strings.Builder
+	b.WriteString(m.marks[0] + "\n")
+	for i, side := range sides {
+		if i == 1 && len(sides) == 2 {
+			b.WriteString("=======\n")
+		} else if i > 0 {
+			b.WriteString("======= " + names[i] + "\n")
+		}
+		b.WriteString(side)
+	}
+	b.WriteString(m.marks[1] + "\n")
+	return b.String()
+}
+
+// left returns a mark that an edited text still has, or "".
+func (m markedText) left(edited string) string {
+	for line := range strings.Lines(edited) {
+		if line = strings.TrimRight(line, "\r\n"); slices.Contains(m.marks, line) {
+			return line
+		}
+	}
+	return ""
+}
+
+// edit lets a person edit a text in a file of their own, and returns what they saved, and where. The caller removes the file's folder.
+func edit(ctx context.Context, path, text string) (edited, file string, err error) {
+	words := strings.Fields(cmp.Or(os.Getenv("VISUAL"), os.Getenv("EDITOR")))
+	if len(words) == 0 {
+		return "", "", usage("No editor is known", "Neither VISUAL nor EDITOR names one.").Next("EDITOR=vi peer resolve PATH --edit")
+	}
+	dir, err := os.MkdirTemp("", "peer-edit")
+	if err != nil {
+		return "", "", fileError(err)
+	}
+	file = filepath.Join(dir, filepath.Base(filepath.FromSlash(path)))
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		os.RemoveAll(dir)
+		return "", "", fileError(err)
+	}
+	cmd := exec.CommandContext(ctx, words[0], append(words[1:], file)...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stderr, os.Stderr // standard output is for documents
+	if err := cmd.Run(); err != nil {
+		os.RemoveAll(dir)
+		p := usage("The editor failed", "%s: %v. Nothing was decided.", words[0], err)
+		p.Cause = err
+		return "", "", p.Next("EDITOR names the editor; it must stay until the text is saved (as code --wait).")
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", "", fileError(err)
+	}
+	return string(b), file, nil
+}

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"syncline/node/api/client"
+)
+
+func newUndo(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "undo [ID]",
+		Short: "Take back a resolution that was made on this device",
+		Long: `Take back the last resolution that was made on this device, or the one with ID, which
+"peer resolve --json" tells: the values that it replaced compete again, on every device.
+What it kept beside the entry is deleted, unless somebody wrote to it. It is refused if
+the entry was written since. The last 32 resolutions can be taken back.`,
+		Args: arguments("[ID]"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withClient(cmd, requestTimeout, func(ctx context.Context, c *client.Client) error {
+				e, err := c.Undo(ctx, first(args))
+				if err != nil {
+					return err
+				}
+				return a.out.result(e, func() {
+					a.out.done("%s is as it was before the decision: %s.", visible(e.Path), plural(len(rivals(e.Values)), "value", "values"))
+				})
+			})
+		},
+	}
+}

@@ -1,0 +1,83 @@
+package node_test
+
+import (
+	"errors"
+	"syscall"
+	"testing"
+
+	"syncline/node"
+	"syncline/node/nodetest"
+	"syncline/store/mem"
+)
+
+// TestAFullDiskRecovers: while the disk is full, writes are refused with the reason and change nothing, reads go on, and the device
+// neither loses nor claims what others write. When there is space again, all goes on without a restart.
+func TestAFullDiskRecovers(t *testing.T) {
+	var hub nodetest.Hub
+	a, b := newPatient(t, &hub, "laptop"), newPatient(t, &hub, "desktop")
+	join(t, a.n, b.n)
+	b.s = space(t, b.n)
+	a.put("a", "1")
+	await(t, b.s, "a", "1")
+	b.ds.Inject(mem.DiskFull)
+	_, err := b.s.Put(within(t), "a", node.Text("2"))
+	if p := node.ProblemOf(err); !errors.Is(err, node.ErrDiskFull) || !p.Retryable || p.Hint == "" {
+		t.Errorf("a write on a full disk: %v", err)
+	}
+	if _, err := b.s.Tx(within(t), func(tx *node.Tx) error {
+		tx.Put("x", node.Text("1"))
+		tx.Delete("a")
+		return nil
+	}); !errors.Is(err, node.ErrDiskFull) {
+		t.Errorf("a transaction on a full disk: %v", err)
+	}
+	a.put("b", "3") // gossip and sessions run into the full disk, too
+	b.want(map[string]string{"a": "1", "b": "", "x": ""})
+	if st, err := a.s.Status(within(t)); err != nil || len(st.Devices) != 1 || st.Devices[0].Missing.Entries == 0 {
+		t.Errorf("the other device is told of as if it held all: %+v, %v", st.Devices, err)
+	}
+	b.ds.Inject(nil)
+	await(t, b.s, "b", "3")
+	b.put("a", "2")
+	await(t, a.s, "a", "2")
+	a.sync()
+	if w := warnings(t, b); len(w) > 0 {
+		t.Errorf("warnings when all is well again: %+v", w)
+	}
+	b.check()
+}
+
+func warnings(t *testing.T, p *patient) []node.Warning {
+	st, err := p.s.Status(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st.Warnings
+}
+
+// TestAFailedSyncEndsWriting: the write that was not confirmed says so, later ones are refused with the reason and the way out, reads
+// go on, and a start makes all well.
+func TestAFailedSyncEndsWriting(t *testing.T) {
+	var hub nodetest.Hub
+	p := newPatient(t, &hub, "laptop")
+	p.put("a", "1")
+	p.ds.Inject(mem.SyncFails)
+	if _, err := p.s.Put(within(t), "a", node.Text("2")); !errors.Is(err, node.ErrStore) || !errors.Is(err, syscall.EIO) {
+		t.Errorf("a write that was not confirmed: %v", err)
+	}
+	p.ds.Inject(nil) // the disk works again, but nobody knows what it lost
+	_, err := p.s.Put(within(t), "b", node.Text("3"))
+	if !errors.Is(err, node.ErrStore) || node.ProblemOf(err).Hint == "" {
+		t.Errorf("a write after that: %v, hint %q", err, node.ProblemOf(err).Hint)
+	}
+	p.want(map[string]string{"b": ""})
+	if w := warnings(t, p); len(w) != 1 || w[0].Hint == "" {
+		t.Errorf("warnings: %+v", w)
+	}
+	p.n.Close()
+	again := open(t, node.Config{Dir: p.dir, Backend: p.backend})
+	p.n, p.s = again, space(t, again)
+	p.put("b", "3")
+	p.want(map[string]string{"b": "3"})
+	p.check()
+}
