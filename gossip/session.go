@@ -18,13 +18,13 @@ type View interface {
 // AnswerRowsMax and AnswerBytesMax bound what is taken for one answer, which a receiver holds in memory until it commits. A path with
 // very many large siblings makes one large row, which cannot be cut.
 const (
-	AnswerRowsMax  = 64 << 10
+	AnswerRowsMax  = 128 << 10
 	AnswerBytesMax = 2 << 30
 )
 
 // answerLimits bound the answers that are made. What is too large for one is asked for and committed one range of paths after the
 // other. The largest transaction that a node takes fits into a whole one.
-var answerLimits = crdt.Limits{Rows: 16 << 10, Bytes: 8 << 20, Whole: 24 << 20, Names: 16 << 10}
+var answerLimits = crdt.Limits{Rows: 64 << 10, Bytes: 8 << 20, Whole: 24 << 20, Names: 64 << 10}
 
 const (
 	// asksMax bounds the questions of one end of a session; the next session goes on.

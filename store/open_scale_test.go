@@ -77,7 +77,7 @@ func BenchmarkScale(b *testing.B) {
 		}
 		for range b.N {
 			tx := s.Begin()
-			d, err := crdt.AnswerPart(tx, asked, "", "", crdt.Limits{Rows: 16 << 10, Bytes: 8 << 20, Whole: 24 << 20, Names: 16 << 10})
+			d, err := crdt.AnswerPart(tx, asked, "", "", crdt.Limits{Rows: 64 << 10, Bytes: 8 << 20, Whole: 24 << 20, Names: 64 << 10})
 			if err != nil || len(d.Rows) != 100 || d.To != "" {
 				b.Fatalf("%d rows, %v", len(d.Rows), err)
 			}
