@@ -131,7 +131,7 @@ func TestWhatCannotBeCarriedOutIsSaid(t *testing.T) {
 		"beginning": func(s *scenario.Scenario) {
 			s.Ops = []scenario.Op{{Do: scenario.DoJoin, Device: 0}, {Do: scenario.DoJoin, Device: 1}}
 		},
-		"24h":         func(s *scenario.Scenario) { s.End = 365 * 24 * time.Hour },
+		"24 hours":    func(s *scenario.Scenario) { s.End = 365 * 24 * time.Hour },
 		"not 0":       func(s *scenario.Scenario) { s.Devices = nil },
 		"has no link": func(s *scenario.Scenario) { s.Network.Links = [][2]int{} },
 	} {
