@@ -30,6 +30,7 @@ type helloMessage struct {
 	Wall    int64
 	Vector  []byte
 	Floor   []byte
+	Top     []byte
 }
 
 type plainMessage struct {
@@ -63,6 +64,7 @@ type endMessage struct {
 	Opens   uint64
 	Hash    [16]byte
 	Digest  [8]byte
+	To      string
 }
 
 type rowsMessage struct {
