@@ -15,6 +15,7 @@
 // to make namespaces. The command ip, from the package iproute2, must be there.
 //
 // The tests of this package are the product's tests on a LAN. `go test ./sim/netns` runs a quick part and skips it, saying
-// why, where namespaces cannot be made. With SYNCLINE_LAN=full all of it runs, and fails where it cannot. SYNCLINE_PEER names
+// why, where namespaces cannot be made. With SYNCLINE_LAN=full all of it runs, and fails where it cannot; SYNCLINE_MEASURE=1 adds what
+// takes minutes and only measures. SYNCLINE_PEER names
 // a binary to test instead of one that is built from cmd/peer.
 package netns

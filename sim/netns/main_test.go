@@ -16,9 +16,10 @@ import (
 
 // Variables of the environment that steer the tests.
 const (
-	scopeVariable  = "SYNCLINE_LAN"  // "full": run all, and fail where it cannot be run
-	binaryVariable = "SYNCLINE_PEER" // the binary to test; default: built from cmd/peer
-	scopeFull      = "full"
+	scopeVariable   = "SYNCLINE_LAN"     // "full": run all, and fail where it cannot be run
+	measureVariable = "SYNCLINE_MEASURE" // not empty: run what only measures, too
+	binaryVariable  = "SYNCLINE_PEER"    // the binary to test; default: built from cmd/peer
+	scopeFull       = "full"
 )
 
 // parallelLabs is how many labs wait at a time. They do little but wait.
