@@ -66,21 +66,22 @@ type writer struct {
 	next  int
 }
 
-// run writes until the daemon is gone or ctx ends, over four connections.
+// run writes until the daemon is gone or ctx ends, over four connections, each of which has paths of its own: which of two writes under way
+// is the later one, nobody outside can tell.
 func (w *writer) run(ctx context.Context, d *device) error {
 	var all sync.WaitGroup
 	errs := make([]error, 4)
 	for i := range errs {
-		all.Go(func() { errs[i] = w.loop(ctx, client.New(d.Socket(), "")) })
+		all.Go(func() { errs[i] = w.loop(ctx, i, client.New(d.Socket(), "")) })
 	}
 	all.Wait()
 	return errors.Join(errs...)
 }
 
-func (w *writer) loop(ctx context.Context, c *client.Client) error {
+func (w *writer) loop(ctx context.Context, number int, c *client.Client) error {
 	defer c.Close()
 	for ctx.Err() == nil {
-		path, n := w.take()
+		path, n := w.take(number)
 		_, err := c.Put(ctx, path, node.Text(fmt.Sprint(n)), client.PutOptions{})
 		switch {
 		case err == nil:
@@ -94,11 +95,11 @@ func (w *writer) loop(ctx context.Context, c *client.Client) error {
 	return nil
 }
 
-func (w *writer) take() (string, int) {
+func (w *writer) take(loop int) (string, int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.next++
-	path := fmt.Sprintf("%s/%d", cmp.Or(w.under, "crash"), w.next%crashPaths)
+	path := fmt.Sprintf("%s/%d-%d", cmp.Or(w.under, "crash"), loop, w.next%crashPaths)
 	w.tried[path] = w.next
 	return path, w.next
 }
