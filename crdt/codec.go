@@ -190,7 +190,10 @@ func DecodeOp(b []byte) (*Op, error) {
 	if err := i.End(); err != nil {
 		return nil, err
 	}
-	return op, op.check()
+	if err := op.check(); err != nil {
+		return nil, err
+	}
+	return op, nil
 }
 
 // check refuses operations that no correct writer makes. Their entries were looked at one by one.
