@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"time"
 
 	"syncline/node"
 )
+
+// closeAfter is how many writes are acknowledged before a close.
+const closeAfter = 100
 
 // TestCloseKeepsWhatWasAcknowledged closes a node while programs write, and opens it again.
 func TestCloseKeepsWhatWasAcknowledged(t *testing.T) {
@@ -31,6 +33,7 @@ func TestCloseKeepsWhatWasAcknowledged(t *testing.T) {
 			}
 		}
 		var wait sync.WaitGroup
+		written := make(chan struct{}, closeAfter)
 		for w := range writers {
 			wait.Go(func() {
 				for i := 1; ; i++ {
@@ -41,10 +44,16 @@ func TestCloseKeepsWhatWasAcknowledged(t *testing.T) {
 					mu.Lock()
 					acked[path] = round*1_000_000 + i
 					mu.Unlock()
+					select {
+					case written <- struct{}{}:
+					default:
+					}
 				}
 			})
 		}
-		time.Sleep(60 * time.Millisecond)
+		for range closeAfter {
+			<-written
+		}
 		if err := n.Close(); err != nil {
 			t.Fatal(err)
 		}

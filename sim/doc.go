@@ -6,4 +6,7 @@
 //
 // Programs that combine concurrent values with functions of their own test them here: [CheckMerge] checks the laws that such a function
 // must obey, [Check] runs it on simulated devices.
+//
+// What is run is a function of its inputs; this package, which runs it, is not: sweeps use all processors and measure real time, and the
+// functions of others are called on goroutines of their own with deadlines.
 package sim
