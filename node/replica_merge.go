@@ -1,17 +1,18 @@
 package node
 
 import (
+	"bytes"
 	"crypto/sha256"
-	"encoding/binary"
 	"maps"
 	"slices"
 	"time"
 
 	"syncline/crdt"
+	"syncline/gossip"
 )
 
-// Merges by functions are writes, so one device should make each: the author of the newest value comes first, the others follow later,
-// each at a time of its own, if the Conflict is still open then.
+// Merges by functions are writes, so one device should make each: the author of the newest value comes first, then those that are
+// connected follow in an order of the Conflict's own, a step after each other, if it is still open then.
 const (
 	mergeFirst = 100 * time.Millisecond
 	mergeStep  = 2 * time.Second
@@ -95,17 +96,24 @@ func (r *Replica) lookMerge(path string, reg crdt.Register) error {
 	}
 	newest, _ := reg.Shown()
 	author, _, err := r.deviceOf(newest.Dot.Replica)
-	m.due = r.now.Mono + mergeFirst
-	if author != r.self {
-		m.due += mergeStep * time.Duration(1+r.place(m.version))
-	}
+	m.due = r.now.Mono + mergeFirst + mergeStep*time.Duration(r.place(m.version, author))
 	return err
 }
 
-// place returns the place of this device among those that are not the author, equal whenever it is asked about the same values.
-func (r *Replica) place(v Version) uint64 {
-	sum := sha256.Sum256(append(r.self[:], v...))
-	return binary.BigEndian.Uint64(sum[:]) % mergeSteps
+// place returns how many devices may merge what competes in v before this one: the author of the newest value, and of those that are
+// connected whoever comes earlier in the order of a digest over each of them and v, which all of them compute alike.
+func (r *Replica) place(v Version, author gossip.DeviceID) int {
+	if author == r.self {
+		return 0
+	}
+	rank := func(d gossip.DeviceID) [sha256.Size]byte { return sha256.Sum256(append(d[:], v...)) }
+	before, own := 1, rank(r.self)
+	for d := range r.peers {
+		if theirs := rank(d); d != author && bytes.Compare(theirs[:], own[:]) < 0 {
+			before++
+		}
+	}
+	return min(before, mergeSteps)
 }
 
 // mergeDue asks for the merges whose time has come.

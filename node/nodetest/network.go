@@ -25,6 +25,8 @@ type Hub struct {
 	nets map[gossip.DeviceID]*Network
 	cut  map[gossip.DeviceID]bool
 	up   map[link]bool
+	// sessions are the streams between members that are open, so that a cut breaks them, too.
+	sessions map[*stream]link
 }
 
 // link is a pair of devices in one space, the smaller first.
@@ -93,6 +95,11 @@ func (h *Hub) settle() {
 	for l := range h.up {
 		if !want[l] {
 			delete(h.up, l)
+			for stream, over := range h.sessions {
+				if over == l {
+					stream.cut()
+				}
+			}
 			h.tell(l, gossip.Handler.PeerDown)
 		}
 	}
@@ -128,7 +135,7 @@ func (n *Network) Start(_ context.Context, key ed25519.PrivateKey, handler gossi
 	n.hub.mu.Lock()
 	defer n.hub.mu.Unlock()
 	if n.hub.nets == nil {
-		n.hub.nets, n.hub.up = map[gossip.DeviceID]*Network{}, map[link]bool{}
+		n.hub.nets, n.hub.up, n.hub.sessions = map[gossip.DeviceID]*Network{}, map[link]bool{}, map[*stream]link{}
 	}
 	if n.hub.nets[n.id] != nil {
 		return errors.New("nodetest: this device is on the hub already")
@@ -204,11 +211,18 @@ func linkOf(a, b gossip.DeviceID, s gossip.SpaceID) link {
 func (n *Network) Open(_ context.Context, space gossip.SpaceID, peer gossip.DeviceID) (gossip.Stream, error) {
 	n.hub.mu.Lock()
 	defer n.hub.mu.Unlock()
-	if !n.hub.up[linkOf(n.id, peer, space)] {
+	over := linkOf(n.id, peer, space)
+	if !n.hub.up[over] {
 		return nil, fmt.Errorf("nodetest: %s is not connected", peer.Short())
 	}
 	mine, theirs := pipe()
-	n.hub.nets[peer].serve(func(h gossip.Handler) { h.Session(space, n.id, theirs) }, theirs)
+	n.hub.sessions[theirs] = over
+	n.hub.nets[peer].serve(func(h gossip.Handler) {
+		h.Session(space, n.id, theirs)
+		n.hub.mu.Lock()
+		defer n.hub.mu.Unlock()
+		delete(n.hub.sessions, theirs)
+	}, theirs)
 	return mine, nil
 }
 
@@ -382,6 +396,16 @@ func (s *stream) Reset() error {
 	s.out.push(nil, errReset)
 	s.in.push(nil, errReset)
 	return nil
+}
+
+// cut resets both ends and loses what is under way.
+func (s *stream) cut() {
+	for _, q := range []*queue{s.in, s.out} {
+		q.mu.Lock()
+		q.msgs = nil
+		q.mu.Unlock()
+	}
+	s.Reset()
 }
 
 func (s *stream) SetDeadline(time.Time) error { return nil }
