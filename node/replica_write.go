@@ -70,7 +70,7 @@ func (r *Replica) commitOp(changes []crdt.Change) (*crdt.Op, []crdt.Effect, erro
 		w.Dot = crdt.Dot{Replica: r.freshID(), Counter: 1}
 	}
 	if w.Dot.Counter == 1 {
-		w.Open = bind(r.cfg.Key, r.cfg.Space, w.Dot.Replica)
+		w.Open = r.bind(w.Dot.Replica)
 	}
 	w.Time = r.clock.Tick(r.now.Wall)
 	filling := len(r.tx.Parts()) > 1
