@@ -187,7 +187,12 @@ func (r *Replica) fail(in []Input, err error) ([]Output, error) {
 	return r.out, err
 }
 
-func (r *Replica) emit(o Output) { r.out = append(r.out, o) }
+func (r *Replica) emit(o Output) {
+	if r.out == nil {
+		r.out = make([]Output, 0, 4) // as many as most steps have
+	}
+	r.out = append(r.out, o)
+}
 
 func (r *Replica) alarm(code string, peer gossip.DeviceID, format string, args ...any) {
 	r.emit(Alarm{Code: code, Peer: peer, Text: fmt.Sprintf(format, args...)})

@@ -23,7 +23,8 @@ type end struct {
 	// way holds what was sent here and has not arrived; last is when the last of it will.
 	way  []parcel
 	last time.Duration
-	// arrives is the method arrive, made once.
+	// few is room for the first of them, arrives is the method arrive, made once.
+	few     [2]parcel
 	arrives func()
 	// closed says that the device has closed its end, broken that the stream carries nothing more.
 	closed, broken bool
@@ -43,7 +44,7 @@ func (w *world) open(d *device, o node.OpenSession) {
 	c := w.conn(d, peer)
 	w.streams++
 	e := &end{d: d, life: d.life, id: o.ID, conn: c, stream: w.streams}
-	e.arrives = e.arrive
+	e.way, e.arrives = e.few[:0], e.arrive
 	d.streams[o.ID] = e
 	if len(d.streams) > 1 {
 		w.oracle.Sometimes("overlapping sessions")
@@ -54,7 +55,7 @@ func (w *world) open(d *device, o node.OpenSession) {
 	}
 	e.costs = w.oracle.Session(d.index, peer.index)
 	e.other = &end{d: peer, life: peer.life, conn: c, stream: w.streams, other: e, costs: e.costs}
-	e.other.arrives = e.other.arrive
+	e.other.way, e.other.arrives = e.other.few[:0], e.other.arrive
 	e.put(parcel{open: true})
 }
 

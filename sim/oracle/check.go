@@ -28,7 +28,7 @@ func (o *Oracle) Stepped(device int, out []node.Output, a *Attempt, via bool) {
 	}
 	var paths []string
 	var added []*write
-	for i := range d.app.minus(before).all {
+	for i := range d.app.beyond(before) {
 		added = append(added, o.writes[i])
 		for _, e := range o.writes[i].entries {
 			paths = append(paths, e.path)
@@ -163,7 +163,7 @@ func (o *Oracle) adopt(device int, out []node.Output) {
 		if err != nil || o.byDot[op.Dot] != nil || o.asides[op.Dot] {
 			continue
 		}
-		a := &Attempt{device: device, ctx: d.app.clone()}
+		a := &Attempt{device: device, ctx: d.app}
 		for i := range op.Entries {
 			a.entries = append(a.entries, o.reissued(&op.Entries[i]))
 		}
@@ -203,7 +203,7 @@ func (o *Oracle) advance(device int, context crdt.Vector) {
 	for top := range context.Above(d.context).All() {
 		o.addDots(device, app, top.Replica, d.context.Get(top.Replica), top.Counter)
 	}
-	for i := range app.minus(d.app).all {
+	for i := range app.beyond(d.app) {
 		for _, e := range o.writes[i].entries {
 			for _, named := range []set{e.preds, e.kept} {
 				if q := named.less(app); q >= 0 {
