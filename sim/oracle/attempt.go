@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,6 +38,7 @@ const (
 // Attempt prepares a write: it reads what the device shows and derives what the write will supersede. wall is the device's clock.
 func (o *Oracle) Attempt(device int, parts []scenario.Part, wall int64) *Attempt {
 	d := o.devices[device]
+	d.view.pass()
 	a := &Attempt{device: device, ctx: d.app.clone(), expect: success, wall: wall}
 	for i, p := range parts {
 		if p.Verb == scenario.PutIf && d.versions[p.Path].name == "" {
@@ -168,12 +170,14 @@ func newest(live []crdt.Value) crdt.Value {
 	})
 }
 
+// liveKey is equal for equal live sets.
 func liveKey(live []crdt.Value) string {
-	key := ""
-	for _, v := range live {
-		key += v.Dot.String() + " "
+	key := make([]byte, 0, 16*len(live))
+	for i := range live {
+		key = append(key, live[i].Dot.Replica[:]...)
+		key = binary.BigEndian.AppendUint64(key, live[i].Dot.Counter)
 	}
-	return key
+	return string(key)
 }
 
 // enter makes an attempt that succeeded part of the truth, under the dot by which the device's context grew.

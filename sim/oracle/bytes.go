@@ -61,7 +61,7 @@ func (s *Session) Sent(device, bytes int) {
 // limit is what a session may cost in one direction.
 func (s *Session) limit(from, to *end) int {
 	o, d, peer := s.o, s.o.devices[from.device], s.o.devices[to.device]
-	context, floor := size(d.context), size(d.view.Floor())
+	context, floor := o.size(d.context), o.size(d.view.Floor())
 	limit := fixedBytes + 2*context + 2*floor
 	for top := range d.context.All() {
 		if to.context.Get(top.Replica) == 0 {
@@ -97,7 +97,11 @@ func (s *Session) limit(from, to *end) int {
 	return limit
 }
 
-func size(v crdt.Vector) int { return len(crdt.AppendVector(nil, v)) }
+// size is the number of bytes in an encoded vector.
+func (o *Oracle) size(v crdt.Vector) int {
+	o.encoded = crdt.AppendVector(o.encoded[:0], v)
+	return len(o.encoded)
+}
 
 // current yields what stands at a path when before has been seen and what came until now: values and deletes that nothing superseded at
 // the beginning.

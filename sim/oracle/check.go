@@ -12,6 +12,7 @@ import (
 // whether the step took operations from gossip.
 func (o *Oracle) Stepped(device int, out []node.Output, a *Attempt, via bool) {
 	d := o.devices[device]
+	d.view.pass()
 	context := d.view.Context()
 	before := d.app
 	if a != nil {

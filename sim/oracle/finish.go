@@ -41,6 +41,7 @@ func (o *Oracle) NotConverged() {
 // Finish compares the devices with the truth and with each other, once nothing happens any more.
 func (o *Oracle) Finish() {
 	for i, d := range o.devices {
+		d.view.pass()
 		for _, path := range o.s.Paths {
 			o.checkPath(i, path, true)
 		}

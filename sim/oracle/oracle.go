@@ -32,6 +32,29 @@ type View interface {
 	Check() error
 }
 
+// A moment is a device's committed state between two of its steps: each register is read once.
+type moment struct {
+	View
+	registers map[string]crdt.Register
+}
+
+func momentOf(v View) *moment { return &moment{v, map[string]crdt.Register{}} }
+
+// pass begins the next moment.
+func (m *moment) pass() { clear(m.registers) }
+
+// Get is that of the View.
+func (m *moment) Get(path string) (crdt.Register, error) {
+	if reg, ok := m.registers[path]; ok {
+		return reg, nil
+	}
+	reg, err := m.View.Get(path)
+	if err == nil {
+		m.registers[path] = reg
+	}
+	return reg, err
+}
+
 // An Oracle knows the truth about one run and compares the devices with it. Its methods are called as things happen, by one
 // goroutine.
 type Oracle struct {
@@ -47,6 +70,7 @@ type Oracle struct {
 	clocks   map[crdt.ReplicaID]crdt.Timestamp
 	survived set
 	failed   map[Check]int
+	encoded  []byte // of one vector after the other
 
 	// Program runs on every device; nil if none does. Set it before anything happens.
 	Program *Program
@@ -98,7 +122,7 @@ func (e *entry) settled(f *entry) bool {
 
 // truth is what the oracle knows of one device.
 type truth struct {
-	view    View
+	view    *moment
 	up      bool
 	context crdt.Vector
 	// app holds the writes that the device has seen, durable those of them that its disk confirmed, backup those in its last
@@ -112,9 +136,16 @@ type truth struct {
 	frontier map[string]set
 	versions map[string]version
 	// once holds the conflicts that were told since the start; starts counts those.
-	once   map[string]bool
+	once   map[told]bool
 	starts int
 	fails  bool
+}
+
+// told is a report of a conflict between two values, with all that stood there.
+type told struct {
+	path          string
+	local, remote crdt.Dot
+	live          string
 }
 
 // A version is what a device was told after a write, and the live set for which it stands.
@@ -161,8 +192,8 @@ func (o *Oracle) Started(device int, how Start, v View) {
 	o.Checked++
 	d := o.devices[device]
 	before := d.app
-	d.view, d.up = v, true
-	d.once = map[string]bool{}
+	d.view, d.up = momentOf(v), true
+	d.once = map[told]bool{}
 	d.starts++
 	d.context = v.Context()
 	d.app = o.seen(device, d.context)
