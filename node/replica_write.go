@@ -115,12 +115,22 @@ func (r *Replica) publish(op *crdt.Op) {
 		r.distrust(gossip.DeviceID{})
 		return
 	}
-	encoded := op.Encode()
-	if len(encoded) <= GossipOpBytesMax {
-		r.emit(Publish{Op: encoded})
-		return
+	if contentBytes(op) <= GossipOpBytesMax { // a larger one is not encoded in vain
+		if encoded := op.Encode(); len(encoded) <= GossipOpBytesMax {
+			r.emit(Publish{Op: encoded})
+			return
+		}
 	}
 	r.lost(gossip.DeviceID{})
+}
+
+// contentBytes returns the bytes of the paths and values of an operation, which its encoding exceeds.
+func contentBytes(op *crdt.Op) int {
+	n := 0
+	for i := range op.Entries {
+		n += len(op.Entries[i].Path) + len(op.Entries[i].Data)
+	}
+	return n
 }
 
 // plan checks every part of a write against the registers and turns it into changes. Nothing is written.
@@ -130,7 +140,10 @@ func (r *Replica) plan(ops []WriteOp) ([]crdt.Change, []WriteResult, *Problem, e
 	}
 	changes := make([]crdt.Change, len(ops))
 	results := make([]WriteResult, len(ops))
-	seen := make(map[string]bool, len(ops))
+	var seen map[string]bool
+	if len(ops) > 1 {
+		seen = make(map[string]bool, len(ops))
+	}
 	for i := range ops {
 		reg, err := r.tx.Register(ops[i].Path)
 		if err != nil {
@@ -149,7 +162,9 @@ func (r *Replica) plan(ops []WriteOp) ([]crdt.Change, []WriteResult, *Problem, e
 			}
 			return nil, nil, problem, nil
 		}
-		seen[ops[i].Path] = true
+		if seen != nil {
+			seen[ops[i].Path] = true
+		}
 		results[i].Created = !ops[i].Delete && len(reg.Live) == 0
 	}
 	return changes, results, nil, nil
