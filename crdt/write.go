@@ -265,7 +265,8 @@ func (op *Op) effect(e *OpEntry, before Register, stale bool) Effect {
 }
 
 // Trim forgets the oldest remembered deletes, if there are more than max, until at most 15/16 of max are left, and raises the
-// floor over them. It forgets many at once so that its cost, a pass over the log, is spread over many deletes.
+// floor over them. It forgets many at once so that its cost, a pass over the log, is spread over many deletes. It reads the registers of
+// all of them before it changes anything.
 func Trim(b Base, max int) error {
 	if b.DeleteCount() <= max {
 		return nil

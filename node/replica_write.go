@@ -20,7 +20,9 @@ func (r *Replica) write(w Write) error {
 		return r.keep(w)
 	}
 	changes, results, problem, err := r.plan(w.Ops)
-	if err != nil {
+	if r.damaged(err) { // nothing was changed, and the others of this step need not fail with it
+		problem = storeProblem(err)
+	} else if err != nil {
 		return err
 	}
 	if problem != nil {
