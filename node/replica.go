@@ -26,8 +26,9 @@ type ReplicaConfig struct {
 	DeleteLog   int
 	// Limits bound the answers of sessions; zero means those of package gossip.
 	Limits crdt.Limits
-	// Verify says whether sig is the signature of message by the owner of key; nil means [ed25519.Verify]. It is a pure function:
-	// many replicas in one process may share the answers.
+	// Sign returns the signature of message under Key; nil means [ed25519.Sign]. Verify says whether sig is the signature of message by
+	// the owner of key; nil means [ed25519.Verify]. Both are pure functions: many replicas in one process may share the answers.
+	Sign   func(key ed25519.PrivateKey, message []byte) []byte
 	Verify func(key ed25519.PublicKey, message, sig []byte) bool
 }
 
@@ -82,6 +83,9 @@ func NewReplica(c ReplicaConfig) *Replica {
 		peers: map[gossip.DeviceID]*peer{}, sessions: map[SessionID]*session{},
 		held: map[gossip.DeviceID]crdt.Vector{}, devices: map[crdt.ReplicaID]gossip.DeviceID{}, suspect: map[gossip.DeviceID]bool{},
 		merges: map[string]*merging{}, differed: map[string]int{}}
+	if r.cfg.Sign == nil {
+		r.cfg.Sign = ed25519.Sign
+	}
 	if r.cfg.Verify == nil {
 		r.cfg.Verify = ed25519.Verify
 	}
@@ -112,8 +116,10 @@ func (r *Replica) reload() {
 func (r *Replica) Step(now Time, in ...Input) ([]Output, error) {
 	r.now, r.out, r.tx = now, nil, r.store.Begin()
 	r.tx.SetNow(now.Wall)
-	if err := r.scanConflicts(); err != nil {
-		return r.fail(in, err)
+	if r.rescan {
+		if err := r.scanConflicts(); err != nil {
+			return r.fail(in, err)
+		}
 	}
 	for _, i := range in {
 		if err := r.apply(i); err != nil {

@@ -68,9 +68,10 @@ func (r *Replica) commitOp(changes []crdt.Change) (*crdt.Op, []crdt.Effect, erro
 	w := crdt.Writer{Dot: crdt.Dot{Replica: r.id, Counter: r.tx.Context().Get(r.id) + 1}}
 	if r.id.IsZero() {
 		w.Dot = crdt.Dot{Replica: r.freshID(), Counter: 1}
+		r.toldFloor = crdt.Vector{} // nobody waits for the last incarnation's operations before those of this one
 	}
 	if w.Dot.Counter == 1 {
-		w.Open = bind(r.cfg.Key, r.cfg.Space, w.Dot.Replica)
+		w.Open = r.bind(w.Dot.Replica)
 	}
 	w.Time = r.clock.Tick(r.now.Wall)
 	filling := len(r.tx.Parts()) > 1

@@ -160,7 +160,8 @@ func (d *device) start(how oracle.Start) {
 	if _, ok := st.Incarnation(); ok {
 		w.oracle.Sometimes("replica id continued")
 	}
-	d.replica = node.NewReplica(node.ReplicaConfig{Store: st, Space: w.space, Key: d.key, Rand: source, AntiEntropy: w.s.AntiEntropy, DeleteLog: w.s.DeleteLog, Verify: w.signatures.verify})
+	d.replica = node.NewReplica(node.ReplicaConfig{Store: st, Space: w.space, Key: d.key, Rand: source, AntiEntropy: w.s.AntiEntropy, DeleteLog: w.s.DeleteLog,
+		Sign: w.signatures.sign, Verify: w.signatures.verify})
 	w.tell("device %d starts, having seen %v", d.index, st.Context().Len())
 	w.fold(uint64(d.index)<<8 | uint64(how))
 	w.oracle.Started(d.index, how, st)

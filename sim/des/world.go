@@ -86,7 +86,7 @@ type world struct {
 	hash    uint64
 	oracle  *oracle.Oracle
 	space   gossip.SpaceID
-	// signatures is shared by the devices: each binding is verified once, not once on each of them.
+	// signatures is shared by the devices: a binding that one of them made is known to hold, and any other is verified once.
 	signatures signatures
 	devices    []*device
 	byID       map[gossip.DeviceID]*device

@@ -193,8 +193,8 @@ func (o *Oracle) enter(a *Attempt, d crdt.Dot, t crdt.Timestamp) *write {
 	for _, e := range a.entries {
 		e.write = w
 		o.byPath[e.path] = append(o.byPath[e.path], e)
-		if e.put {
-			o.byData[e.path+"\x00"+e.data] = append(o.byData[e.path+"\x00"+e.data], e)
+		if c := (content{e.path, e.data}); e.put {
+			o.byData[c] = append(o.byData[c], e)
 		}
 	}
 	a.written = w

@@ -19,6 +19,9 @@ type pair struct {
 
 func pairOf(e, f *entry) pair { return pair{e.path, min(e.index, f.index), max(e.index, f.index)} }
 
+// A content is what a value holds, and where.
+type content struct{ path, data string }
+
 // A View is a device's committed state, as anybody on the device can read it; *store.Store is one.
 type View interface {
 	Context() crdt.Vector
@@ -37,7 +40,7 @@ type Oracle struct {
 	devices  []*truth
 	writes   []*write
 	byDot    map[crdt.Dot]*write
-	byData   map[string][]*entry
+	byData   map[content][]*entry
 	byPath   map[string][]*entry
 	limit    int
 	digests  map[string]crdt.Digest
@@ -122,7 +125,7 @@ type version struct {
 
 // New returns an oracle that has seen nothing. now tells the virtual time.
 func New(s *scenario.Scenario, now func() time.Duration) *Oracle {
-	o := &Oracle{s: s, now: now, byDot: map[crdt.Dot]*write{}, byData: map[string][]*entry{}, byPath: map[string][]*entry{},
+	o := &Oracle{s: s, now: now, byDot: map[crdt.Dot]*write{}, byData: map[content][]*entry{}, byPath: map[string][]*entry{},
 		limit: 2*(s.Writes()+s.MergesMax) + 64, digests: map[string]crdt.Digest{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, failed: map[Check]int{}, asides: map[crdt.Dot]bool{}, Coverage: Coverage{}}
 	for range s.Devices {
 		o.devices = append(o.devices, &truth{app: newSet(o.limit), durable: newSet(o.limit), ever: newSet(o.limit), backup: newSet(o.limit), told: newSet(o.limit),
@@ -275,7 +278,7 @@ func abbreviate(data string) string {
 
 // identify finds the write that a live value stems from: by its content, and among writes of the same content by its dot.
 func (o *Oracle) identify(path string, v crdt.Value) *entry {
-	for _, e := range o.byData[path+"\x00"+string(v.Data)] {
+	for _, e := range o.byData[content{path, string(v.Data)}] {
 		if e.dot == v.Dot && e.time == v.Time && e.kind == v.Kind && v.Type == contentType {
 			return e
 		}
