@@ -100,7 +100,8 @@ func valuesRepeated(*scenario.Scenario) des.Taps {
 	}})
 	taps.Gossip = gossipTap(func(op *crdt.Op) {
 		for _, e := range op.Entries {
-			all[crdt.Name{Dot: op.Dot, Path: e.Path}] = crdt.Value{Dot: op.Dot, Time: op.Time, Kind: e.Kind, Type: e.Type, Data: e.Data}
+			all[crdt.Name{Dot: op.Dot, Path: e.Path}] = crdt.Value{Dot: op.Dot, Time: op.Time, Kind: e.Kind, Type: e.Type, Data: e.Data,
+				Resolved: e.Clear, Policy: e.Policy, Descent: e.Descent}
 		}
 	}).Gossip
 	return taps
