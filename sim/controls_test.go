@@ -15,7 +15,10 @@ import (
 	"syncline/sim/scenario"
 )
 
-var matrixFlag = flag.Bool("matrix", false, "run every negative control over all its seeds and print the whole kill matrix")
+var (
+	matrixFlag  = flag.Bool("matrix", false, "run every negative control over all its seeds and print the whole kill matrix")
+	mistakeFlag = flag.String("mistake", "", "plant only the mistakes in whose description this stands")
+)
 
 // A control is a mistake that is planted from outside, where no shipped program can switch it on, and the check that must notice.
 type control struct {
@@ -101,6 +104,8 @@ var controls = []control{
 	// When devices talk.
 	{mistake: "a peer that was lost is given up", check: oracle.Convergence, taps: peerGivenUp},
 	{mistake: "devices that agree cannot stop talking", check: oracle.Quiescence, taps: restless},
+	{mistake: "a device that polls stops polling", check: oracle.Convergence, taps: pollsForgotten},
+	{mistake: "a device that polls never pauses", check: oracle.Quiescence, taps: pollsWithoutPause},
 }
 
 // TestControlsAreNoticed plants one mistake at a time and wants the check that is named for it to fail within controlSeeds seeds:
@@ -109,6 +114,7 @@ func TestControlsAreNoticed(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the mistakes are planted in the long test")
 	}
+	controls := slices.DeleteFunc(slices.Clone(controls), func(c control) bool { return !strings.Contains(c.mistake, *mistakeFlag) })
 	results := make([]controlResult, len(controls))
 	var next atomic.Int64
 	var wait sync.WaitGroup
@@ -131,11 +137,11 @@ func TestControlsAreNoticed(t *testing.T) {
 			}
 		})
 	}
-	t.Log(matrix(results))
+	t.Log(matrix(controls, results))
 }
 
 // matrix is a table of who noticed what, for docs/TESTING.md.
-func matrix(results []controlResult) string {
+func matrix(controls []control, results []controlResult) string {
 	var b strings.Builder
 	b.WriteString("\n| Mistake | Named check | First seed | Noticed | By checks |\n|---|---|---|---|---|\n")
 	for i, c := range controls {

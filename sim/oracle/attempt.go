@@ -201,7 +201,8 @@ func (o *Oracle) enter(a *Attempt, d crdt.Dot, t crdt.Timestamp) *write {
 	return w
 }
 
-// timeHere returns the timestamp of a write that was not gossiped, being too large: that of its values on the device that wrote it.
+// timeHere returns the timestamp of a write that was not gossiped: that of its values on the device that wrote it. A delete leaves none;
+// then it is that of the device's clock, which stands at its last write.
 func (o *Oracle) timeHere(a *Attempt, d crdt.Dot) crdt.Timestamp {
 	for _, e := range a.entries {
 		reg, err := o.devices[a.device].view.Get(e.path)
@@ -209,5 +210,5 @@ func (o *Oracle) timeHere(a *Attempt, d crdt.Dot) crdt.Timestamp {
 			return reg.Live[i].Time
 		}
 	}
-	return 0
+	return o.devices[a.device].view.Head().Clock
 }

@@ -21,7 +21,7 @@ func (o *Oracle) Stepped(device int, out []node.Output, a *Attempt, via bool) {
 	if !context.Equal(d.context) {
 		o.advance(device, context)
 	}
-	changes := reports(out)
+	changes := ChangesIn(out)
 	if len(changes) == 0 && slices.Equal(d.app, before) {
 		return
 	}
@@ -53,7 +53,8 @@ func (o *Oracle) Stepped(device int, out []node.Output, a *Attempt, via bool) {
 	}
 }
 
-func reports(out []node.Output) []node.Changed {
+// ChangesIn returns the changes that a step told of.
+func ChangesIn(out []node.Output) []node.Changed {
 	var cs []node.Changed
 	for _, x := range out {
 		if c, ok := x.(node.Changed); ok {

@@ -31,6 +31,7 @@ func Generate(seed uint64, size Size) *Scenario {
 	g.work()
 	g.faults()
 	g.extremes(seed)
+	g.polls(seed)
 	g.s.sortOps()
 	return g.s
 }
@@ -364,6 +365,23 @@ func (g *generator) extremes(seed uint64) {
 	for ; len(writes) > 1 && g.chance(0.3); writes = writes[min(len(writes), 5):] {
 		for _, o := range writes[1:min(len(writes), 5)] {
 			o.Device, o.At = writes[0].Device, min(writes[0].At+g.between(0, time.Millisecond), g.s.End)
+		}
+	}
+}
+
+// polls lets the devices of a few scenarios poll in place of gossip: all of them, or some. It has a source of its own, as extremes has.
+func (g *generator) polls(seed uint64) {
+	g.rand = rand.New(rand.NewPCG(seed, 0x9011))
+	share := 0.0
+	switch {
+	case g.chance(0.05):
+		share = 1
+	case g.chance(0.18):
+		share = 0.4
+	}
+	for i := range g.s.Devices {
+		if g.chance(share) {
+			g.s.Devices[i].Poll = pick(g, time.Second, 2*time.Second, 5*time.Second)
 		}
 	}
 }

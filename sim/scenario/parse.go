@@ -85,7 +85,7 @@ var (
 
 func (p *parser) document(t table) {
 	t.only("name", "about", "seed", "devices", "paths", "end", "converge", "anti-entropy", "delete-log", "gossip",
-		"network", "clocks", "random", "at")
+		"network", "clocks", "poll", "random", "at")
 	s := p.s
 	s.Name, _ = t.text("name")
 	s.About, _ = t.text("about")
@@ -102,6 +102,7 @@ func (p *parser) document(t table) {
 	}
 	p.network(t)
 	p.clocks(t)
+	p.polls(t)
 	r := p.random(t)
 	p.operations(t)
 	s.Paths = t.list("paths")
@@ -212,6 +213,15 @@ func (p *parser) clocks(t table) {
 	for _, name := range slices.Sorted(maps.Keys(t.m)) {
 		if i, ok := p.device(t, name, name); ok {
 			p.s.Devices[i].Skew = t.millis(name)
+		}
+	}
+}
+
+func (p *parser) polls(t table) {
+	t = t.sub("poll")
+	for _, name := range slices.Sorted(maps.Keys(t.m)) {
+		if i, ok := p.device(t, name, name); ok {
+			p.s.Devices[i].Poll = t.duration(name, 0)
 		}
 	}
 }

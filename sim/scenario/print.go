@@ -15,6 +15,7 @@ func (s *Scenario) TOML() []byte {
 	p.head()
 	p.network()
 	p.clocks()
+	p.polls()
 	for i := range s.Ops {
 		p.operation(&s.Ops[i])
 	}
@@ -97,6 +98,17 @@ func (p *printer) clocks() {
 			p.b.WriteString(header)
 			header = ""
 			p.text(bareKey(p.s.short(i)), formatMillis(d.Skew))
+		}
+	}
+}
+
+func (p *printer) polls() {
+	header := "\n[poll]\n"
+	for i, d := range p.s.Devices {
+		if d.Poll != 0 {
+			p.b.WriteString(header)
+			header = ""
+			p.duration(bareKey(p.s.short(i)), d.Poll)
 		}
 	}
 }
