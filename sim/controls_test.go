@@ -69,6 +69,13 @@ var controls = []control{
 	{mistake: "the bindings of new replicas are not sent", check: oracle.NoAlarm, taps: bindingsNotSent},
 	{mistake: "conflicts that a session brings are not reported", check: oracle.MissedConflict, taps: sessionConflictsDropped},
 
+	// Answers about ranges of paths.
+	{mistake: "an answer about a range is taken for one about all", check: oracle.LostUpdate, taps: rangeForAll},
+	{mistake: "an answer about a range lacks its last row", check: oracle.LostUpdate, taps: rangeShort},
+	{mistake: "an answer about a range does not hand on the floor", check: oracle.Exact, taps: rangeFloorKept},
+	{mistake: "a range is asked for with what was seen of others", check: oracle.Exact, taps: rangeAskedWithTop},
+	{mistake: "ranges are made one at a restart", check: oracle.Exact, taps: rangesMadeEqual},
+
 	// Gossip.
 	{mistake: "an operation does not name what its writer left alone", check: oracle.FalseConflict, taps: alsoNotSent},
 	{mistake: "an operation does not wait for what its writer left alone", check: oracle.Settled, taps: alsoNotAwaited, rare: true},

@@ -160,7 +160,7 @@ func (d *device) start(how oracle.Start) {
 	if _, ok := st.Incarnation(); ok {
 		w.oracle.Sometimes("replica id continued")
 	}
-	d.replica = node.NewReplica(node.ReplicaConfig{Store: st, Space: w.space, Key: d.key, Rand: source, AntiEntropy: w.s.Period(d.index), NoGossip: !d.gossips(), DeleteLog: w.s.DeleteLog, Verify: w.signatures.verify})
+	d.replica = node.NewReplica(node.ReplicaConfig{Store: st, Space: w.space, Key: d.key, Rand: source, AntiEntropy: w.s.Period(d.index), NoGossip: !d.gossips(), DeleteLog: w.s.DeleteLog, Limits: w.limits(), Verify: w.signatures.verify})
 	w.tell("device %d starts, having seen %v", d.index, st.Context().Len())
 	w.fold(uint64(d.index)<<8 | uint64(how))
 	w.oracle.Started(d.index, how, st)
@@ -168,6 +168,14 @@ func (d *device) start(how oracle.Start) {
 	d.step(PhaseStart, node.Tick{})
 	d.notice(w.s.Paths)
 	w.dialAll(d)
+}
+
+// limits are those of answers. A cut answer is made from names or by walking the paths, as it is with large ones.
+func (w *world) limits() crdt.Limits {
+	if w.s.AnswerRows == 0 {
+		return crdt.Limits{}
+	}
+	return crdt.Limits{Rows: w.s.AnswerRows, Bytes: 1 << 20, Names: 4 * w.s.AnswerRows}
 }
 
 func (d *device) gossips() bool { return d.w.s.Gossips(d.index) }

@@ -237,7 +237,8 @@ func (w *world) finish() {
 			}
 		}
 	}
-	if limit := 2*sessions*3/2 + 8; w.said > limit {
+	// Where parts stay different for ever, each session asks about each of them.
+	if limit := 2*sessions*3/2 + 8; w.said > limit && !w.oracle.Ranges() {
 		w.oracle.Fail(oracle.Quiescence, 0, "%d messages in one period between devices that agree, want at most %d", w.said, limit)
 	}
 	w.oracle.Finish()

@@ -91,6 +91,9 @@ func (d *Driver) Decides(s *scenario.Scenario) error {
 	if s.NoGossip {
 		no("noGossip: this driver starts all devices with gossip")
 	}
+	if s.AnswerRows > 0 {
+		no("answerRows: the program decides by itself how large an answer is")
+	}
 	if s.Network.Break > 0 {
 		no("network.break: a single stream cannot be broken from outside")
 	}

@@ -103,7 +103,7 @@ func (a *Attempt) plan(o *Oracle, p scenario.Part, i int, reg crdt.Register) {
 	}
 	for q := range e.preds.all {
 		e.below.add(q)
-		e.below.join(o.at(p.Path, q).below)
+		e.below.join(o.entries[q].below)
 	}
 	a.condition(o, &op, p, reg)
 	a.entries, a.Ops = append(a.entries, e), append(a.Ops, op)
@@ -182,7 +182,7 @@ func (o *Oracle) enter(a *Attempt, d crdt.Dot, t crdt.Timestamp) *write {
 		t = o.timeHere(a, d)
 	}
 	w := &write{index: len(o.writes), device: a.device, by: o.s.DeviceName(a.device), dot: d, time: t, entries: a.entries, ctx: a.ctx}
-	if w.index >= o.limit {
+	if len(o.entries)+len(a.entries) > o.limit {
 		panic("sim: more writes than the scenario holds")
 	}
 	if old := o.byDot[d]; old != nil {
@@ -191,7 +191,8 @@ func (o *Oracle) enter(a *Attempt, d crdt.Dot, t crdt.Timestamp) *write {
 	o.writes = append(o.writes, w)
 	o.byDot[d] = w
 	for _, e := range a.entries {
-		e.write = w
+		e.write, e.index = w, len(o.entries)
+		o.entries = append(o.entries, e)
 		o.byPath[e.path] = append(o.byPath[e.path], e)
 		if e.put {
 			o.byData[e.path+"\x00"+e.data] = append(o.byData[e.path+"\x00"+e.data], e)

@@ -117,6 +117,9 @@ func (c *checker) settings() {
 	if s.DeleteLog < 0 {
 		c.fail("delete-log", "", "a device cannot remember %d deletes", s.DeleteLog)
 	}
+	if s.AnswerRows < 0 {
+		c.fail("answer-rows", "", "an answer cannot have %d rows", s.AnswerRows)
+	}
 	for _, p := range s.Paths {
 		if err := crdt.CheckPath(p); err != nil {
 			c.fail("paths", "", "%v", err)

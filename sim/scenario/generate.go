@@ -32,6 +32,7 @@ func Generate(seed uint64, size Size) *Scenario {
 	g.faults()
 	g.extremes(seed)
 	g.polls(seed)
+	g.ranges(seed)
 	g.s.sortOps()
 	return g.s
 }
@@ -382,6 +383,27 @@ func (g *generator) polls(seed uint64) {
 	for i := range g.s.Devices {
 		if g.chance(share) {
 			g.s.Devices[i].Poll = pick(g, time.Second, 2*time.Second, 5*time.Second)
+		}
+	}
+}
+
+// ranges cuts the answers of a few scenarios, so that devices fill range by range, and lets some start anew while they do. It has a
+// source of its own, as extremes has.
+func (g *generator) ranges(seed uint64) {
+	g.rand = rand.New(rand.NewPCG(seed, 0x4a9e5))
+	if !g.chance(0.1) {
+		return
+	}
+	g.s.AnswerRows = pick(g, 1, 1, 2, 3)
+	if g.chance(0.5) {
+		g.s.DeleteLog = pick(g, 0, 1)
+	}
+	for _, o := range slices.Clone(g.s.Ops) {
+		switch o.Do {
+		case DoJoin, DoClone, DoCrash, DoRestart, DoRestore, DoDisconnect:
+			if back := o.At + o.For; back < g.s.End && g.chance(0.5) {
+				g.add(Op{At: back + g.between(20*time.Millisecond, time.Second), Do: DoRestart, Device: o.Device, For: g.between(time.Millisecond, 200*time.Millisecond)})
+			}
 		}
 	}
 }

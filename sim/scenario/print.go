@@ -68,6 +68,9 @@ func (p *printer) head() {
 	p.duration("converge", s.ConvergeMax)
 	p.duration("anti-entropy", s.AntiEntropy)
 	p.line("delete-log", strconv.Itoa(s.DeleteLog))
+	if s.AnswerRows != 0 {
+		p.line("answer-rows", strconv.Itoa(s.AnswerRows))
+	}
 	if s.NoGossip {
 		p.line("gossip", "false")
 	}

@@ -23,6 +23,8 @@ type Scenario struct {
 	DeleteLog   int           `json:"deleteLog"`
 	// NoGossip lets operations travel by sessions only: no device gossips.
 	NoGossip bool `json:"noGossip,omitempty"`
+	// AnswerRows, if it is not 0, bounds the rows of an answer in a session: a larger one comes in several, each about a range of paths.
+	AnswerRows int `json:"answerRows,omitempty"`
 	// Ops are sorted by time, and none lasts longer than End.
 	Ops []Op `json:"ops"`
 	// End is when all faults are over; ConvergeMax is how long the devices may take from then until they agree.
@@ -160,6 +162,15 @@ func (s *Scenario) Writes() int {
 		if s.Ops[i].Do == DoWrite {
 			n++
 		}
+	}
+	return n
+}
+
+// Parts returns the number of paths that all writes of the scenario name together.
+func (s *Scenario) Parts() int {
+	n := 0
+	for i := range s.Ops {
+		n += len(s.Ops[i].Parts)
 	}
 	return n
 }

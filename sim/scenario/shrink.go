@@ -194,6 +194,7 @@ func (x *Shrinker) settings() {
 		},
 		func(c *Scenario) { c.AntiEntropy = antiEntropyDefault },
 		func(c *Scenario) { c.DeleteLog = deleteLogDefault },
+		func(c *Scenario) { c.AnswerRows = 0 },
 		func(c *Scenario) { c.NoGossip = false },
 		func(c *Scenario) {
 			for i := range c.Devices {

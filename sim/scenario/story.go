@@ -48,6 +48,9 @@ func (t *teller) setting() []string {
 	if s.DeleteLog < deleteLogDefault {
 		parts = append(parts, fmt.Sprintf("a device remembers %s", count(int64(s.DeleteLog), "delete")))
 	}
+	if s.AnswerRows > 0 {
+		parts = append(parts, fmt.Sprintf("an answer in a session holds %s", count(int64(s.AnswerRows), "path")))
+	}
 	for i, d := range s.Devices {
 		if d.Poll != 0 {
 			parts = append(parts, fmt.Sprintf("%s polls every %s", s.DeviceName(i), lengthOf(d.Poll)))
