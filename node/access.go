@@ -179,7 +179,8 @@ type SyncOptions struct {
 	Device string
 }
 
-// SyncResult says who holds all that this device held when the wait began.
+// SyncResult says who holds all that this device held when the wait began. A device whose Path is empty is away: it is known to have
+// held it when it was last met (LastSeen), and no more is known of it.
 type SyncResult struct {
 	CaughtUp bool
 	Devices  []DeviceStatus

@@ -149,6 +149,36 @@ func restless(*scenario.Scenario) des.Taps {
 	}}
 }
 
+// pollTap changes what devices that do not gossip are told.
+func pollTap(s *scenario.Scenario, edit func(in node.Input) node.Input) des.Taps {
+	return des.Taps{Input: func(device int, in node.Input) node.Input {
+		if s.Gossips(device) {
+			return in
+		}
+		return edit(in)
+	}}
+}
+
+// pollsForgotten lets the time pass unnoticed on devices that poll.
+func pollsForgotten(s *scenario.Scenario) des.Taps {
+	return pollTap(s, func(in node.Input) node.Input {
+		if _, ok := in.(node.Tick); ok {
+			return nil
+		}
+		return in
+	})
+}
+
+// pollsWithoutPause lets devices that poll begin again whenever time passes.
+func pollsWithoutPause(s *scenario.Scenario) des.Taps {
+	return pollTap(s, func(in node.Input) node.Input {
+		if _, ok := in.(node.Tick); ok {
+			return node.Lost{}
+		}
+		return in
+	})
+}
+
 func resolvedOneSided(*scenario.Scenario) des.Taps {
 	return writeTap(func(op *node.WriteOp) { op.Resolve = false })
 }

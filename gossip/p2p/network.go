@@ -215,7 +215,7 @@ func (n *Network) install(next *roster) (unwanted []*link, missing bool) {
 		same := last.sharesSame(next, p)
 		for _, l := range links {
 			n.setProven(l, intersect(l.proven, next.shared[p]))
-			if !next.member(p) && l.joins == 0 {
+			if last.member(p) && !next.member(p) && l.joins == 0 { // a stranger may be about to join; others end by themselves
 				unwanted = append(unwanted, l)
 			} else if !same {
 				l.kick()

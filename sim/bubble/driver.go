@@ -40,6 +40,7 @@ func (r Driver) Run(ctx context.Context, s *scenario.Scenario, events func(oracl
 	}
 	c := *s
 	c.DeleteLog = max(1, s.DeleteLog) // for a node, 0 is the default
+	c.AnswerRows = 0                  // a node decides by itself how large an answer is
 	w, err := newWorld(ctx, &c, r.Logger, events)
 	if err != nil {
 		return nil, err

@@ -160,8 +160,8 @@ func (d *device) start(how oracle.Start) {
 	if _, ok := st.Incarnation(); ok {
 		w.oracle.Sometimes("replica id continued")
 	}
-	d.replica = node.NewReplica(node.ReplicaConfig{Store: st, Space: w.space, Key: d.key, Rand: source, AntiEntropy: w.s.AntiEntropy, DeleteLog: w.s.DeleteLog,
-		Sign: w.signatures.sign, Verify: w.signatures.verify})
+	d.replica = node.NewReplica(node.ReplicaConfig{Store: st, Space: w.space, Key: d.key, Rand: source, AntiEntropy: w.s.Period(d.index), NoGossip: !d.gossips(),
+		DeleteLog: w.s.DeleteLog, Limits: w.limits(), Sign: w.signatures.sign, Verify: w.signatures.verify})
 	w.tell("device %d starts, having seen %v", d.index, st.Context().Len())
 	w.fold(uint64(d.index)<<8 | uint64(how))
 	w.oracle.Started(d.index, how, st)
@@ -170,6 +170,16 @@ func (d *device) start(how oracle.Start) {
 	d.notice(w.s.Paths)
 	w.dialAll(d)
 }
+
+// limits are those of answers. A cut answer is made from names or by walking the paths, as it is with large ones.
+func (w *world) limits() crdt.Limits {
+	if w.s.AnswerRows == 0 {
+		return crdt.Limits{}
+	}
+	return crdt.Limits{Rows: w.s.AnswerRows, Bytes: 1 << 20, Names: 4 * w.s.AnswerRows}
+}
+
+func (d *device) gossips() bool { return d.w.s.Gossips(d.index) }
 
 // reader makes bytes of random numbers.
 type reader struct{ *rand.Rand }
@@ -257,6 +267,9 @@ func (d *device) stepFor(how Phase, a *oracle.Attempt, in ...node.Input) {
 	}
 	if w.trace != nil {
 		d.tellStep(in, out)
+	}
+	if how == PhaseSession && !d.gossips() && len(oracle.ChangesIn(out)) > 0 {
+		w.oracle.Sometimes("poll that brings something")
 	}
 	w.history.stepped(d, out)
 	for _, o := range out {
@@ -437,6 +450,9 @@ func (d *device) write(parts []scenario.Part) {
 	d.attempt[d.tag] = a
 	if d.sessions() > 0 {
 		d.w.oracle.Sometimes("write during a session")
+	}
+	if !d.gossips() {
+		d.w.oracle.Sometimes("write that waits for a poll")
 	}
 	d.w.history.write(d, parts, a)
 	d.stepFor(PhaseWrite, a, node.Write{Tag: d.tag, Ops: a.Ops})

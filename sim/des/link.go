@@ -310,9 +310,6 @@ func (f frame) size() int {
 
 // publish puts an operation into the author's next frame.
 func (w *world) publish(author *device, op []byte) {
-	if w.s.NoGossip {
-		return
-	}
 	if decoded, err := crdt.DecodeOp(op); err == nil {
 		w.dots[sum(op)] = decoded.Dot
 	}
@@ -336,7 +333,7 @@ func (w *world) publish(author *device, op []byte) {
 func (w *world) spread(author, at, from *device, f frame) {
 	for _, p := range at.pairs {
 		to := p.other(at)
-		if to == from || to == author {
+		if to == from || to == author || !to.gossips() {
 			continue
 		}
 		if c := p.known(at); c != nil {

@@ -105,7 +105,7 @@ func (a *Attempt) plan(o *Oracle, p scenario.Part, i int, reg crdt.Register) {
 	}
 	for q := range e.preds.all {
 		e.below.add(q)
-		e.below.join(o.at(p.Path, q).below)
+		e.below.join(o.entries[q].below)
 	}
 	a.condition(o, &op, p, reg)
 	a.entries, a.Ops = append(a.entries, e), append(a.Ops, op)
@@ -186,7 +186,7 @@ func (o *Oracle) enter(a *Attempt, d crdt.Dot, t crdt.Timestamp) *write {
 		t = o.timeHere(a, d)
 	}
 	w := &write{index: len(o.writes), device: a.device, by: o.s.DeviceName(a.device), dot: d, time: t, entries: a.entries, ctx: a.ctx}
-	if w.index >= o.limit {
+	if len(o.entries)+len(a.entries) > o.limit {
 		panic("sim: more writes than the scenario holds")
 	}
 	if old := o.byDot[d]; old != nil {
@@ -195,7 +195,8 @@ func (o *Oracle) enter(a *Attempt, d crdt.Dot, t crdt.Timestamp) *write {
 	o.writes = append(o.writes, w)
 	o.byDot[d] = w
 	for _, e := range a.entries {
-		e.write = w
+		e.write, e.index = w, len(o.entries)
+		o.entries = append(o.entries, e)
 		o.byPath[e.path] = append(o.byPath[e.path], e)
 		if c := (content{e.path, e.data}); e.put {
 			o.byData[c] = append(o.byData[c], e)
@@ -205,7 +206,8 @@ func (o *Oracle) enter(a *Attempt, d crdt.Dot, t crdt.Timestamp) *write {
 	return w
 }
 
-// timeHere returns the timestamp of a write that was not gossiped, being too large: that of its values on the device that wrote it.
+// timeHere returns the timestamp of a write that was not gossiped: that of its values on the device that wrote it. A delete leaves none;
+// then it is that of the device's clock, which stands at its last write.
 func (o *Oracle) timeHere(a *Attempt, d crdt.Dot) crdt.Timestamp {
 	for _, e := range a.entries {
 		reg, err := o.devices[a.device].view.Get(e.path)
@@ -213,5 +215,5 @@ func (o *Oracle) timeHere(a *Attempt, d crdt.Dot) crdt.Timestamp {
 			return reg.Live[i].Time
 		}
 	}
-	return 0
+	return o.devices[a.device].view.Head().Clock
 }

@@ -61,8 +61,11 @@ func (s *Session) Sent(device, bytes int) {
 // limit is what a session may cost in one direction.
 func (s *Session) limit(from, to *end) int {
 	o, d, peer := s.o, s.o.devices[from.device], s.o.devices[to.device]
-	context, floor := o.size(d.context), o.size(d.view.Floor())
+	context, floor := o.size(d.parts.Top()), o.size(d.view.Floor())
 	limit := fixedBytes + 2*context + 2*floor
+	if o.s.AnswerRows > 0 { // so much for each answer, of which there may be one for each path
+		limit *= 1 + len(o.s.Paths)
+	}
 	for top := range d.context.All() {
 		if to.context.Get(top.Replica) == 0 {
 			limit += bindingBytes

@@ -16,6 +16,7 @@ type shelf struct{ reg crdt.Register }
 
 func (s shelf) Context() crdt.Vector              { return crdt.Vector{} }
 func (s shelf) Floor() crdt.Vector                { return crdt.Vector{} }
+func (s shelf) Parts() crdt.Parts                 { return crdt.Parts{{}} }
 func (s shelf) Head() store.Head                  { return store.Head{} }
 func (s shelf) Check() error                      { return errors.New("nothing to check") }
 func (s shelf) Get(string) (crdt.Register, error) { return s.reg, nil }

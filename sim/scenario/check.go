@@ -17,6 +17,8 @@ const (
 	// spanMax bounds the length of a scenario and all durations in it, clockMax the error and the jumps of a clock.
 	spanMax  = 100 * year
 	clockMax = 250 * year
+	// pollMin is the shortest period between two polls, that of package node.
+	pollMin = 100 * time.Millisecond
 )
 
 // A problem is something that makes a scenario impossible to run.
@@ -93,6 +95,9 @@ func (c *checker) devices() {
 			}
 			names[d.Name] = true
 		}
+		if d.Poll != 0 && (d.Poll < pollMin || d.Poll > spanMax) {
+			c.fail("poll", "", "%s polls every %s, not between %s and %s", s.DeviceName(i), formatDuration(d.Poll), formatDuration(pollMin), formatDuration(spanMax))
+		}
 		if d.Skew < -clockMax.Milliseconds() || d.Skew > clockMax.Milliseconds() {
 			c.fail("clocks", "", "the clock of %s is wrong by %d ms, more than %s", s.DeviceName(i), d.Skew, formatDuration(clockMax))
 		}
@@ -111,6 +116,9 @@ func (c *checker) settings() {
 	c.span("anti-entropy", s.AntiEntropy, time.Millisecond)
 	if s.DeleteLog < 0 {
 		c.fail("delete-log", "", "a device cannot remember %d deletes", s.DeleteLog)
+	}
+	if s.AnswerRows < 0 {
+		c.fail("answer-rows", "", "an answer cannot have %d rows", s.AnswerRows)
 	}
 	for _, p := range s.Paths {
 		if err := crdt.CheckPath(p); err != nil {

@@ -31,6 +31,8 @@ func Generate(seed uint64, size Size) *Scenario {
 	g.work()
 	g.faults()
 	g.extremes(seed)
+	g.polls(seed)
+	g.ranges(seed)
 	g.s.sortOps()
 	return g.s
 }
@@ -364,6 +366,44 @@ func (g *generator) extremes(seed uint64) {
 	for ; len(writes) > 1 && g.chance(0.3); writes = writes[min(len(writes), 5):] {
 		for _, o := range writes[1:min(len(writes), 5)] {
 			o.Device, o.At = writes[0].Device, min(writes[0].At+g.between(0, time.Millisecond), g.s.End)
+		}
+	}
+}
+
+// polls lets the devices of a few scenarios poll in place of gossip: all of them, or some. It has a source of its own, as extremes has.
+func (g *generator) polls(seed uint64) {
+	g.rand = rand.New(rand.NewPCG(seed, 0x9011))
+	share := 0.0
+	switch {
+	case g.chance(0.05):
+		share = 1
+	case g.chance(0.18):
+		share = 0.4
+	}
+	for i := range g.s.Devices {
+		if g.chance(share) {
+			g.s.Devices[i].Poll = pick(g, time.Second, 2*time.Second, 5*time.Second)
+		}
+	}
+}
+
+// ranges cuts the answers of a few scenarios, so that devices fill range by range, and lets some start anew while they do. It has a
+// source of its own, as extremes has.
+func (g *generator) ranges(seed uint64) {
+	g.rand = rand.New(rand.NewPCG(seed, 0x4a9e5))
+	if !g.chance(0.1) {
+		return
+	}
+	g.s.AnswerRows = pick(g, 1, 1, 2, 3)
+	if g.chance(0.5) {
+		g.s.DeleteLog = pick(g, 0, 1)
+	}
+	for _, o := range slices.Clone(g.s.Ops) {
+		switch o.Do {
+		case DoJoin, DoClone, DoCrash, DoRestart, DoRestore, DoDisconnect:
+			if back := o.At + o.For; back < g.s.End && g.chance(0.5) {
+				g.add(Op{At: back + g.between(20*time.Millisecond, time.Second), Do: DoRestart, Device: o.Device, For: g.between(time.Millisecond, 200*time.Millisecond)})
+			}
 		}
 	}
 }

@@ -84,8 +84,8 @@ var (
 )
 
 func (p *parser) document(t table) {
-	t.only("name", "about", "seed", "devices", "paths", "end", "converge", "anti-entropy", "delete-log", "gossip",
-		"network", "clocks", "random", "at")
+	t.only("name", "about", "seed", "devices", "paths", "end", "converge", "anti-entropy", "delete-log", "answer-rows", "gossip",
+		"network", "clocks", "poll", "random", "at")
 	s := p.s
 	s.Name, _ = t.text("name")
 	s.About, _ = t.text("about")
@@ -96,12 +96,14 @@ func (p *parser) document(t table) {
 	s.ConvergeMax = t.duration("converge", convergeDefault)
 	s.AntiEntropy = t.duration("anti-entropy", antiEntropyDefault)
 	s.DeleteLog = t.count("delete-log", deleteLogDefault, math.MaxInt32)
+	s.AnswerRows = t.count("answer-rows", 0, math.MaxInt32)
 	s.NoGossip = !t.flag("gossip", true)
 	if !p.devices(t) {
 		return // every further mistake might follow from this one
 	}
 	p.network(t)
 	p.clocks(t)
+	p.polls(t)
 	r := p.random(t)
 	p.operations(t)
 	s.Paths = t.list("paths")
@@ -212,6 +214,15 @@ func (p *parser) clocks(t table) {
 	for _, name := range slices.Sorted(maps.Keys(t.m)) {
 		if i, ok := p.device(t, name, name); ok {
 			p.s.Devices[i].Skew = t.millis(name)
+		}
+	}
+}
+
+func (p *parser) polls(t table) {
+	t = t.sub("poll")
+	for _, name := range slices.Sorted(maps.Keys(t.m)) {
+		if i, ok := p.device(t, name, name); ok {
+			p.s.Devices[i].Poll = t.duration(name, 0)
 		}
 	}
 }

@@ -15,6 +15,7 @@ func (s *Scenario) TOML() []byte {
 	p.head()
 	p.network()
 	p.clocks()
+	p.polls()
 	for i := range s.Ops {
 		p.operation(&s.Ops[i])
 	}
@@ -67,6 +68,9 @@ func (p *printer) head() {
 	p.duration("converge", s.ConvergeMax)
 	p.duration("anti-entropy", s.AntiEntropy)
 	p.line("delete-log", strconv.Itoa(s.DeleteLog))
+	if s.AnswerRows != 0 {
+		p.line("answer-rows", strconv.Itoa(s.AnswerRows))
+	}
 	if s.NoGossip {
 		p.line("gossip", "false")
 	}
@@ -97,6 +101,17 @@ func (p *printer) clocks() {
 			p.b.WriteString(header)
 			header = ""
 			p.text(bareKey(p.s.short(i)), formatMillis(d.Skew))
+		}
+	}
+}
+
+func (p *printer) polls() {
+	header := "\n[poll]\n"
+	for i, d := range p.s.Devices {
+		if d.Poll != 0 {
+			p.b.WriteString(header)
+			header = ""
+			p.duration(bareKey(p.s.short(i)), d.Poll)
 		}
 	}
 }

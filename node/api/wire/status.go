@@ -166,7 +166,7 @@ type SyncWait struct {
 	Timeout string `json:"timeout,omitempty"`
 }
 
-// Sync says who holds all that this device held when the wait began.
+// Sync says who holds all that this device held when the wait began; a device with an empty path, when it was last seen.
 type Sync struct {
 	Schema   string         `json:"schema"`
 	CaughtUp bool           `json:"caught_up"`
