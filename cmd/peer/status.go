@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"syncline/node"
 	"syncline/node/api/client"
 	"syncline/node/api/wire"
 )
@@ -58,6 +59,9 @@ func (a *app) printStatus(st wire.Status) {
 func (a *app) printHead(st wire.Status) {
 	a.out.print("%s · space %s · up %s · %s, %s\n", deviceName(st.Device), visible(st.Space.Name), span(time.Since(st.Started)),
 		entries(st.Entries), size(st.Bytes))
+	if f := st.Filling; f != nil {
+		a.out.look("Still receiving what others have: %s so far; not all are here from “%s” on.", entries(st.Entries), visible(f.From))
+	}
 	if st.Conflicts > 0 {
 		a.out.look("%-18s see:  %s conflicts", plural(st.Conflicts, "conflict", "conflicts"), a.self())
 	}
@@ -77,6 +81,13 @@ func (a *app) printHead(st wire.Status) {
 		}
 	}
 	a.out.print("\n")
+}
+
+// tellFilling says on standard error that a list is not complete.
+func (a *app) tellFilling(err error) {
+	if !a.json {
+		a.out.note("%s %s  %s status", a.out.errSign(signLook), node.ProblemOf(err).Detail, a.self())
+	}
 }
 
 // printDevices prints a table of devices.
@@ -153,6 +164,9 @@ func shortStatus(st wire.Status) string {
 		}
 	}
 	parts := []string{shortName(st.Device), visible(st.Space.Name), entries(st.Entries)}
+	if st.Filling != nil {
+		parts = append(parts, "receiving")
+	}
 	if len(st.Devices) > 0 {
 		parts = append(parts, fmt.Sprintf("%d of %s in sync", inSync, plural(len(st.Devices), "device", "devices")))
 	}
