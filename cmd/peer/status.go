@@ -40,10 +40,14 @@ func newStatus(a *app) *cobra.Command {
 	return cmd
 }
 
-// printStatus prints the page for people, or the devices for a pipe, this one first.
+// printStatus prints the page for people, or the devices for a pipe, this one first, with what is wrong on standard error.
 func (a *app) printStatus(st wire.Status) {
 	if a.out.tty {
 		a.printHead(st)
+	} else {
+		for _, line := range health(st) {
+			a.out.note("%s %s", a.out.errSign(signLook), line)
+		}
 	}
 	switch {
 	case !a.out.tty:
@@ -59,9 +63,6 @@ func (a *app) printStatus(st wire.Status) {
 func (a *app) printHead(st wire.Status) {
 	a.out.print("%s · space %s · up %s · %s, %s\n", deviceName(st.Device), visible(st.Space.Name), span(time.Since(st.Started)),
 		entries(st.Entries), size(st.Bytes))
-	if f := st.Filling; f != nil {
-		a.out.look("Still receiving what others have: %s so far; not all are here from “%s” on.", entries(st.Entries), visible(f.From))
-	}
 	if st.Conflicts > 0 {
 		a.out.look("%-18s see:  %s conflicts", plural(st.Conflicts, "conflict", "conflicts"), a.self())
 	}
@@ -71,8 +72,8 @@ func (a *app) printHead(st wire.Status) {
 	if !st.Network {
 		a.out.look("No network: this device is alone.")
 	}
-	for _, w := range st.Warnings {
-		a.out.look("%s  %s", visible(w.Text), oneLine(w.Hint))
+	for _, line := range health(st) {
+		a.out.look("%s", line)
 	}
 	if a.verbose {
 		a.out.print("data %s · api %s · pid %d · %s\n", home(st.Dir), home(st.API), st.PID, st.Version)
@@ -81,6 +82,22 @@ func (a *app) printHead(st wire.Status) {
 		}
 	}
 	a.out.print("\n")
+}
+
+// health says what is not as it should be, and what to do about it.
+func health(st wire.Status) []string {
+	var lines []string
+	if f := st.Filling; f != nil {
+		lines = append(lines, fmt.Sprintf("Still receiving what others have: %s so far; not all are here from “%s” on.", entries(st.Entries), visible(f.From)))
+	}
+	for _, w := range st.Warnings {
+		line := upperFirst(visible(w.Text))
+		if w.Hint != "" {
+			line += "\n  " + oneLine(w.Hint)
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 // tellFilling says on standard error that a list is not complete.
