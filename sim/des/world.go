@@ -244,6 +244,7 @@ func (w *world) finish() {
 	w.oracle.Finish()
 	for _, d := range w.devices {
 		w.oracle.HeldBack(d.index, d.replica.HeldBack())
+		w.oracle.CheckShown(d.index, w.s.Paths, d.shown)
 	}
 	w.final = w.oracle.Final(0)
 	w.done = true

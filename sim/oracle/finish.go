@@ -60,7 +60,7 @@ func (o *Oracle) NotConverged() {
 // Finish compares the devices with the truth and with each other, once nothing happens any more.
 func (o *Oracle) Finish() {
 	for i, d := range o.devices {
-		for _, path := range o.s.Paths {
+		for _, path := range o.paths {
 			o.checkPath(i, path, true)
 		}
 		o.checkDigest(i)
@@ -146,7 +146,7 @@ func (o *Oracle) checkCounts(device int, d *truth) {
 	}
 	var digest crdt.Digest
 	entries, deletes, conflicts := 0, 0, 0
-	for _, path := range o.s.Paths {
+	for _, path := range o.paths {
 		reg, err := d.view.Get(path)
 		if err != nil {
 			continue
@@ -154,7 +154,7 @@ func (o *Oracle) checkCounts(device int, d *truth) {
 		for _, v := range reg.Live {
 			digest.Add(path, v)
 		}
-		if len(reg.Live) > 0 {
+		if len(reg.Live) > 0 && !crdt.IsSystemPath(path) {
 			entries++
 		}
 		if reg.Contending() > 0 {

@@ -1,0 +1,4 @@
+package scenario
+
+// Policies are those that an operation with DoPolicy may name.
+var Policies = []string{"manual", "newest", "max", "min", "union"}
