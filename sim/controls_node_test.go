@@ -309,3 +309,39 @@ func policyKept(s *scenario.Scenario) des.Taps {
 		return shown, first[k]
 	}}
 }
+
+// mergedTap changes the answers of merge functions.
+func mergedTap(edit func(device int, m node.Merged) node.Input) des.Taps {
+	return des.Taps{Input: func(device int, in node.Input) node.Input {
+		if m, ok := in.(node.Merged); ok {
+			return edit(device, m)
+		}
+		return in
+	}}
+}
+
+func mergeUnanswered(*scenario.Scenario) des.Taps {
+	return mergedTap(func(int, node.Merged) node.Input { return nil })
+}
+
+func mergeMadeUp(*scenario.Scenario) des.Taps {
+	return mergedTap(func(_ int, m node.Merged) node.Input {
+		m.Data = append(slices.Clone(m.Data), '!')
+		return m
+	})
+}
+
+// mergeWrittenBlindly writes the result of a merge over whatever stands there when it comes.
+func mergeWrittenBlindly(*scenario.Scenario) des.Taps {
+	taps := mergedTap(func(_ int, m node.Merged) node.Input {
+		if m.Reason != "" {
+			return m
+		}
+		kind := crdt.Multi
+		return node.Write{Ops: []node.WriteOp{{Path: m.Path, Content: m.Content, Kind: &kind, Resolve: true}}}
+	})
+	taps.Output = func(_ int, _ des.Phase, out []node.Output) []node.Output {
+		return slices.DeleteFunc(out, func(x node.Output) bool { r, ok := x.(node.Reply); return ok && r.Tag == 0 })
+	}
+	return taps
+}

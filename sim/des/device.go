@@ -166,6 +166,9 @@ func (d *device) start(how oracle.Start) {
 	w.oracle.Started(d.index, how, st)
 	w.history.started(d, how)
 	d.step(PhaseStart, node.Tick{})
+	if w.s.HasFunctions(d.index) {
+		d.step(PhaseOther, node.MergeNames{Names: scenario.Functions})
+	}
 	d.notice(w.s.Paths)
 	w.dialAll(d)
 }
@@ -312,6 +315,10 @@ func (d *device) perform(out node.Output) {
 	case node.Changed:
 		w.oracle.CheckShown(d.index, o.Paths, d.shown)
 		d.notice(o.Paths)
+	case node.Merge:
+		d.call(o)
+	case node.MergeFailed:
+		w.oracle.Sometimes("merge given up")
 	case node.Reply:
 		if o.Err != nil {
 			d.reply(o)

@@ -14,7 +14,9 @@ func (o *Oracle) Stepped(device int, out []node.Output, a *Attempt, via bool) {
 	d := o.devices[device]
 	context, parts := d.view.Context(), o.partsOf(d.view)
 	before := d.app
-	if a != nil {
+	if a != nil && a.merge {
+		o.settleMerge(device, a, out, context)
+	} else if a != nil {
 		o.settle(device, a, out, context)
 	}
 	o.adopt(device, out)

@@ -50,6 +50,9 @@ type Oracle struct {
 	survived           set
 	failed             map[Check]int
 
+	// merges counts the results of merge functions.
+	merges int
+
 	// Program runs on every device; nil if none does. Set it before anything happens.
 	Program *Program
 	// asides are operations that are no part of the scenario.
@@ -142,7 +145,7 @@ type version struct {
 // New returns an oracle that has seen nothing. now tells the virtual time.
 func New(s *scenario.Scenario, now func() time.Duration) *Oracle {
 	o := &Oracle{s: s, now: now, byDot: map[crdt.Dot]*write{}, byData: map[string][]*entry{}, byPath: map[string][]*entry{},
-		limit: 2*(s.Parts()+s.MergesMax) + 64, digests: map[string]crdt.Digest{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, failed: map[Check]int{}, asides: map[crdt.Dot]bool{}, Coverage: Coverage{}}
+		limit: 2*(s.Parts()+s.Merges()) + 64, digests: map[string]crdt.Digest{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, failed: map[Check]int{}, asides: map[crdt.Dot]bool{}, Coverage: Coverage{}}
 	o.policyPaths = policyPaths(s)
 	o.paths = append(slices.Clone(s.Paths), o.policyPaths...)
 	for range s.Devices {

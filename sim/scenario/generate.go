@@ -425,7 +425,7 @@ func (g *generator) policies(seed uint64) {
 		}
 	}
 	for range 1 + g.rand.IntN(5) {
-		o := Op{At: g.between(0, g.last), Do: DoPolicy, Device: g.device(), Path: pick(g, "**", "*", "p*", "p0", "p1", "l*", "**/p0"), Policy: pick(g, Policies...)}
+		o := Op{At: g.between(0, g.last), Do: DoPolicy, Device: g.device(), Path: pick(g, "**", "*", "p*", "p0", "p1", "l*", "**/p0"), Policy: pick(g, append(Policies[:len(Policies):len(Policies)], "merge:join", "merge:join", "merge:join")...)}
 		if g.chance(0.5) {
 			o.At = g.between(0, 2*g.from)
 		}
