@@ -156,11 +156,13 @@ type SpaceInfo struct {
 
 // Status is one page about this device and one of its spaces.
 type Status struct {
-	Device    DeviceRef
-	Space     SpaceInfo
-	Started   time.Time
-	Entries   int
-	Bytes     int64 // sum of path and value bytes that are live
+	Device  DeviceRef
+	Space   SpaceInfo
+	Started time.Time
+	Entries int
+	Bytes   int64 // sum of path and value bytes that are live
+	// Filling says what is known not to be here yet.
+	Filling   Filling
 	Conflicts int
 	Devices   []DeviceStatus // the other members, by name
 	Warnings  []Warning

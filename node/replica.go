@@ -171,6 +171,16 @@ func (r *Replica) Wake() (time.Duration, bool) {
 	return at, ok
 }
 
+// Shown returns what a plain read of the register at path shows under the policies that the replica has seen, and whether one of them
+// settles what competes there. It reports false if nothing is live.
+func (r *Replica) Shown(path string, reg crdt.Register) (v crdt.Value, settled, ok bool) {
+	if view, ok, _ := r.rules.viewOf(path, reg); ok {
+		return view.value, true, true
+	}
+	v, ok = reg.Shown()
+	return v, false, ok
+}
+
 // HeldBack returns the number of operations from gossip that wait for what comes before them.
 func (r *Replica) HeldBack() int { return r.delivery.Len() }
 

@@ -286,6 +286,9 @@ func (s *Space) Get(ctx context.Context, path string) (Entry, error) {
 // notFound says that nothing is here, and who deleted it if that is remembered.
 func (s *Space) notFound(path string, reg crdt.Register) *Problem {
 	p := ErrNotFound.With("%s does not exist here", path).On(path)
+	if s.Filling(path).Ranges > 0 {
+		p = p.Next("This device still receives what others have; it may come.  peer status")
+	}
 	if n := len(reg.Deletes); n > 0 {
 		last := reg.Deletes[0]
 		for _, d := range reg.Deletes[1:] {

@@ -100,6 +100,12 @@ var controls = []control{
 	// Reads and reports.
 	{mistake: "reads come from a cache", check: oracle.ReadYourWrites, taps: staleReads},
 	{mistake: "the value that came last is shown", check: oracle.SEC, taps: lastSeenShown},
+	{mistake: "what a policy settles is left open", check: oracle.Views, taps: policyIgnored},
+	{mistake: "whatever the policy, the newest value is shown", check: oracle.Views, taps: policySettlesByTime},
+	{mistake: "a change of a policy is not taken over", check: oracle.Views, taps: policyKept},
+	{mistake: "a merge function is asked and its answer lost", check: oracle.Merged, taps: mergeUnanswered},
+	{mistake: "the result of a merge is not that of its values", check: oracle.Phantom, taps: mergeMadeUp},
+	{mistake: "the result of a merge is written over values that came meanwhile", check: oracle.Merged, taps: mergeWrittenBlindly},
 	{mistake: "a value that won over a delete is not reported", check: oracle.DeleteUpdate, taps: wonNotReported},
 	{mistake: "a conflict is reported only if the newcomer loses", check: oracle.MissedConflict, taps: newcomerWins},
 	{mistake: "values of equal content are reported as a conflict", check: oracle.FalseConflict, taps: equalReported},

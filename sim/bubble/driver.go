@@ -94,6 +94,13 @@ func check(s *scenario.Scenario) error {
 	return nil
 }
 
+// Fit takes out of a scenario that was drawn from a seed what this driver cannot carry out. What people wrote is carried out as it is, or
+// refused.
+func Fit(s *scenario.Scenario) *scenario.Scenario {
+	s.Ops = slices.DeleteFunc(s.Ops, func(o scenario.Op) bool { return !slices.Contains(actions, o.Do) })
+	return s
+}
+
 // founder returns the first device that runs from the beginning, -1 if there is none.
 func founder(s *scenario.Scenario) int {
 	for i := range s.Devices {

@@ -167,6 +167,9 @@ func (d *device) start(how oracle.Start) {
 	w.oracle.Started(d.index, how, st)
 	w.history.started(d, how)
 	d.step(PhaseStart, node.Tick{})
+	if w.s.HasFunctions(d.index) {
+		d.step(PhaseOther, node.MergeNames{Names: scenario.Functions})
+	}
 	d.notice(w.s.Paths)
 	w.dialAll(d)
 }
@@ -311,7 +314,12 @@ func (d *device) perform(out node.Output) {
 	case node.Synced:
 		d.synced(o)
 	case node.Changed:
+		w.oracle.CheckShown(d.index, o.Paths, d.shown)
 		d.notice(o.Paths)
+	case node.Merge:
+		d.call(o)
+	case node.MergeFailed:
+		w.oracle.Sometimes("merge given up")
 	case node.Reply:
 		if o.Err != nil {
 			d.reply(o)
@@ -473,10 +481,27 @@ func (d *device) read(path string) {
 	}
 	d.w.oracle.Read(d.index, path, live)
 	d.w.history.read(d, path, live)
-	if shown, ok := (crdt.Register{Live: live}).Shown(); ok {
-		if tap := d.w.taps.Shown; tap != nil {
-			shown = tap(d.index, path, live)
-		}
-		d.w.oracle.Shown(d.index, path, live, shown)
+	if shown, settled, ok := d.shown(path, crdt.Register{Live: live}); ok {
+		d.w.oracle.Shown(d.index, path, live, shown, settled)
 	}
+}
+
+// shown is what a plain read shows.
+func (d *device) shown(path string, reg crdt.Register) (v crdt.Value, settled, ok bool) {
+	v, settled, ok = d.replica.Shown(path, reg)
+	if tap := d.w.taps.Shown; ok && tap != nil {
+		v, settled = tap(d.index, path, reg.Live, v, settled)
+	}
+	return v, settled, ok
+}
+
+// policy lets somebody set a policy.
+func (d *device) policy(op *scenario.Op) {
+	a := d.w.oracle.Policy(d.index, op.Path, op.Policy, d.wall())
+	if a == nil {
+		return
+	}
+	d.tag++
+	d.attempt[d.tag] = a
+	d.stepFor(PhaseWrite, a, node.Write{Tag: d.tag, Ops: a.Ops})
 }

@@ -485,6 +485,8 @@ func (w *world) doOn(d *device, op *scenario.Op) {
 			w.oracle.Sometimes("resolve in a partition")
 		}
 		d.write(op.Parts)
+	case scenario.DoPolicy:
+		d.policy(op)
 	case scenario.DoRead:
 		d.read(op.Path)
 	case scenario.DoReset:

@@ -199,7 +199,7 @@ func (w *world) heal() {
 
 // probe looks from time to time whether the devices agree.
 func (w *world) probe() {
-	if w.oracle.Agree() && !w.merging() {
+	if w.oracle.Agree() && !w.merging() && w.oracle.Unmerged() == "" {
 		w.converged = w.now - w.s.End
 		w.tell("the devices agree")
 		w.history.event(oracle.Event{Kind: oracle.EventAgree, Device: -1})
@@ -215,7 +215,9 @@ func (w *world) probe() {
 		return
 	}
 	if w.now > w.s.End+w.s.ConvergeMax {
-		if w.oracle.Agree() {
+		if path := w.oracle.Unmerged(); w.oracle.Agree() && path != "" {
+			w.oracle.Fail(oracle.Merged, 0, "what competes at %s is left open, and there is a function that would combine it", path)
+		} else if w.oracle.Agree() {
 			w.oracle.Fail(oracle.Merged, 0, "programs go on merging %v after the last fault", w.s.ConvergeMax)
 		} else {
 			w.oracle.NotConverged()
@@ -244,6 +246,7 @@ func (w *world) finish() {
 	w.oracle.Finish()
 	for _, d := range w.devices {
 		w.oracle.HeldBack(d.index, d.replica.HeldBack())
+		w.oracle.CheckShown(d.index, w.s.Paths, d.shown)
 	}
 	w.final = w.oracle.Final(0)
 	w.done = true

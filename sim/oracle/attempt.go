@@ -24,6 +24,8 @@ type Attempt struct {
 	expect  expectation
 	wall    int64
 	written *write
+	// merge says that it is the result of a merge function, which nobody waits for.
+	merge bool
 }
 
 // An expectation says what the harness knows of the outcome beforehand.
@@ -56,7 +58,7 @@ func (o *Oracle) Attempt(device int, parts []scenario.Part, wall int64) *Attempt
 
 // plan derives one part.
 func (a *Attempt) plan(o *Oracle, p scenario.Part, i int, reg crdt.Register) {
-	e := &entry{path: p.Path, put: p.Verb != scenario.Delete && p.Verb != scenario.DeleteAll, resolve: p.Verb == scenario.Resolve || p.Verb == scenario.Keep || p.Verb == scenario.Merge,
+	e := &entry{path: p.Path, mime: contentType, put: p.Verb != scenario.Delete && p.Verb != scenario.DeleteAll, resolve: p.Verb == scenario.Resolve || p.Verb == scenario.Keep || p.Verb == scenario.Merge,
 		preds: newSet(o.limit), below: newSet(o.limit), kept: newSet(o.limit)}
 	op := node.WriteOp{Path: p.Path, Delete: !e.put, Sibling: p.Verb == scenario.Sibling, All: p.Verb == scenario.PutAll || p.Verb == scenario.DeleteAll, Resolve: e.resolve}
 	if e.put {
@@ -67,7 +69,10 @@ func (a *Attempt) plan(o *Oracle, p scenario.Part, i int, reg crdt.Register) {
 		e.data = o.Program.content(p.Value)
 	}
 	if p.Verb == scenario.Merge {
-		e.data, e.inputs = p.Value, o.inputs(p.Path, reg)
+		e.data = p.Value
+		if o.Program != nil {
+			e.inputs = o.inputs(p.Path, reg)
+		}
 	}
 	op.Content = node.Content{Data: []byte(e.data)}
 	if e.put {
@@ -87,6 +92,9 @@ func (a *Attempt) plan(o *Oracle, p scenario.Part, i int, reg crdt.Register) {
 		op.Kind = &e.kind
 	}
 	gone := superseded(p.Verb, reg.Live)
+	if _, viewed := o.view(o.devices[a.device], p.Path, reg); viewed && (p.Verb == scenario.Put || p.Verb == scenario.Delete) {
+		gone = reg.Live // the view is of all of them
+	}
 	for _, v := range reg.Live {
 		f := o.identify(p.Path, v)
 		if f == nil {
@@ -118,7 +126,7 @@ func (a *Attempt) condition(o *Oracle, op *node.WriteOp, p scenario.Part, reg cr
 	case p.Verb == scenario.PutIf:
 		v := o.devices[a.device].versions[p.Path]
 		op.IfVersion = v.name
-		if v.live != liveKey(reg.Live) {
+		if v.live != o.versionKey(o.devices[a.device], p.Path, reg) {
 			want = refusal
 		}
 	case op.Delete && len(reg.Live) == 0, op.Resolve && len(reg.Live) == 0:
@@ -168,6 +176,14 @@ func newest(live []crdt.Value) crdt.Value {
 		}
 		return v.Dot.Compare(w.Dot)
 	})
+}
+
+// versionKey is equal for what has one version: the values and, where a view settles what competes, its policy.
+func (o *Oracle) versionKey(d *truth, path string, reg crdt.Register) string {
+	if _, viewed := o.view(d, path, reg); viewed {
+		return liveKey(reg.Live) + d.policy(path)
+	}
+	return liveKey(reg.Live)
 }
 
 // liveKey is equal for equal live sets.

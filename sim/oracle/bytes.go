@@ -64,7 +64,7 @@ func (s *Session) limit(from, to *end) int {
 	context, floor := o.size(d.parts.Top()), o.size(d.view.Floor())
 	limit := fixedBytes + 2*context + 2*floor
 	if o.s.AnswerRows > 0 { // so much for each answer, of which there may be one for each path
-		limit *= 1 + len(o.s.Paths)
+		limit *= 1 + len(o.paths)
 	}
 	for top := range d.context.All() {
 		if to.context.Get(top.Replica) == 0 {
@@ -75,7 +75,7 @@ func (s *Session) limit(from, to *end) int {
 	if lists {
 		limit += context
 	}
-	for _, path := range o.s.Paths {
+	for _, path := range o.paths {
 		lacked, known := 0, 0
 		for e := range o.current(path, from.app, d.app) {
 			if to.app.has(e.index) {

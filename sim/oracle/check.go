@@ -18,7 +18,9 @@ func (o *Oracle) Stepped(device int, out []node.Output, a *Attempt, via bool) {
 		parts = o.partsOf(d.view)
 	}
 	before := d.app
-	if a != nil {
+	if a != nil && a.merge {
+		o.settleMerge(device, a, out, context)
+	} else if a != nil {
 		o.settle(device, a, out, context)
 	}
 	o.adopt(device, out)
@@ -42,6 +44,9 @@ func (o *Oracle) Stepped(device int, out []node.Output, a *Attempt, via bool) {
 		paths = append(paths, c.Paths...)
 	}
 	slices.Sort(paths)
+	if slices.ContainsFunc(paths, crdt.IsSystemPath) {
+		o.learn(device)
+	}
 	o.checkConflicts(device, before, changes)
 	o.checkReports(device, before, added, changes)
 	for _, path := range slices.Compact(paths) {
@@ -148,7 +153,7 @@ func (o *Oracle) remember(device int, a *Attempt, reply node.Reply) {
 	for i, e := range a.entries {
 		reg, err := d.view.Get(e.path)
 		if err == nil && i < len(reply.Results) {
-			d.versions[e.path] = version{reply.Results[i].Version, liveKey(reg.Live)}
+			d.versions[e.path] = version{reply.Results[i].Version, o.versionKey(d, e.path, reg)}
 		}
 	}
 }
@@ -182,7 +187,7 @@ func (o *Oracle) adopt(device int, out []node.Output) {
 }
 
 func (o *Oracle) reissued(e *crdt.OpEntry) *entry {
-	out := &entry{path: e.Path, put: !e.Delete, data: string(e.Data), kind: e.Kind, preds: newSet(o.limit), below: newSet(o.limit), kept: newSet(o.limit)}
+	out := &entry{path: e.Path, put: !e.Delete, data: string(e.Data), mime: e.Type, kind: e.Kind, preds: newSet(o.limit), below: newSet(o.limit), kept: newSet(o.limit)}
 	for _, d := range slices.Concat(e.Preds, e.PredDeletes) {
 		if w := o.byDot[d]; w != nil {
 			f := w.at(e.Path)

@@ -61,7 +61,7 @@ func (o *Oracle) NotConverged() {
 func (o *Oracle) Finish() {
 	for i, d := range o.devices {
 		d.view.pass()
-		for _, path := range o.s.Paths {
+		for _, path := range o.paths {
 			o.checkPath(i, path, true)
 		}
 		o.checkDigest(i)
@@ -147,7 +147,7 @@ func (o *Oracle) checkCounts(device int, d *truth) {
 	}
 	var digest crdt.Digest
 	entries, deletes, conflicts := 0, 0, 0
-	for _, path := range o.s.Paths {
+	for _, path := range o.paths {
 		reg, err := d.view.Get(path)
 		if err != nil {
 			continue
@@ -155,7 +155,7 @@ func (o *Oracle) checkCounts(device int, d *truth) {
 		for _, v := range reg.Live {
 			digest.Add(path, v)
 		}
-		if len(reg.Live) > 0 {
+		if len(reg.Live) > 0 && !crdt.IsSystemPath(path) {
 			entries++
 		}
 		if reg.Contending() > 0 {

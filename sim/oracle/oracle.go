@@ -60,21 +60,26 @@ func (m *moment) Get(path string) (crdt.Register, error) {
 // An Oracle knows the truth about one run and compares the devices with it. Its methods are called as things happen, by one
 // goroutine.
 type Oracle struct {
-	s        *scenario.Scenario
-	now      func() time.Duration
-	devices  []*truth
-	writes   []*write
-	entries  []*entry
-	byDot    map[crdt.Dot]*write
-	byData   map[content][]*entry
-	byPath   map[string][]*entry
-	limit    int
-	digests  map[string]crdt.Digest
-	clocks   map[crdt.ReplicaID]crdt.Timestamp
-	survived set
-	failed   map[Check]int
-	encoded  []byte // of one vector after the other
-	scratch  set    // of spec
+	s       *scenario.Scenario
+	now     func() time.Duration
+	devices []*truth
+	writes  []*write
+	entries []*entry
+	byDot   map[crdt.Dot]*write
+	byData  map[content][]*entry
+	byPath  map[string][]*entry
+	limit   int
+	// policyPaths are those under which policies are kept; paths are all, those of the scenario among them.
+	policyPaths, paths []string
+	digests            map[string]crdt.Digest
+	clocks             map[crdt.ReplicaID]crdt.Timestamp
+	survived           set
+	failed             map[Check]int
+	encoded            []byte // of one vector after the other
+	scratch            set    // of spec
+
+	// merges counts the results of merge functions.
+	merges int
 
 	// Program runs on every device; nil if none does. Set it before anything happens.
 	Program *Program
@@ -113,6 +118,9 @@ type entry struct {
 	resolve bool
 	data    string
 	kind    crdt.Kind
+	// mime is the media type, rule the policy if the entry is one.
+	mime string
+	rule *rule
 	// inputs is what a program made the value of.
 	inputs []crdt.Value
 	// preds are what its writer was shown and replaced, and all deletes that it had seen there; below is their closure. kept is
@@ -152,6 +160,8 @@ type truth struct {
 	once   map[told]bool
 	starts int
 	fails  bool
+	// rules are the policies that the device has seen.
+	rules []rule
 }
 
 // told is a report of a conflict between two values, with all that stood there.
@@ -170,8 +180,10 @@ type version struct {
 // New returns an oracle that has seen nothing. now tells the virtual time.
 func New(s *scenario.Scenario, now func() time.Duration) *Oracle {
 	o := &Oracle{s: s, now: now, byDot: map[crdt.Dot]*write{}, byData: map[content][]*entry{}, byPath: map[string][]*entry{},
-		limit: 2*(s.Parts()+s.MergesMax) + 64, digests: map[string]crdt.Digest{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, failed: map[Check]int{}, asides: map[crdt.Dot]bool{}, Coverage: Coverage{}}
+		limit: 2*(s.Parts()+s.Merges()) + 64, digests: map[string]crdt.Digest{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, failed: map[Check]int{}, asides: map[crdt.Dot]bool{}, Coverage: Coverage{}}
 	o.scratch = newSet(o.limit)
+	o.policyPaths = policyPaths(s)
+	o.paths = append(slices.Clone(s.Paths), o.policyPaths...)
 	for range s.Devices {
 		o.devices = append(o.devices, &truth{app: newSet(o.limit), durable: newSet(o.limit), ever: newSet(o.limit), backup: newSet(o.limit), told: newSet(o.limit),
 			open: map[string]bool{}, reported: map[pair]bool{}, frontier: map[string]set{}, versions: map[string]version{}})
@@ -238,7 +250,8 @@ func (o *Oracle) Started(device int, how Start, v View) {
 	clear(d.frontier)
 	clear(d.versions)
 	clear(d.open)
-	for _, path := range o.s.Paths {
+	o.learn(device)
+	for _, path := range o.paths {
 		o.checkPath(device, path, true)
 	}
 	o.checkDigest(device)
@@ -338,7 +351,7 @@ func abbreviate(data string) string {
 // identify finds the write that a live value stems from: by its content, and among writes of the same content by its dot.
 func (o *Oracle) identify(path string, v crdt.Value) *entry {
 	for _, e := range o.byData[content{path, string(v.Data)}] {
-		if e.dot == v.Dot && e.time == v.Time && e.kind == v.Kind && v.Type == contentType {
+		if e.dot == v.Dot && e.time == v.Time && e.kind == v.Kind && v.Type == e.mime {
 			return e
 		}
 	}

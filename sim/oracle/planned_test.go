@@ -33,7 +33,7 @@ func TestPlannedIsAttempt(t *testing.T) {
 			o := New(s, func() time.Duration { return 0 })
 			var reg crdt.Register
 			for i := range values {
-				a := &Attempt{ctx: newSet(o.limit), entries: []*entry{{path: "a", put: true, data: string(rune('x' + i)), kind: crdt.Multi,
+				a := &Attempt{ctx: newSet(o.limit), entries: []*entry{{path: "a", put: true, data: string(rune('x' + i)), mime: contentType, kind: crdt.Multi,
 					preds: newSet(o.limit), below: newSet(o.limit), kept: newSet(o.limit)}}}
 				w := o.enter(a, dot(uint64(i+1)), crdt.Timestamp(i+1))
 				reg.Live = append(reg.Live, value(w.dot.Counter, w.entries[0].data, crdt.Multi))

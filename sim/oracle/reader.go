@@ -70,14 +70,6 @@ func (o *Oracle) goesBack(es []*entry, e *entry) bool {
 	return slices.ContainsFunc(es, func(f *entry) bool { return e.over(f) })
 }
 
-// Shown compares the value that a plain read returns with the newest one, which all devices with the same values must show.
-func (o *Oracle) Shown(device int, path string, live []crdt.Value, shown crdt.Value) {
-	o.Checked++
-	if want := newest(live); want.Dot != shown.Dot {
-		o.Fail(SEC, device, "%s shows %.24q, not %.24q", path, shown.Data, want.Data)
-	}
-}
-
 // Held compares what a device is said to have on disk with what its disk confirmed.
 func (o *Oracle) Held(device, peer int, v crdt.Vector) {
 	o.Checked++

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -19,6 +20,8 @@ const (
 	clockMax = 250 * year
 	// pollMin is the shortest period between two polls, that of package node.
 	pollMin = 100 * time.Millisecond
+	// patternMax bounds the pattern of a policy, in bytes.
+	patternMax = crdt.PathBytesMax - len("/policies/")
 )
 
 // A problem is something that makes a scenario impossible to run.
@@ -226,6 +229,8 @@ func (c *checker) operation(o *Op) {
 		c.parts(o)
 	case f.is == isPath && !c.paths[o.Path]:
 		c.fail(f.key, "add it to paths", "%q is not among the paths of the scenario", o.Path)
+	case f.is == isPattern:
+		c.policy(o)
 	case f.is == isGroups:
 		c.groups(o)
 	case f.is == isShare, f.takes("keep"):
@@ -296,7 +301,8 @@ func (c *checker) fields(o *Op, f *form) {
 		{"device", o.Device != 0, f.onDevice()},
 		{"second device", o.Of != 0, f.is == isSource},
 		{"part", len(o.Parts) > 0, f.is == isParts},
-		{"path", o.Path != "", f.is == isPath},
+		{"path", o.Path != "", f.is == isPath || f.is == isPattern},
+		{"policy", o.Policy != "", f.is == isPattern},
 		{"group", len(o.Groups) > 0, f.is == isGroups},
 		{"length", o.For != 0, f.takes("for")},
 		{"amount", o.Amount != 0, f.hasAmount()},
@@ -332,6 +338,22 @@ func (c *checker) parts(o *Op) {
 			c.fail("value", "", "%.40q is not UTF-8", p.Value)
 		}
 		seen[p.Path] = true
+	}
+}
+
+// policy wants a pattern and a policy, both as package node takes them.
+func (c *checker) policy(o *Op) {
+	const hint = "a pattern is written like a path; * stands for characters within one segment, a segment ** for any number of segments"
+	if err := crdt.CheckPath(o.Path); err != nil || len(o.Path) > patternMax {
+		c.fail("policy", hint, "%q is no pattern", abbreviate(o.Path))
+	}
+	for segment := range strings.SplitSeq(o.Path, "/") {
+		if segment != "**" && strings.Contains(segment, "**") {
+			c.fail("policy", hint, "the segment %q has ** beside other characters", abbreviate(segment))
+		}
+	}
+	if !slices.Contains(Policies, o.Policy) {
+		c.fail("is", meant(o.Policy, Policies), "there is no policy %q", abbreviate(o.Policy))
 	}
 }
 

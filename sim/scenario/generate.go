@@ -33,6 +33,7 @@ func Generate(seed uint64, size Size) *Scenario {
 	g.extremes(seed)
 	g.polls(seed)
 	g.ranges(seed)
+	g.policies(seed)
 	g.s.sortOps()
 	return g.s
 }
@@ -405,5 +406,29 @@ func (g *generator) ranges(seed uint64) {
 				g.add(Op{At: back + g.between(20*time.Millisecond, time.Second), Do: DoRestart, Device: o.Device, For: g.between(time.Millisecond, 200*time.Millisecond)})
 			}
 		}
+	}
+}
+
+// policies puts paths of a few scenarios under policies, which change, and writes contents there that the policies tell apart. It has a
+// source of its own, as extremes has.
+func (g *generator) policies(seed uint64) {
+	g.rand = rand.New(rand.NewPCG(seed, 0x9011c1e5))
+	if !g.chance(0.15) {
+		return
+	}
+	contents := pick(g, []string{"7", "12", "1e1", "10.0", " -3 "}, []string{"7", "12", "a", "b"}, []string{"milk\n", "milk\nbread\n", "tea\r\nmilk", "\n"})
+	for i := range g.s.Ops {
+		for k := range g.s.Ops[i].Parts {
+			if p := &g.s.Ops[i].Parts[k]; !p.Verb.deletes() && p.Verb != Keep && p.Size == 0 && g.chance(0.4) {
+				p.Value = pick(g, contents...)
+			}
+		}
+	}
+	for range 1 + g.rand.IntN(5) {
+		o := Op{At: g.between(0, g.last), Do: DoPolicy, Device: g.device(), Path: pick(g, "**", "*", "p*", "p0", "p1", "l*", "**/p0"), Policy: pick(g, append(Policies[:len(Policies):len(Policies)], "merge:join", "merge:join", "merge:join")...)}
+		if g.chance(0.5) {
+			o.At = g.between(0, 2*g.from)
+		}
+		g.add(o)
 	}
 }

@@ -310,8 +310,8 @@ func (p *parser) operation(t table) (o Op) {
 
 // meaningOf says what the keys that an action may need mean, exampleOf what may stand there.
 var (
-	meaningOf = map[string]string{"t": "when it happens", "on": "on which device", "by": "how far the clock jumps"}
-	exampleOf = map[string]string{"t": `"3s"`, "on": `"laptop"`, "by": `"-1h"`}
+	meaningOf = map[string]string{"t": "when it happens", "on": "on which device", "by": "how far the clock jumps", "is": "which policy"}
+	exampleOf = map[string]string{"t": `"3s"`, "on": `"laptop"`, "by": `"-1h"`, "is": `"newest"`}
 )
 
 // content reads what stands behind the action, and the amount.
@@ -325,6 +325,9 @@ func (p *parser) content(t table, f *form, o *Op) {
 		o.Parts = p.parts(t, f)
 	case isPath:
 		o.Path, _ = t.text(f.key)
+	case isPattern:
+		o.Path, _ = t.text(f.key)
+		o.Policy, _ = t.text("is")
 	case isGroups:
 		o.Groups = p.groups(t, f.key)
 	case isShare:
@@ -459,7 +462,9 @@ func (s *Scenario) named() []string {
 		}
 	}
 	for i := range s.Ops {
-		add(s.Ops[i].Path)
+		if s.Ops[i].Do != DoPolicy {
+			add(s.Ops[i].Path)
+		}
 		for _, p := range s.Ops[i].Parts {
 			add(p.Path)
 		}

@@ -130,7 +130,7 @@ func (p *printer) operation(o *Op) {
 		p.line(f.key, p.device(o.Of))
 	case isParts:
 		p.parts(o.Parts)
-	case isPath:
+	case isPath, isPattern:
 		p.line(f.key, quote(o.Path))
 	case isGroups:
 		p.text(f.key, p.s.groupsText(o.Groups))
@@ -143,6 +143,9 @@ func (p *printer) operation(o *Op) {
 	}
 	if f.takes("on") {
 		p.line("on", p.device(o.Device))
+	}
+	if f.takes("is") {
+		p.line("is", quote(o.Policy))
 	}
 	if f.takes("by") {
 		p.text("by", formatMillis(o.Amount))

@@ -87,6 +87,7 @@ type Action string
 const (
 	DoWrite      Action = "write"      // Device writes Parts as one transaction
 	DoRead       Action = "read"       // Device reads Path
+	DoPolicy     Action = "policy"     // Device puts the paths that match the pattern Path under Policy, on all devices
 	DoSync       Action = "sync"       // Device starts a session with every peer
 	DoJoin       Action = "join"       // Device starts for the first time, empty
 	DoClone      Action = "clone"      // Device starts for the first time, with a copy of the data of Of
@@ -117,6 +118,7 @@ type Op struct {
 	Of     int     `json:"of,omitempty"`
 	Parts  []Part  `json:"parts,omitempty"`
 	Path   string  `json:"path,omitempty"`
+	Policy string  `json:"policy,omitempty"`
 	Groups [][]int `json:"groups,omitempty"`
 	// For is how long it lasts. With 0 a device that went away starts again at once; everything else lasts until an operation with
 	// DoHeal, or the end.
@@ -166,11 +168,13 @@ func (s *Scenario) Writes() int {
 	return n
 }
 
-// Parts returns the number of paths that all writes of the scenario name together.
+// Parts returns the number of paths that all writes of the scenario name together; a policy is one.
 func (s *Scenario) Parts() int {
 	n := 0
 	for i := range s.Ops {
-		n += len(s.Ops[i].Parts)
+		if n += len(s.Ops[i].Parts); s.Ops[i].Do == DoPolicy {
+			n++
+		}
 	}
 	return n
 }

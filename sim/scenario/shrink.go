@@ -247,6 +247,9 @@ func (x *Shrinker) plain() {
 			edit(func(o *Op) { o.For = max(o.For.Round(time.Second), time.Second) })
 			edit(func(o *Op) { o.For = max(o.For.Round(time.Millisecond), time.Millisecond) })
 		}
+		if f.is == isPattern {
+			edit(func(o *Op) { o.Path = "**" })
+		}
 		switch {
 		case f.takes("keep"):
 			edit(func(o *Op) { o.Amount = 0 })

@@ -124,6 +124,8 @@ func (t *teller) what(o *Op) string {
 		return who + " " + t.parts(o.Parts)
 	case DoRead:
 		return who + " reads " + o.Path
+	case DoPolicy:
+		return who + " puts " + o.Path + " under the policy " + o.Policy
 	case DoSync:
 		return who + " starts a session with every peer"
 	case DoJoin:
