@@ -20,6 +20,10 @@ type Value struct {
 	Won bool
 	// Resolved says that the value was written to settle a conflict.
 	Resolved bool
+	// Policy names what settled it, if that was a policy and nobody was asked; at most [PolicyBytesMax] bytes, empty otherwise.
+	Policy string
+	// Descent says what the value was written over. It is no part of the digest.
+	Descent Descent
 }
 
 // SameContent reports whether v and w hold the same bytes of the same type. Such values never conflict.

@@ -20,8 +20,9 @@ type Change struct {
 	Shown []Dot
 	// ShownAll stands for every value that is live now.
 	ShownAll bool
-	// Clear marks an explicit resolution.
-	Clear bool
+	// Clear marks an explicit resolution, and Policy names the policy whose it is, if nobody was asked.
+	Clear  bool
+	Policy string
 }
 
 // An Effect is what one operation or one delta did at one path.
@@ -76,6 +77,9 @@ func Write(b Base, w Writer, changes []Change) (*Op, []Effect, error) {
 			}
 			stale[e.Path] = true
 		}
+		if !e.Delete {
+			e.Descent = descend(w.Dot, e.Preds, reg)
+		}
 		op.Entries = append(op.Entries, e)
 	}
 	if len(op.Entries) == 0 {
@@ -100,7 +104,7 @@ func Write(b Base, w Writer, changes []Change) (*Op, []Effect, error) {
 func newEntry(c *Change, reg Register, seen Vector) (e OpEntry, stale, ok bool) {
 	e = OpEntry{Path: c.Path, Delete: c.Delete, Clear: c.Clear}
 	if !c.Delete {
-		e.Kind, e.Type, e.Data = c.Kind, c.Type, c.Data
+		e.Kind, e.Type, e.Data, e.Policy = c.Kind, c.Type, c.Data, c.Policy
 	}
 	live, deletes := reg.dots()
 	e.PredDeletes = deletes
@@ -265,7 +269,8 @@ func (op *Op) effect(e *OpEntry, before Register, stale bool) Effect {
 }
 
 // Trim forgets the oldest remembered deletes, if there are more than max, until at most 15/16 of max are left, and raises the
-// floor over them. It forgets many at once so that its cost, a pass over the log, is spread over many deletes.
+// floor over them. It forgets many at once so that its cost, a pass over the log, is spread over many deletes. It reads the registers of
+// all of them before it changes anything.
 func Trim(b Base, max int) error {
 	if b.DeleteCount() <= max {
 		return nil

@@ -20,7 +20,9 @@ func (r *Replica) write(w Write) error {
 		return r.keep(w)
 	}
 	changes, results, problem, err := r.plan(w.Ops)
-	if err != nil {
+	if r.damaged(err) { // nothing was changed, and the others of this step need not fail with it
+		problem = storeProblem(err)
+	} else if err != nil {
 		return err
 	}
 	if problem != nil {
@@ -68,9 +70,10 @@ func (r *Replica) commitOp(changes []crdt.Change) (*crdt.Op, []crdt.Effect, erro
 	w := crdt.Writer{Dot: crdt.Dot{Replica: r.id, Counter: r.tx.Context().Get(r.id) + 1}}
 	if r.id.IsZero() {
 		w.Dot = crdt.Dot{Replica: r.freshID(), Counter: 1}
+		r.toldFloor = crdt.Vector{} // nobody waits for the last incarnation's operations before those of this one
 	}
 	if w.Dot.Counter == 1 {
-		w.Open = bind(r.cfg.Key, r.cfg.Space, w.Dot.Replica)
+		w.Open = r.bind(w.Dot.Replica)
 	}
 	w.Time = r.clock.Tick(r.now.Wall)
 	filling := len(r.tx.Parts()) > 1

@@ -236,7 +236,8 @@ func (tx *Tx) publish(b *batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	top, floors := s.parts.Top(), s.parts.Floor()
-	if len(tx.seats) > seatsMax {
+	if len(tx.seats) > seatsMax || len(tx.seats) > 0 && s.lent.Load() {
+		s.lent.Store(false)
 		s.committed.context, s.committed.floor = top.Clone(), floors.Clone()
 		clear(tx.seats)
 	}
