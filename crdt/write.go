@@ -71,7 +71,7 @@ func Write(b Base, w Writer, changes []Change) (*Op, []Effect, error) {
 			continue
 		}
 		if stale[e.Path] = old; !e.Delete {
-			e.Descent = descend(w.Dot, e.Preds, reg)
+			e.Descent = descend(w.Dot, e.Preds, e.Also, reg)
 		}
 		op.Entries = append(op.Entries, *e)
 	}
