@@ -14,6 +14,7 @@ const VectorReplicasMax = 1 << 20
 
 // AppendVector appends the vector's entries in the order of replicas: eight bytes of replica, then the counter.
 func AppendVector(b []byte, v Vector) []byte {
+	b = slices.Grow(b, 10*v.Len())
 	for d := range v.All() {
 		b = append(b, d.Replica[:]...)
 		b = binary.AppendUvarint(b, d.Counter)

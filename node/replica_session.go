@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -237,8 +238,8 @@ func (r *Replica) badMessage(id SessionID, s *session, err error) error {
 	var corrupt *store.CorruptError
 	switch {
 	case errors.As(err, &corrupt):
-		// Nothing was changed: only this session cannot go on, and will not the next time either.
-		r.alarm(AlarmCorrupt, s.peer, "a session was broken off: %v", err)
+		// Nothing was changed: only this session cannot go on, and will not before the record is repaired.
+		r.emit(Alarm{Code: AlarmCorrupt, Peer: s.peer, Path: corrupt.Path, Text: fmt.Sprintf("a session was broken off: %v", err)})
 		r.breakOff(id, r.cfg.AntiEntropy)
 		return nil
 	case errors.As(err, &version):

@@ -16,6 +16,7 @@ const (
 	typeOK    = 2
 	typeRows  = 4
 	typeEnd   = 5
+	typeAsk   = 6
 	typeLive  = 7
 	typeKill  = 8
 	typeOpens = 12
@@ -31,6 +32,16 @@ type helloMessage struct {
 	Vector  []byte
 	Floor   []byte
 	Top     []byte
+}
+
+type askMessage struct {
+	_      struct{} `cbor:",toarray"`
+	Type   uint8
+	Vector []byte
+	Rows   uint64
+	From   string
+	To     string
+	Listed uint8
 }
 
 type plainMessage struct {

@@ -306,9 +306,6 @@ func (f frame) sum() uint64 {
 
 // publish puts an operation into the author's next frame.
 func (w *world) publish(author *device, op []byte) {
-	if w.s.NoGossip {
-		return
-	}
 	if decoded, err := crdt.DecodeOp(op); err == nil {
 		w.dots[sum(op)] = decoded.Dot
 	}
@@ -332,7 +329,7 @@ func (w *world) publish(author *device, op []byte) {
 func (w *world) spread(author, at, from *device, f frame) {
 	for _, p := range at.pairs {
 		to := p.other(at)
-		if to == from || to == author {
+		if to == from || to == author || !to.gossips() {
 			continue
 		}
 		if c := p.known(at); c != nil {
@@ -484,6 +481,8 @@ func (w *world) doOn(d *device, op *scenario.Op) {
 			w.oracle.Sometimes("resolve in a partition")
 		}
 		d.write(op.Parts)
+	case scenario.DoPolicy:
+		d.policy(op)
 	case scenario.DoRead:
 		d.read(op.Path)
 	case scenario.DoReset:

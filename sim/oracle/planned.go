@@ -13,6 +13,7 @@ import (
 // write, just before it does.
 func (o *Oracle) Planned(device int, ops []node.WriteOp, wall int64) *Attempt {
 	d := o.devices[device]
+	d.view.pass()
 	a := &Attempt{device: device, ctx: d.app.clone(), expect: success, wall: wall}
 	for i, op := range ops {
 		reg, err := d.view.Get(op.Path)
