@@ -20,7 +20,7 @@ type binding struct {
 
 // bindingText is what the device signs.
 func bindingText(space gossip.SpaceID, r crdt.ReplicaID, d gossip.DeviceID) []byte {
-	text := append([]byte("syncline/open/1"), space[:]...)
+	text := append(append(make([]byte, 0, 96), "syncline/open/1"...), space[:]...)
 	return append(append(text, r[:]...), d[:]...)
 }
 

@@ -215,7 +215,12 @@ func (r *Replica) fail(in []Input, err error) ([]Output, error) {
 	return r.out, err
 }
 
-func (r *Replica) emit(o Output) { r.out = append(r.out, o) }
+func (r *Replica) emit(o Output) {
+	if r.out == nil {
+		r.out = make([]Output, 0, 4) // as many as most steps have
+	}
+	r.out = append(r.out, o)
+}
 
 func (r *Replica) alarm(code string, peer gossip.DeviceID, format string, args ...any) {
 	r.emit(Alarm{Code: code, Peer: peer, Text: fmt.Sprintf(format, args...)})
@@ -223,7 +228,10 @@ func (r *Replica) alarm(code string, peer gossip.DeviceID, format string, args .
 
 // damaged reports whether err says that a record of a path does not decode, and raises the alarm if so.
 func (r *Replica) damaged(err error) bool {
-	corrupt := new(store.CorruptError)
+	if err == nil {
+		return false // without an allocation: every step asks
+	}
+	var corrupt *store.CorruptError
 	if !errors.As(err, &corrupt) || corrupt.Path == "" {
 		return false
 	}

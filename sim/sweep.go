@@ -236,7 +236,7 @@ func (w *sweep) add(run Run) {
 // relaxCollector lets more garbage gather than programs usually do: a run lives for milliseconds, and most of what it leaves behind
 // dies with it. Call the result to undo it.
 func relaxCollector() (undo func()) {
-	percent := debug.SetGCPercent(800)
+	percent := debug.SetGCPercent(1600)
 	limit := debug.SetMemoryLimit(1 << 30)
 	return func() {
 		debug.SetGCPercent(percent)

@@ -41,7 +41,7 @@ type device struct {
 	streams map[node.SessionID]*end
 	lastIn  node.SessionID
 	seen    map[uint64]bool // the gossip that came by, which is not handed on twice
-	frame   frame           // operations that wait to be sent as one frame
+	frame   [][]byte        // operations that wait to be sent as one frame
 	waiting []node.Output   // outputs that wait for a sync which has not begun
 	syncing bool
 	attempt map[uint64]*oracle.Attempt // by tag

@@ -41,7 +41,7 @@ const (
 func (o *Oracle) Attempt(device int, parts []scenario.Part, wall int64) *Attempt {
 	d := o.devices[device]
 	d.view.pass()
-	a := &Attempt{device: device, ctx: d.app.clone(), expect: success, wall: wall}
+	a := &Attempt{device: device, ctx: d.app, expect: success, wall: wall}
 	for i, p := range parts {
 		if p.Verb == scenario.PutIf && d.versions[p.Path].name == "" {
 			p.Verb = scenario.Put

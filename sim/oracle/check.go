@@ -13,7 +13,10 @@ import (
 func (o *Oracle) Stepped(device int, out []node.Output, a *Attempt, via bool) {
 	d := o.devices[device]
 	d.view.pass()
-	context, parts := d.view.Context(), o.partsOf(d.view)
+	context, parts := d.view.Context(), d.parts
+	if o.s.AnswerRows > 0 || !context.Equal(d.context) {
+		parts = o.partsOf(d.view)
+	}
 	before := d.app
 	if a != nil && a.merge {
 		o.settleMerge(device, a, out, context)
@@ -30,7 +33,7 @@ func (o *Oracle) Stepped(device int, out []node.Output, a *Attempt, via bool) {
 	}
 	var paths []string
 	var added []*write
-	for i := range d.app.minus(before).all {
+	for i := range d.app.beyond(before) {
 		e := o.entries[i]
 		paths = append(paths, e.path)
 		if len(added) == 0 || added[len(added)-1] != e.write { // its entries follow each other
@@ -170,7 +173,7 @@ func (o *Oracle) adopt(device int, out []node.Output) {
 		if err != nil || o.byDot[op.Dot] != nil || o.asides[op.Dot] {
 			continue
 		}
-		a := &Attempt{device: device, ctx: d.app.clone()}
+		a := &Attempt{device: device, ctx: d.app}
 		for i := range op.Entries {
 			a.entries = append(a.entries, o.reissued(&op.Entries[i]))
 		}
@@ -218,7 +221,7 @@ func (o *Oracle) advance(device int, context crdt.Vector, parts crdt.Parts) {
 		d.app, d.context, d.parts = o.seen(device, parts), context, parts
 		return
 	}
-	for i := range app.minus(d.app).all {
+	for i := range app.beyond(d.app) {
 		e := o.entries[i]
 		for _, named := range []set{e.preds, e.kept} {
 			if q := named.less(app); q >= 0 {

@@ -76,6 +76,7 @@ type Oracle struct {
 	survived           set
 	failed             map[Check]int
 	encoded            []byte // of one vector after the other
+	scratch            set    // of spec
 
 	// merges counts the results of merge functions.
 	merges int
@@ -146,7 +147,7 @@ type truth struct {
 	context crdt.Vector
 	parts   crdt.Parts
 	// app holds the entries that the device has seen, durable those of them that its disk confirmed, backup those in its last
-	// backup, told those that it acknowledged.
+	// backup, told those that it acknowledged. app is replaced and never changed, so others keep it as it was.
 	app, durable, backup, told set
 	// ever holds what the disk confirmed at any time, also before the device was set back.
 	ever set
@@ -180,6 +181,7 @@ type version struct {
 func New(s *scenario.Scenario, now func() time.Duration) *Oracle {
 	o := &Oracle{s: s, now: now, byDot: map[crdt.Dot]*write{}, byData: map[content][]*entry{}, byPath: map[string][]*entry{},
 		limit: 2*(s.Parts()+s.Merges()) + 64, digests: map[string]crdt.Digest{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, failed: map[Check]int{}, asides: map[crdt.Dot]bool{}, Coverage: Coverage{}}
+	o.scratch = newSet(o.limit)
 	o.policyPaths = policyPaths(s)
 	o.paths = append(slices.Clone(s.Paths), o.policyPaths...)
 	for range s.Devices {
@@ -271,7 +273,7 @@ func (o *Oracle) DiskFails(device int, fails bool) { o.devices[device].fails = f
 // Durable is what a sync that begins now will cover; call the result when it is done.
 func (o *Oracle) Durable(device int) (done func()) {
 	d := o.devices[device]
-	covered := d.app.clone()
+	covered := d.app
 	return func() {
 		d.durable.join(covered)
 		d.ever.join(covered)
@@ -358,7 +360,7 @@ func (o *Oracle) identify(path string, v crdt.Value) *entry {
 
 // identifyAll is identify for a list; what nobody wrote is a violation and left out.
 func (o *Oracle) identifyAll(device int, path string, live []crdt.Value) []*entry {
-	var es []*entry
+	es := make([]*entry, 0, len(live))
 	for _, v := range live {
 		e := o.identify(path, v)
 		if e == nil {
@@ -372,7 +374,8 @@ func (o *Oracle) identifyAll(device int, path string, live []crdt.Value) []*entr
 
 // spec returns the truth about a path: the values among the writes seen that nothing seen supersedes.
 func (o *Oracle) spec(path string, seen set) set {
-	dead, live := newSet(o.limit), newSet(o.limit)
+	dead, live := o.scratch, newSet(o.limit)
+	clear(dead)
 	for _, e := range o.byPath[path] {
 		if seen.has(e.index) {
 			dead.join(e.below)

@@ -14,7 +14,7 @@ import (
 func (o *Oracle) Planned(device int, ops []node.WriteOp, wall int64) *Attempt {
 	d := o.devices[device]
 	d.view.pass()
-	a := &Attempt{device: device, ctx: d.app.clone(), expect: success, wall: wall}
+	a := &Attempt{device: device, ctx: d.app, expect: success, wall: wall}
 	for i, op := range ops {
 		reg, err := d.view.Get(op.Path)
 		if err != nil {
