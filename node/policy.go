@@ -155,6 +155,11 @@ func newRuleBook(rules []PolicyRule) *ruleBook {
 	return b
 }
 
+// merges reports whether a rule asks for a merge.
+func (b *ruleBook) merges() bool {
+	return slices.ContainsFunc(b.rules, func(r PolicyRule) bool { _, ok := r.Policy.Merge(); return ok })
+}
+
 // loadRules returns the rules that a store holds. A record that cannot be read is passed over, as one that no version knows: its paths
 // wait for a person.
 func loadRules(st *store.Store) *ruleBook {

@@ -39,7 +39,12 @@ func (r *Replica) mergeNames(in MergeNames) {
 	for _, name := range in.Names {
 		r.functions[name] = true
 	}
-	r.rescan = true
+	r.rescanMerges()
+}
+
+// rescanMerges lets the next step look at everything that competes, if some of it may be merged, or may no more.
+func (r *Replica) rescanMerges() {
+	r.rescan = len(r.merges) > 0 || len(r.functions) > 0 && r.rules.merges()
 }
 
 // scanConflicts looks at everything that competes, after the policies or the functions have changed. What failed is tried again.
