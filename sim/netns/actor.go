@@ -682,12 +682,18 @@ func (a *actor) page(ctx context.Context) (oracle.Page, error) {
 	defer cancel()
 	p := oracle.Page{Paths: map[string]oracle.Answer{}, Conflicts: map[string]string{}}
 	for e, err := range a.api.List(ctx, "", true) {
+		if errors.Is(err, node.ErrFilling) { // what is here is what it shows
+			break
+		}
 		if err != nil {
 			return p, err
 		}
 		p.Paths[e.Path] = a.r.answerOf(e)
 	}
 	for c, err := range a.api.Conflicts(ctx, "") {
+		if errors.Is(err, node.ErrFilling) { // what is here is what it shows
+			break
+		}
 		if err != nil {
 			return p, err
 		}

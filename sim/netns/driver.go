@@ -94,7 +94,10 @@ func (d *Driver) Decides(s *scenario.Scenario) error {
 		no("more than %d devices", hostsMax)
 	}
 	if s.NoGossip {
-		no("noGossip: the program always gossips")
+		no("noGossip: this driver starts all devices with gossip")
+	}
+	if s.AnswerRows > 0 {
+		no("answerRows: the program decides by itself how large an answer is")
 	}
 	if s.Network.Break > 0 {
 		no("network.break: a single stream cannot be broken from outside")
@@ -103,6 +106,9 @@ func (d *Driver) Decides(s *scenario.Scenario) error {
 		no("network.loss %v: frames of sessions are lost like those of gossip, and beyond %v no connection lasts", s.Network.Loss, lossMax)
 	}
 	for i, dev := range s.Devices {
+		if dev.Poll != 0 {
+			no("device %d polls: this driver starts all devices with gossip", i)
+		}
 		if dev.Skew != 0 && d.Clocked == "" {
 			no("the wrong clock of device %d: the program takes the time of the machine", i)
 		}

@@ -168,11 +168,11 @@ func firstOf(x, y string) string {
 	return "nothing more"
 }
 
-// export asks for every entry in the canonical form.
+// export asks for every entry in the canonical form, whether the device is still filling or not: a look compares until all are equal.
 func (a *actor) export(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	body, err := a.api.Export(ctx, "")
+	body, err := a.api.Export(ctx, "", true)
 	if err != nil {
 		return "", err
 	}
