@@ -51,9 +51,9 @@ func (h sluggishHandler) Lost(s gossip.SpaceID, p gossip.DeviceID) {
 // Queues overflow on the way; sessions bring what they lost, and in the end the other has everything.
 func TestAFloodOfGossipArrives(t *testing.T) {
 	if testing.Short() {
-		t.Skip("writes 256,000 records; run it without -short")
+		t.Skip("writes 160,000 records; run it without -short")
 	}
-	const writers, rounds, records, size = 16, 160, 100, 150
+	const writers, rounds, records, size = 16, 100, 100, 150
 	loopback := func(per time.Duration) *sluggish {
 		return &sluggish{per: per, Network: p2p.New(p2p.Config{NoLAN: true, Listen: []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}})}
 	}
