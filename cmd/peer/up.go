@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -75,11 +76,20 @@ func (u *upCommand) run(ctx context.Context) error {
 		defer cancel()
 		up, err := startChild(ctx, inst)
 		if err != nil {
-			return err
+			return u.address(err)
 		}
 		return u.tell(up)
 	}
-	return u.runForeground(inst)
+	return u.address(u.runForeground(inst))
+}
+
+// address makes the commands that a problem names those of this instance.
+func (u *upCommand) address(err error) error {
+	if !errors.Is(err, node.ErrDirInUse) || u.dir == "" {
+		return err
+	}
+	p := node.ProblemOf(err)
+	return p.Next(strings.NewReplacer("peer status", u.self()+" status", "peer down", u.self()+" down").Replace(p.Hint))
 }
 
 // runForeground runs the daemon in this process until a signal comes.
