@@ -564,7 +564,7 @@ func TestUnknownVersionIsNamed(t *testing.T) {
 		t.Errorf("the answer to a hello of version 9 is %x", answer)
 	}
 	// A later version may have other fields.
-	if _, err := NewSession(SessionConfig{}).Receive(b, []byte{0x84, msgHello, 3, 0, 0}); !errors.As(err, &v) || v.Theirs != 3 {
-		t.Errorf("got %v, want a VersionError of version 3", err)
+	if _, err := NewSession(SessionConfig{}).Receive(b, []byte{0x84, msgHello, ProtocolVersion + 1, 0, 0}); !errors.As(err, &v) || v.Theirs != ProtocolVersion+1 {
+		t.Errorf("got %v, want a VersionError of version %d", err, ProtocolVersion+1)
 	}
 }

@@ -27,8 +27,9 @@ type ReplicaConfig struct {
 	DeleteLog   int
 	// Limits bound the answers of sessions; zero means those of package gossip.
 	Limits crdt.Limits
-	// Verify says whether sig is the signature of message by the owner of key; nil means [ed25519.Verify]. It is a pure function:
-	// many replicas in one process may share the answers.
+	// Sign returns the signature of message under Key; nil means [ed25519.Sign]. Verify says whether sig is the signature of message by
+	// the owner of key; nil means [ed25519.Verify]. Both are pure functions: many replicas in one process may share the answers.
+	Sign   func(key ed25519.PrivateKey, message []byte) []byte
 	Verify func(key ed25519.PublicKey, message, sig []byte) bool
 }
 
@@ -86,6 +87,9 @@ func NewReplica(c ReplicaConfig) *Replica {
 		peers: map[gossip.DeviceID]*peer{}, sessions: map[SessionID]*session{},
 		held: map[gossip.DeviceID]crdt.Vector{}, devices: map[crdt.ReplicaID]gossip.DeviceID{}, suspect: map[gossip.DeviceID]bool{},
 		merges: map[string]*merging{}, differed: map[string]int{}}
+	if r.cfg.Sign == nil {
+		r.cfg.Sign = ed25519.Sign
+	}
 	if r.cfg.Verify == nil {
 		r.cfg.Verify = ed25519.Verify
 	}
@@ -116,8 +120,10 @@ func (r *Replica) reload() {
 func (r *Replica) Step(now Time, in ...Input) ([]Output, error) {
 	r.now, r.out, r.tx = now, nil, r.store.Begin()
 	r.tx.SetNow(now.Wall)
-	if err := r.scanConflicts(); err != nil {
-		return r.fail(in, err)
+	if r.rescan {
+		if err := r.scanConflicts(); err != nil {
+			return r.fail(in, err)
+		}
 	}
 	for _, i := range in {
 		if err := r.apply(i); err != nil {
@@ -165,6 +171,16 @@ func (r *Replica) Wake() (time.Duration, bool) {
 	return at, ok
 }
 
+// Shown returns what a plain read of the register at path shows under the policies that the replica has seen, and whether one of them
+// settles what competes there. It reports false if nothing is live.
+func (r *Replica) Shown(path string, reg crdt.Register) (v crdt.Value, settled, ok bool) {
+	if view, ok, _ := r.rules.viewOf(path, reg); ok {
+		return view.value, true, true
+	}
+	v, ok = reg.Shown()
+	return v, false, ok
+}
+
 // HeldBack returns the number of operations from gossip that wait for what comes before them.
 func (r *Replica) HeldBack() int { return r.delivery.Len() }
 
@@ -199,7 +215,12 @@ func (r *Replica) fail(in []Input, err error) ([]Output, error) {
 	return r.out, err
 }
 
-func (r *Replica) emit(o Output) { r.out = append(r.out, o) }
+func (r *Replica) emit(o Output) {
+	if r.out == nil {
+		r.out = make([]Output, 0, 4) // as many as most steps have
+	}
+	r.out = append(r.out, o)
+}
 
 func (r *Replica) alarm(code string, peer gossip.DeviceID, format string, args ...any) {
 	r.emit(Alarm{Code: code, Peer: peer, Text: fmt.Sprintf(format, args...)})
@@ -207,7 +228,10 @@ func (r *Replica) alarm(code string, peer gossip.DeviceID, format string, args .
 
 // damaged reports whether err says that a record of a path does not decode, and raises the alarm if so.
 func (r *Replica) damaged(err error) bool {
-	corrupt := new(store.CorruptError)
+	if err == nil {
+		return false // without an allocation: every step asks
+	}
+	var corrupt *store.CorruptError
 	if !errors.As(err, &corrupt) || corrupt.Path == "" {
 		return false
 	}

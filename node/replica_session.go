@@ -482,6 +482,9 @@ func (r *Replica) sessionDeadline() (time.Duration, bool) {
 
 // expireSessions breaks off the sessions in which nothing happens any more.
 func (r *Replica) expireSessions() {
+	if first, any := r.sessionDeadline(); !any || r.now.Mono < first {
+		return
+	}
 	for _, id := range r.sessionIDs() {
 		if r.now.Mono >= r.sessions[id].last+SessionIdleMax {
 			r.breakOff(id, gossip.RetryDelay)

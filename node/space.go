@@ -382,6 +382,9 @@ func (t *Tx) add(path string, opts []WriteOption, edit func(*WriteOp)) {
 		t.err = &p
 	}
 	edit(&op)
+	if len(t.ops) == cap(t.ops) {
+		t.ops = slices.Grow(t.ops, max(16, len(t.ops))) // append alone copies a large transaction many times
+	}
 	t.ops = append(t.ops, op)
 }
 

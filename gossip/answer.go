@@ -1,0 +1,228 @@
+package gossip
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+
+	"syncline/crdt"
+)
+
+// AnswerRowsMax and AnswerBytesMax bound what is taken for one answer, which a receiver holds in memory until it commits. A path with
+// very many large siblings makes one large row, which cannot be cut.
+const (
+	AnswerRowsMax  = 128 << 10
+	AnswerBytesMax = 2 << 30
+)
+
+// answerLimits bound the answers that are made. What is too large for one is asked for and committed one range of paths after the
+// other. The largest transaction that a node takes fits into a whole one.
+var answerLimits = crdt.Limits{Rows: 64 << 10, Bytes: 8 << 20, Whole: 24 << 20, Names: 64 << 10}
+
+// answer sends what a replica with context asked lacks, and which of its live values are dead.
+func (s *Session) answer(v View, m *ask, asked crdt.Vector, live []crdt.Name) error {
+	limits := s.limits
+	if s.large {
+		limits.Whole, limits.Names = 0, 0
+	}
+	d, err := crdt.AnswerPart(v, asked, m.From, m.To, limits)
+	if err != nil {
+		return err
+	}
+	if m.Listed == 0 && d.Floor.Len() > 0 {
+		s.Refuse("floor_rose", "this device has forgotten deletes since it said hello; try again")
+		return nil
+	}
+	live = slices.DeleteFunc(live, func(n crdt.Name) bool { return d.To != "" && n.Path >= d.To })
+	if len(live) > 0 {
+		if d.Kills, err = crdt.Kills(v, values(live)); err != nil {
+			return err
+		}
+	}
+	d.Opens = slices.DeleteFunc(d.Opens, func(o crdt.Binding) bool { return s.bound[o.Replica] })
+	s.answered, s.next, s.more = true, d.To, d.To != ""
+	s.large = s.large || d.To != m.To
+	if d.From == "" && d.To == "" {
+		s.given = d.Context
+	}
+	s.result.RowsOut += len(d.Rows)
+	s.sendRows(msgRows, d.Rows)
+	kills := nameRows(d.Kills)
+	s.sendRows(msgKill, kills)
+	e := end{Type: msgEnd, Asked: asked.Hash(), Hash: d.Context.Hash(), Digest: digestOf(v),
+		Context: crdt.AppendVector([]byte{}, d.Context.Above(s.told)), Floor: crdt.AppendVector([]byte{}, d.Floor),
+		Rows: uint64(len(d.Rows)), Kills: uint64(len(kills)), Opens: uint64(len(d.Opens))}
+	if d.To != m.To {
+		e.To = d.To
+	}
+	for chunk := range slices.Chunk(d.Opens, opensMax) {
+		m := opens{Type: msgOpens}
+		for _, o := range chunk {
+			m.Opens = append(m.Opens, wireOpen{Replica: o.Replica, Open: o.Open})
+			s.bound[o.Replica] = true
+		}
+		s.say(&m)
+	}
+	s.say(&e)
+	s.finishExchange(v)
+	return nil
+}
+
+func values[T any](list []T) iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for _, x := range list {
+			if !yield(x) {
+				return
+			}
+		}
+	}
+}
+
+// sendRows queues rows as messages of at most FrameBytesMax, each made when it is taken.
+func (s *Session) sendRows(kind uint8, rows []crdt.Row) {
+	if len(rows) == 0 {
+		return
+	}
+	var rest []crdt.Row // what is left of a row that did not fit into one message
+	s.queue = append(s.queue, func() ([]byte, bool) {
+		b := newRowsBuilder(kind)
+		for len(rest)+len(rows) > 0 {
+			if len(rest) == 0 {
+				rest, rows = splitRow(&rows[0]), rows[1:]
+			}
+			if b.rows > 0 && (b.size+rowSize(&rest[0]) > FrameBytesMax || b.path == rest[0].Path) {
+				break
+			}
+			b.add(&rest[0])
+			rest = rest[1:]
+		}
+		return b.finish(), len(rest)+len(rows) > 0
+	})
+}
+
+// splitRow cuts a row whose values are too large for one message into several of the same path.
+func splitRow(r *crdt.Row) []crdt.Row {
+	if len(r.Values) < 2 || rowSize(r) <= FrameBytesMax {
+		return []crdt.Row{*r}
+	}
+	parts := []crdt.Row{{Path: r.Path, Known: r.Known, Deletes: r.Deletes}}
+	for _, v := range r.Values {
+		last := &parts[len(parts)-1]
+		if len(last.Values) > 0 && rowSize(last)+len(v.Data) > FrameBytesMax {
+			parts = append(parts, crdt.Row{Path: r.Path})
+			last = &parts[len(parts)-1]
+		}
+		last.Values = append(last.Values, v)
+	}
+	return parts
+}
+
+func rowSize(r *crdt.Row) int {
+	n := len(r.Path)
+	for _, v := range r.Values {
+		n += len(v.Data) + 16
+	}
+	return n
+}
+
+func (s *Session) onRows(kind uint8, msg []byte) error {
+	if kind == msgLive && !s.mayAsk() || kind != msgLive && !s.waiting {
+		return s.unexpected(kind)
+	}
+	s.bytes += len(msg)
+	rows, err := decodeRows(msg)
+	if err != nil {
+		return err
+	}
+	if kind != msgRows && slices.ContainsFunc(rows, func(r crdt.Row) bool { return len(r.Values)+len(r.Deletes) > 0 || len(r.Known) == 0 }) {
+		return fmt.Errorf("%w: names with more than dots", crdt.ErrDecode)
+	}
+	list := map[uint8]*[]crdt.Row{msgRows: &s.rows, msgLive: &s.theirLive, msgKill: &s.kills}[kind]
+	if len(rows) == 0 || len(*list)+len(rows) > AnswerRowsMax || s.bytes > AnswerBytesMax {
+		return fmt.Errorf("%w: a message of %d rows after %d", crdt.ErrDecode, len(rows), len(*list))
+	}
+	if n := len(*list); n > 0 && rows[0].Path <= (*list)[n-1].Path {
+		last := &(*list)[n-1]
+		if rows[0].Path != last.Path {
+			return fmt.Errorf("%w: path %q is out of order", crdt.ErrDecode, rows[0].Path)
+		}
+		last.Values = append(last.Values, rows[0].Values...)
+		if len(rows[0].Known)+len(rows[0].Deletes) > 0 {
+			return fmt.Errorf("%w: a second part of %q with more than values", crdt.ErrDecode, last.Path)
+		}
+		if err := checkOrder(last); err != nil {
+			return err
+		}
+		rows = rows[1:]
+	}
+	*list = append(*list, rows...)
+	return nil
+}
+
+func (s *Session) onOpens(msg []byte) error {
+	if !s.waiting {
+		return s.unexpected(msgOpens)
+	}
+	var m opens
+	if err := m.decode(msg); err != nil {
+		return err
+	}
+	if len(m.Opens) == 0 || len(s.opens)+len(m.Opens) > crdt.VectorReplicasMax {
+		return fmt.Errorf("%w: a message of %d bindings after %d", crdt.ErrDecode, len(m.Opens), len(s.opens))
+	}
+	for _, o := range m.Opens {
+		if n := len(s.opens); n > 0 && o.Replica.Compare(s.opens[n-1].Replica) <= 0 || len(o.Open) > crdt.OpenBytesMax {
+			return fmt.Errorf("%w: a binding of replica %v that does not fit", crdt.ErrDecode, o.Replica)
+		}
+		s.opens = append(s.opens, crdt.Binding{Replica: o.Replica, Open: o.Open})
+	}
+	return nil
+}
+
+func (s *Session) onEnd(v View, msg []byte) (*crdt.Delta, error) {
+	if !s.waiting {
+		return nil, s.unexpected(msgEnd)
+	}
+	var e end
+	if err := e.decode(msg); err != nil {
+		return nil, err
+	}
+	if e.Rows != uint64(len(s.rows)) || e.Kills != uint64(len(s.kills)) || e.Opens != uint64(len(s.opens)) {
+		return nil, fmt.Errorf("%w: %d rows, %d kills and %d bindings; %d, %d and %d were announced", crdt.ErrDecode,
+			len(s.rows), len(s.kills), len(s.opens), e.Rows, e.Kills, e.Opens)
+	}
+	if e.Asked != s.asked.Hash() {
+		return nil, fmt.Errorf("%w: the answer is to another question", crdt.ErrDecode)
+	}
+	grown, err := crdt.DecodeVector(e.Context)
+	if err != nil {
+		return nil, err
+	}
+	floor, err := crdt.DecodeVector(e.Floor)
+	if err != nil {
+		return nil, err
+	}
+	if e.To == "" {
+		e.To = s.to
+	} else if e.To <= s.from || s.to != "" && e.To >= s.to {
+		return nil, fmt.Errorf("%w: an answer that ends at %q, asked was from %q to %q", crdt.ErrDecode, e.To, s.from, s.to)
+	}
+	d := &crdt.Delta{Asked: s.asked, Context: s.theirs.Clone(), Floor: floor, From: s.from, To: e.To, Rows: s.rows, Kills: rowNames(s.kills), Opens: s.opens}
+	d.Context.Join(grown)
+	if d.Context.Hash() != e.Hash {
+		return nil, fmt.Errorf("%w: a context that does not have its hash", crdt.ErrDecode)
+	}
+	if err := checkDelta(d); err != nil {
+		return nil, err
+	}
+	if s.lookBack(v, d.Context); s.finished {
+		return nil, nil
+	}
+	s.result.RowsIn += len(s.rows)
+	s.rows, s.kills, s.opens, s.bytes, s.waiting = nil, nil, nil, 0, false
+	s.theirHash, s.theirDigest = e.Hash, e.Digest
+	s.theirTop.Join(d.Context)
+	s.theirFloor.Join(d.Floor)
+	s.from = d.To
+	return d, nil
+}
