@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -76,20 +75,11 @@ func (u *upCommand) run(ctx context.Context) error {
 		defer cancel()
 		up, err := startChild(ctx, inst)
 		if err != nil {
-			return u.address(err)
+			return err
 		}
 		return u.tell(up)
 	}
-	return u.address(u.runForeground(inst))
-}
-
-// address makes the commands that a problem names those of this instance.
-func (u *upCommand) address(err error) error {
-	if !errors.Is(err, node.ErrDirInUse) || u.dir == "" {
-		return err
-	}
-	p := node.ProblemOf(err)
-	return p.Next(strings.NewReplacer("peer status", u.self()+" status", "peer down", u.self()+" down").Replace(p.Hint))
+	return u.runForeground(inst)
 }
 
 // runForeground runs the daemon in this process until a signal comes.
