@@ -26,6 +26,8 @@ type ReplicaConfig struct {
 	DeleteLog   int
 	// Limits bound the answers of sessions; zero means those of package gossip.
 	Limits crdt.Limits
+	// Symbols is the size of the first sketch of a session; zero means that of package gossip.
+	Symbols int
 	// Verify says whether sig is the signature of message by the owner of key; nil means [ed25519.Verify]. It is a pure function:
 	// many replicas in one process may share the answers.
 	Verify func(key ed25519.PublicKey, message, sig []byte) bool
