@@ -77,40 +77,24 @@ func (a *nameSet) append(b []byte, n int) []byte {
 // not seen when it spoke, for it may see it, and see it go, before it answers. If that is too much for one question, the question is
 // about fewer paths.
 func (s *Session) sayLive(v View, m *ask) error {
-	var names []crdt.Name
-	whole := s.from == "" && s.to == ""
-	list := func() (err error) {
-		names, s.to, err = crdt.ListLive(v, s.asked, s.from, s.to, s.limits)
+	names, to, err := crdt.ListLive(v, s.asked, s.from, s.to, s.limits)
+	if err != nil {
 		return err
 	}
-	if !whole || s.listOnly {
-		if err := list(); err != nil {
-			return err
-		}
-	}
-	m.Listed = listedNames
+	s.to, m.Listed = to, listedNames
 	if !s.listOnly {
-		seq := crdt.LiveNames(v, "", "")
-		if !whole {
-			seq = func(yield func(crdt.Name, error) bool) {
-				for _, n := range names {
-					if !yield(n, nil) {
-						return
-					}
-				}
+		set := newNameSet(s.asked.Hash(), max(s.wanted, s.symbols, liveSymbolsMax))
+		var beyond []crdt.Name
+		for _, n := range names {
+			if s.theirs.Has(n.Dot) {
+				set.add(n)
+			} else {
+				beyond = append(beyond, n)
 			}
-		}
-		set, rest, err := s.sketchLive(seq)
-		if err != nil {
-			return err
 		}
 		if n := s.sketchLen(set); n > 0 {
 			m.Listed, m.Sketch = listedSketch, set.append([]byte{}, n)
-			s.sketched, names = n, rest
-		} else if whole {
-			if err := list(); err != nil {
-				return err
-			}
+			s.sketched, names = n, beyond
 		}
 	}
 	rows := nameRows(names)
@@ -119,30 +103,8 @@ func (s *Session) sayLive(v View, m *ask) error {
 	return nil
 }
 
-// sketchLive makes the sketch of the names within the bound. It returns the other names inside the vector asked, and no sketch if these are too many.
-func (s *Session) sketchLive(names crdt.NameSeq) (set *nameSet, rest []crdt.Name, err error) {
-	set = newNameSet(s.asked.Hash(), max(s.wanted, s.symbols, liveSymbolsMax))
-	for n, err := range names {
-		switch {
-		case err != nil:
-			return nil, nil, err
-		case !s.asked.Has(n.Dot):
-		case s.theirs.Has(n.Dot):
-			set.add(n)
-		case len(rest) == s.limits.Rows:
-			return nil, nil, nil
-		default:
-			rest = append(rest, n)
-		}
-	}
-	return set, rest, nil
-}
-
 // sketchLen returns how many symbols of the set to send, 0 if a list of the names is better.
 func (s *Session) sketchLen(set *nameSet) int {
-	if set == nil {
-		return 0
-	}
 	all := set.Items() * nameBytes
 	if s.wanted > 0 {
 		return grow(s.had, s.wanted, all)
