@@ -270,14 +270,7 @@ func describe(msg []byte, w *world) string {
 		if err != nil {
 			return err.Error()
 		}
-		var dots []string
-		for d := range v.All() {
-			dots = append(dots, dot(d))
-		}
-		if slices.Sort(dots); len(dots) > 0 {
-			return strings.Join(dots, " ")
-		}
-		return "nothing"
+		return list(slices.Collect(v.All()), dot)
 	}
 	beyond := func(top []byte) string {
 		if len(top) == 0 {
@@ -288,14 +281,11 @@ func describe(msg []byte, w *world) string {
 	told := func(form uint8, entries []byte) string {
 		switch form {
 		case formChanges:
-			var dots []string
+			var dots []crdt.Dot
 			for r := (crdt.Reader{B: entries}); len(r.B) > 0 && r.Err == nil; {
-				dots = append(dots, dot(crdt.Dot{Replica: r.Replica(), Counter: r.Uvarint()}))
+				dots = append(dots, crdt.Dot{Replica: r.Replica(), Counter: r.Uvarint()})
 			}
-			if slices.Sort(dots); len(dots) == 0 {
-				return "I have seen what you have"
-			}
-			return "other than you, I have seen " + strings.Join(dots, " ")
+			return "other than you, I have seen " + list(dots, dot)
 		case formSketch:
 			return fmt.Sprintf("%d symbols of what I have seen", symbolsIn(w.t, entries))
 		}
@@ -388,6 +378,26 @@ func describe(msg []byte, w *world) string {
 		return fmt.Sprintf("BYE: %s", b.Code)
 	}
 	return map[uint8]string{msgOK: "OK", msgDone: "DONE", msgBusy: "BUSY", msgOpens: "OPENS"}[kind]
+}
+
+// list names dots, the first of many.
+func list(dots []crdt.Dot, name func(crdt.Dot) string) string {
+	if len(dots) == 0 {
+		return "nothing"
+	}
+	var names []string
+	for _, d := range dots {
+		if text := name(d); d.Counter > 0 {
+			names = append(names, text)
+		} else {
+			names = append(names, "nothing of "+strings.TrimRight(text, ":0"))
+		}
+	}
+	slices.Sort(names)
+	if n := len(names); n > 6 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:3], " "), n-3)
+	}
+	return strings.Join(names, " ")
 }
 
 func symbolsIn(t testing.TB, b []byte) int {
