@@ -133,7 +133,9 @@ func (s *Session) onAsk(v View, msg []byte) error {
 	live := rowNames(s.theirLive)
 	s.theirLive = nil
 	var gone []sketch.Item
-	if m.Listed == listedSketch {
+	if m.Listed != listedSketch {
+		s.unread = 0
+	} else {
 		var ok bool
 		if gone, ok, err = s.readLive(v, &m, asked); err != nil || !ok {
 			return err

@@ -82,17 +82,17 @@ func (s *Session) sayLive(v View, m *ask) error {
 		return err
 	}
 	s.to, m.Listed = to, listedNames
-	if !s.listOnly {
-		set := newNameSet(s.asked.Hash(), max(s.wanted, s.symbols, liveSymbolsMax))
+	if n := s.liveSymbols(len(names)); n > 0 {
+		set := newNameSet(s.asked.Hash(), n)
 		var beyond []crdt.Name
-		for _, n := range names {
-			if s.theirs.Has(n.Dot) {
-				set.add(n)
+		for _, name := range names {
+			if s.theirs.Has(name.Dot) {
+				set.add(name)
 			} else {
-				beyond = append(beyond, n)
+				beyond = append(beyond, name)
 			}
 		}
-		if n := s.sketchLen(set); n > 0 {
+		if n = s.liveSymbols(set.Items()); n > 0 {
 			m.Listed, m.Sketch = listedSketch, set.append([]byte{}, n)
 			s.sketched, names = n, beyond
 		}
@@ -103,13 +103,15 @@ func (s *Session) sayLive(v View, m *ask) error {
 	return nil
 }
 
-// sketchLen returns how many symbols of the set to send, 0 if a list of the names is better.
-func (s *Session) sketchLen(set *nameSet) int {
-	all := set.Items() * nameBytes
-	if s.wanted > 0 {
-		return grow(s.had, s.wanted, all)
+// liveSymbols returns how many symbols are to tell so many names, 0 if a list is better.
+func (s *Session) liveSymbols(names int) int {
+	if s.listOnly {
+		return 0
 	}
-	if n := max(s.symbols, min(set.Items()/liveShare, liveSymbolsMax)); n*sketch.SymbolBytes < all {
+	if s.wanted > 0 {
+		return grow(s.had, s.wanted, names*nameBytes)
+	}
+	if n := max(s.symbols, min(names/liveShare, liveSymbolsMax)); n*sketch.SymbolBytes < names*nameBytes {
 		return n
 	}
 	return 0
@@ -124,6 +126,9 @@ func (s *Session) readLive(v View, m *ask, asked crdt.Vector) (gone []sketch.Ite
 	theirs, err := sketch.Decode(key, m.Sketch[16:])
 	if err != nil {
 		return nil, false, fmt.Errorf("%w: %w", crdt.ErrDecode, err)
+	}
+	if theirs.Len() < 2*s.unread {
+		return nil, false, fmt.Errorf("%w: %d symbols after %d", crdt.ErrDecode, theirs.Len(), s.unread)
 	}
 	ours, sum := newNameSet(key, theirs.Len()), [2]uint64{binary.BigEndian.Uint64(m.Sketch), binary.BigEndian.Uint64(m.Sketch[8:])}
 	// A small set is not worth a walk through all that is live here.
@@ -154,11 +159,11 @@ func (s *Session) readLive(v View, m *ask, asked crdt.Vector) (gone []sketch.Ite
 			ok, want = false, 0
 		}
 	}
-	if !ok {
+	if s.unread = theirs.Len(); !ok {
 		s.sayMore(want)
 		return nil, false, nil
 	}
-	s.result.LiveSketches++
+	s.unread, s.result.LiveSketches = 0, s.result.LiveSketches+1
 	slices.SortFunc(there, func(x, y sketch.Item) int { return bytes.Compare(x[:], y[:]) })
 	return there, true, nil
 }

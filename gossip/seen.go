@@ -30,6 +30,7 @@ const (
 type sighting struct {
 	hash    [16]byte
 	symbols []byte
+	had     int // so many of them did not suffice
 }
 
 // tell returns our vector in the shortest form, and remembers that the peer will answer it.
@@ -118,6 +119,10 @@ func (g *sighting) read(own crdt.Vector) (vec crdt.Vector, want int, err error) 
 	if err != nil {
 		return vec, 0, fmt.Errorf("%w: %w", crdt.ErrDecode, err)
 	}
+	if theirs.Len() < 2*g.had {
+		return vec, 0, fmt.Errorf("%w: %d symbols after %d", crdt.ErrDecode, theirs.Len(), g.had)
+	}
+	g.had = theirs.Len()
 	ours := sketchVector(own, g.hash, theirs.Len())
 	gone, come, ok := ours.Diff(theirs)
 	if !ok {

@@ -53,8 +53,9 @@ type Session struct {
 	listing               uint8
 	sketched, had, wanted int
 	listOnly              bool
-	// theirLive is what the peer told us is live there, because it is below our floor.
+	// theirLive is what the peer told us is live there, because it is below our floor. unread is the number of symbols that did not suffice.
 	theirLive []crdt.Row
+	unread    int
 	// next is where the peer's next question may begin; more says that there may be one. large says that an answer was cut.
 	next        string
 	more, large bool

@@ -215,3 +215,49 @@ func TestEndlessMoreIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestEndlessSketchesAreRefused: whoever is asked to go on with a sketch tells at least twice as much; else each small message would cost a pass over
+// all that is here.
+func TestEndlessSketchesAreRefused(t *testing.T) {
+	t.Run("vector", func(t *testing.T) {
+		w, a, b := retired(t, 1000)
+		m := w.meet(a, b, false)
+		var far crdt.Vector
+		for i := range 1000 {
+			far.Add(crdt.Dot{Replica: replicaID(50_000 + i), Counter: 1})
+		}
+		all := sketchVector(far, far.Hash(), 200)
+		h := hello{Type: msgHello, Version: ProtocolVersion, Hash: far.Hash(), Form: formSketch, Entries: all.Prefix(20).Append([]byte{}, 0), Top: []byte{}}
+		if _, err := m.sessions[1].Receive(b, h.encode()); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			to int
+			ok bool
+		}{{40, true}, {60, false}} {
+			had := len(m.sessions[1].sighting.symbols)
+			v := vector{Type: msgVector, Hash: far.Hash(), Form: formSketch, Entries: all.Prefix(c.to).Append([]byte{}, 0)[had:], Top: []byte{}}
+			if _, err := m.sessions[1].Receive(b, v.encode()); (err == nil) != c.ok {
+				t.Errorf("symbols up to %d: %v", c.to, err)
+			}
+		}
+	})
+	t.Run("live values", func(t *testing.T) {
+		w, a, b := apart(t, 200, 1, 0)
+		m := w.meet(b, a, false)
+		play(t, m, 2) // both have said HELLO
+		set := newNameSet(b.Context().Hash(), 64)
+		for i := range 100 {
+			set.add(crdt.Name{Dot: crdt.Dot{Replica: b.id, Counter: 1}, Path: fmt.Sprint(i)})
+		}
+		for _, c := range []struct {
+			symbols int
+			ok      bool
+		}{{16, true}, {31, false}} {
+			q := ask{Type: msgAsk, Listed: listedSketch, Sketch: set.append([]byte{}, c.symbols)}
+			if _, err := m.sessions[1].Receive(a, q.encode()); (err == nil) != c.ok {
+				t.Errorf("%d symbols: %v", c.symbols, err)
+			}
+		}
+	})
+}
