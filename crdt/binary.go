@@ -14,6 +14,7 @@ const VectorReplicasMax = 1 << 20
 
 // AppendVector appends the vector's entries in the order of replicas: eight bytes of replica, then the counter.
 func AppendVector(b []byte, v Vector) []byte {
+	b = slices.Grow(b, 10*v.Len())
 	for d := range v.All() {
 		b = append(b, d.Replica[:]...)
 		b = binary.AppendUvarint(b, d.Counter)
@@ -49,13 +50,18 @@ func DecodeVector(b []byte) (Vector, error) {
 	return v, nil
 }
 
-// registerVersion is the first byte of every encoded list of values or deletes.
-const registerVersion = 1
+// valuesVersion is the first byte of every encoded list of values, deletesVersion that of deletes. Values of version 1 have no descent
+// and no policy.
+const (
+	valuesVersion  = 2
+	deletesVersion = 1
+)
 
 // AppendValues appends the live values of a register as they lie on disk.
 func AppendValues(b []byte, live []Value) []byte {
-	b = append(b, registerVersion)
-	for _, v := range live {
+	b = append(b, valuesVersion)
+	for i := range live {
+		v := &live[i]
 		b = append(b, v.Dot.Replica[:]...)
 		b = binary.AppendUvarint(b, v.Dot.Counter)
 		b = binary.BigEndian.AppendUint64(b, uint64(v.Time))
@@ -63,12 +69,91 @@ func AppendValues(b []byte, live []Value) []byte {
 		t := PackType(v.Type)
 		b = append(binary.AppendUvarint(b, uint64(len(t))), t...)
 		b = append(binary.AppendUvarint(b, uint64(len(v.Data))), v.Data...)
+		b = v.appendDescent(b)
+		if v.Policy != "" {
+			b = append(binary.AppendUvarint(b, uint64(len(v.Policy))), v.Policy...)
+		}
 	}
 	return b
 }
 
-func (v Value) flags() byte {
-	f := byte(v.Kind) << kindShift
+// A DescentForm says how much of a descent must be written down.
+type DescentForm uint8
+
+const (
+	// DescentUnknown and DescentNew need nothing: a value of unknown descent, and one that its replica wrote once, where there was nothing.
+	DescentUnknown DescentForm = iota
+	DescentNew
+	// DescentAgain needs how far back the run began, where there was nothing; DescentFrom also what was replaced then.
+	DescentAgain
+	DescentFrom
+)
+
+// DescentForm returns the form of the value's descent.
+func (v *Value) DescentForm() DescentForm {
+	switch {
+	case !v.Descent.IsKnown():
+		return DescentUnknown
+	case len(v.Descent.From) > 0:
+		return DescentFrom
+	case v.Descent.Since == v.Dot.Counter:
+		return DescentNew
+	}
+	return DescentAgain
+}
+
+// SetDescent gives the value, whose dot is known, a descent of form f: back is the number of counters since the run began. It reports
+// whether there is such a descent.
+func (v *Value) SetDescent(f DescentForm, back uint64, from []Dot) bool {
+	if f == DescentUnknown {
+		return true
+	}
+	v.Descent = Descent{Since: v.Dot.Counter - back, From: from}
+	return back < v.Dot.Counter && (f != DescentAgain || back > 0) && v.Descent.check(v.Dot) && checkDots(from) == nil
+}
+
+// appendDescent appends what the form says that must be written down.
+func (v *Value) appendDescent(b []byte) []byte {
+	form := v.DescentForm()
+	if form >= DescentAgain {
+		b = binary.AppendUvarint(b, v.Dot.Counter-v.Descent.Since)
+	}
+	if form == DescentFrom {
+		b = binary.AppendUvarint(b, uint64(len(v.Descent.From)))
+		for _, d := range v.Descent.From {
+			b = binary.AppendUvarint(append(b, d.Replica[:]...), d.Counter)
+		}
+	}
+	return b
+}
+
+// readDescent is the inverse of appendDescent.
+func (v *Value) readDescent(r *Reader, form DescentForm) error {
+	var back uint64
+	var from []Dot
+	if form >= DescentAgain {
+		back = r.Uvarint()
+	}
+	if form == DescentFrom {
+		n := r.Uvarint()
+		if n == 0 || n > DescentMax {
+			r.fail("descent")
+		}
+		for ; n > 0 && r.Err == nil; n-- {
+			from = append(from, Dot{r.Replica(), r.Uvarint()})
+		}
+	}
+	if r.Err == nil && !v.SetDescent(form, back, from) {
+		return fmt.Errorf("%w: %v cannot end a run of %d counters over %v", ErrDecode, v.Dot, back, from)
+	}
+	return r.Err
+}
+
+func (v *Value) flags() byte {
+	f := byte(v.Kind)<<kindShift | byte(v.DescentForm())<<descentShift
+	if v.Policy != "" {
+		f |= flagPolicy
+	}
 	if v.Won {
 		f |= flagWon
 	}
@@ -81,17 +166,18 @@ func (v Value) flags() byte {
 // minValueBytes is the least that one value takes up: its dot, time, flags, and the lengths of its type and data.
 const minValueBytes = 8 + 1 + 8 + 1 + 1 + 1
 
-// DecodeValues is the inverse of AppendValues over the whole of b. The values' data point into b.
+// DecodeValues is the inverse of AppendValues over the whole of b. It reads version 1, too. The values' data point into b.
 func DecodeValues(b []byte) ([]Value, error) {
 	r := Reader{B: b}
-	if v := r.Byte(); v != registerVersion {
-		return nil, fmt.Errorf("%w: values of version %d", ErrDecode, v)
+	version := r.Byte()
+	if version != valuesVersion && version != 1 {
+		return nil, fmt.Errorf("%w: values of version %d", ErrDecode, version)
 	}
 	var live []Value
 	for len(r.B) > 0 && r.Err == nil {
 		v := Value{Dot: Dot{r.Replica(), r.Uvarint()}, Time: Timestamp(r.Uint64())}
 		flags := r.Byte()
-		v.Kind, v.Won, v.Resolved = Kind(flags>>kindShift), flags&flagWon != 0, flags&flagClear != 0
+		v.Kind, v.Won, v.Resolved = Kind(flags&flagKind>>kindShift), flags&flagWon != 0, flags&flagClear != 0
 		t := string(r.Bytes(TypeBytesMax))
 		v.Data = r.Bytes(ValueBytesMax)
 		if r.Err != nil {
@@ -101,11 +187,22 @@ func DecodeValues(b []byte) ([]Value, error) {
 		if v.Type, err = UnpackType(t); err != nil {
 			return nil, err
 		}
-		if v.Kind > LWW || flags&flagDelete != 0 {
+		if flags&flagDelete != 0 || flags > flagPolicy<<1-1 || version == 1 && flags>>descentShift != 0 {
 			return nil, fmt.Errorf("%w: unknown flags %#x", ErrDecode, flags)
 		}
 		if err := checkDot(v.Dot); err != nil {
 			return nil, err
+		}
+		if err := v.readDescent(&r, DescentForm(flags>>descentShift&3)); err != nil {
+			return nil, err
+		}
+		if flags&flagPolicy != 0 {
+			if v.Policy = string(r.Bytes(PolicyBytesMax)); r.Err == nil && (v.Policy == "" || !checkPolicy(v.Policy, v.Resolved)) {
+				return nil, fmt.Errorf("%w: the policy %q", ErrDecode, v.Policy)
+			}
+		}
+		if r.Err != nil {
+			return nil, r.Err
 		}
 		if len(live) > 0 && v.Dot.Compare(live[len(live)-1].Dot) <= 0 {
 			return nil, fmt.Errorf("%w: dot %v is out of order", ErrDecode, v.Dot)
@@ -123,7 +220,7 @@ func DecodeValues(b []byte) ([]Value, error) {
 
 // AppendDeletes appends the remembered deletes of a register as they lie on disk.
 func AppendDeletes(b []byte, deletes []Delete) []byte {
-	b = append(b, registerVersion)
+	b = append(b, deletesVersion)
 	for _, d := range deletes {
 		b = append(b, d.Dot.Replica[:]...)
 		b = binary.AppendUvarint(b, d.Dot.Counter)
@@ -135,7 +232,7 @@ func AppendDeletes(b []byte, deletes []Delete) []byte {
 // DecodeDeletes is the inverse of AppendDeletes over the whole of b.
 func DecodeDeletes(b []byte) ([]Delete, error) {
 	r := Reader{B: b}
-	if v := r.Byte(); v != registerVersion {
+	if v := r.Byte(); v != deletesVersion {
 		return nil, fmt.Errorf("%w: deletes of version %d", ErrDecode, v)
 	}
 	var deletes []Delete

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -16,6 +17,8 @@ const (
 	ValueBytesMax = 1 << 20
 	// TypeBytesMax bounds a media type.
 	TypeBytesMax = 255
+	// PolicyBytesMax bounds the name of a policy.
+	PolicyBytesMax = 255
 	// OpenBytesMax bounds the binding of a replica to a device.
 	OpenBytesMax = 1024
 	// OpEntriesMax bounds the paths of one operation.
@@ -26,8 +29,8 @@ const (
 	OpBytesMax = 32 << 20
 )
 
-// OpVersion is the first field of every encoded operation.
-const OpVersion = 1
+// OpVersion is the first field of every encoded operation. Version 1 had neither descents nor policies.
+const OpVersion = 2
 
 // ErrDecode is in the chain of every error about bytes that are not an encoding: truncated, too large, not canonical, of an
 // unknown version, or with contents that no writer makes.
@@ -66,12 +69,16 @@ func Unmarshal(b []byte, v any) error {
 	return nil
 }
 
-// The flags of an entry or a value on the wire and on disk. The kind takes the bits from kindShift on.
+// The flags of an entry or a value on the wire and on disk. The kind takes one bit; of a value on disk two more say which form its
+// descent has, and another that a policy follows.
 const (
 	flagDelete = 1 << iota
 	flagClear
 	flagWon
-	kindShift = iota
+	flagKind
+	flagPolicy   = 1 << 6
+	kindShift    = 3
+	descentShift = 4
 )
 
 // shortTypes are the media types that everybody uses; on the wire and on disk a control character stands for each, which no
@@ -116,12 +123,17 @@ func CheckType(t string) error {
 	return nil
 }
 
+// checkPolicy says whether a value may have a policy of that name.
+func checkPolicy(name string, resolved bool) bool {
+	return name == "" || resolved && len(name) <= PolicyBytesMax && utf8.ValidString(name)
+}
+
 // Encode returns the operation as it is gossiped; docs/PROTOCOL.md explains each field.
 func (op *Op) Encode() []byte {
 	size := 64 + len(op.Open)
 	for i := range op.Entries {
 		e := &op.Entries[i]
-		size += 32 + len(e.Path) + len(e.Data) + 24*(len(e.Preds)+len(e.PredDeletes)+len(e.Also))
+		size += 40 + len(e.Path) + len(e.Data) + 24*(len(e.Preds)+len(e.PredDeletes)+len(e.Also)+len(e.Descent.From))
 	}
 	b := AppendArray(make([]byte, 0, size), 7)
 	b = AppendUint(b, OpVersion)
@@ -129,13 +141,13 @@ func (op *Op) Encode() []byte {
 	b = AppendUint(b, uint64(op.Time))
 	b = AppendArray(b, len(op.Entries))
 	for i := range op.Entries {
-		b = op.Entries[i].append(b)
+		b = op.Entries[i].append(b, op.Dot)
 	}
 	b = appendDots(b, op.Deps.tops)
 	return AppendBytes(b, op.Open)
 }
 
-func (e *OpEntry) append(b []byte) []byte {
+func (e *OpEntry) append(b []byte, dot Dot) []byte {
 	flags := uint64(e.Kind) << kindShift
 	if e.Delete {
 		flags |= flagDelete
@@ -143,14 +155,64 @@ func (e *OpEntry) append(b []byte) []byte {
 	if e.Clear {
 		flags |= flagClear
 	}
-	b = AppendArray(b, 7)
+	b = AppendArray(b, 9)
 	b = AppendText(b, e.Path)
 	b = AppendUint(b, flags)
 	b = AppendText(b, PackType(e.Type))
 	b = AppendBytes(b, e.Data)
 	b = appendDots(b, e.Preds)
 	b = appendDots(b, e.PredDeletes)
-	return appendDots(b, e.Also)
+	b = appendDots(b, e.Also)
+	return AppendText(e.appendDescent(b, dot), e.Policy)
+}
+
+// appendDescent appends what the other fields do not say: nothing if the value begins a run; 0 if its descent is unknown; otherwise
+// how far back the run began, and what that replaced.
+func (e *OpEntry) appendDescent(b []byte, dot Dot) []byte {
+	d := e.Descent
+	switch {
+	case e.Delete || d.isPlain(dot, e.Preds):
+		return AppendArray(b, 0)
+	case !d.IsKnown():
+		return AppendUint(AppendArray(b, 1), 0)
+	}
+	b = AppendUint(AppendArray(b, 1+len(d.From)), dot.Counter-d.Since)
+	for _, from := range d.From {
+		b = appendDot(AppendArray(b, 2), from)
+	}
+	return b
+}
+
+// readDescent is the inverse of appendDescent, once the rest of the entry is read.
+func (e *OpEntry) readDescent(i *Items, dot Dot) error {
+	n := i.Len(1 + DescentMax)
+	if n == 0 {
+		if !e.Delete {
+			e.Descent = Descent{Since: dot.Counter, From: e.Preds}
+		}
+		if len(e.Preds) > DescentMax && !e.Delete {
+			return fmt.Errorf("%w: a descent from %d values", ErrDecode, len(e.Preds))
+		}
+		return i.Err()
+	}
+	back := i.Uint(CounterMax)
+	var from []Dot
+	for ; n > 1 && i.Err() == nil; n-- {
+		i.Array(2)
+		from = append(from, readDot(i))
+	}
+	switch {
+	case i.Err() != nil:
+		return i.Err()
+	case e.Delete:
+		return fmt.Errorf("%w: a delete with a descent", ErrDecode)
+	case back == 0 && len(from) == 0:
+		return nil // unknown
+	case back == 0 || back >= dot.Counter || len(e.Preds) != 1 || e.Preds[0].Replica != dot.Replica || e.Preds[0].Counter < dot.Counter-back:
+		return fmt.Errorf("%w: a run of %d counters that this is not the end of", ErrDecode, back)
+	}
+	e.Descent = Descent{Since: dot.Counter - back, From: from}
+	return checkDots(from)
 }
 
 // appendDot appends the two items of a dot.
@@ -179,7 +241,7 @@ func DecodeOp(b []byte) (*Op, error) {
 	op := &Op{Dot: readDot(&i), Time: Timestamp(i.Uint(math.MaxUint64))}
 	op.Entries = make([]OpEntry, i.Len(OpEntriesMax))
 	for n := range op.Entries {
-		if err := op.Entries[n].read(&i); err != nil {
+		if err := op.Entries[n].read(&i, op.Dot); err != nil {
 			return nil, err
 		}
 	}
@@ -224,8 +286,8 @@ func (op *Op) check() error {
 }
 
 // read reads an entry.
-func (e *OpEntry) read(i *Items) (err error) {
-	i.Array(7)
+func (e *OpEntry) read(i *Items, dot Dot) (err error) {
+	i.Array(9)
 	e.Path = i.Text(PathBytesMax)
 	flags := byte(i.Uint(math.MaxUint8))
 	packed := i.Text(TypeBytesMax)
@@ -234,14 +296,22 @@ func (e *OpEntry) read(i *Items) (err error) {
 	if i.Err() != nil {
 		return i.Err()
 	}
+	e.Delete, e.Clear, e.Kind = flags&flagDelete != 0, flags&flagClear != 0, Kind(flags>>kindShift)
+	if err := e.readDescent(i, dot); err != nil {
+		return err
+	}
+	if e.Policy = i.Text(PolicyBytesMax); i.Err() != nil {
+		return i.Err()
+	}
 	if err := checkPathShape(e.Path); err != nil {
 		return fmt.Errorf("%w: %w", ErrDecode, err)
 	}
-	e.Delete, e.Clear, e.Kind = flags&flagDelete != 0, flags&flagClear != 0, Kind(flags>>kindShift)
 	switch {
 	case e.Kind > LWW, flags&flagWon != 0:
 		return fmt.Errorf("%w: unknown flags %#x", ErrDecode, flags)
-	case e.Delete && (len(e.Data) > 0 || packed != "" || e.Kind != Multi || len(e.Preds) == 0):
+	case !checkPolicy(e.Policy, e.Clear):
+		return fmt.Errorf("%w: the policy %q", ErrDecode, e.Policy)
+	case e.Delete && (len(e.Data) > 0 || packed != "" || e.Policy != "" || e.Kind != Multi || len(e.Preds) == 0):
 		return fmt.Errorf("%w: a delete with content, or of nothing", ErrDecode)
 	}
 	if e.Delete {

@@ -31,12 +31,17 @@ var goldenOps = []struct {
 	name string
 	op   Op
 }{
-	{"first", Op{Dot: dot(1, 1), Time: At(1_700_000_000_000) + 3, Open: []byte("binding"), Entries: []OpEntry{{Path: "k", Type: "text/plain; charset=utf-8", Data: []byte("hello")}}}},
+	{"first", Op{Dot: dot(1, 1), Time: At(1_700_000_000_000) + 3, Open: []byte("binding"), Entries: []OpEntry{
+		{Path: "k", Type: "text/plain; charset=utf-8", Data: []byte("hello"), Descent: Descent{Since: 1}}}}},
 	{"empty value", Op{Dot: dot(1, 2), Entries: []OpEntry{{Path: "k"}}}},
+	{"run", Op{Dot: dot(1, 9), Time: 1, Entries: []OpEntry{{Path: "k", Preds: []Dot{dot(1, 7)}, Descent: Descent{Since: 5, From: []Dot{dot(2, 3)}}}}}},
+	{"policy", Op{Dot: dot(1, 9), Time: 1, Entries: []OpEntry{{Path: "k", Preds: []Dot{dot(1, 7), dot(2, 3)}, Clear: true, Policy: "merge:text",
+		Descent: Descent{Since: 9, From: []Dot{dot(1, 7), dot(2, 3)}}}}}},
 	{"delete", Op{Dot: dot(1, 3), Time: 1, Entries: []OpEntry{{Path: "k", Delete: true, Preds: []Dot{dot(1, 2), dot(2, 1)}, PredDeletes: []Dot{dot(3, 9)}}}}},
 	{"transaction", Op{Dot: dot(2, 300), Time: math.MaxUint64, Deps: vectorOf(dot(1, 7), dot(3, 70_000)), Entries: []OpEntry{
-		{Path: "/members/a", Kind: LWW, Type: "application/json", Data: []byte("{}")},
-		{Path: "notes/ü", Type: "image/png", Data: []byte{0, 255}, Preds: []Dot{dot(1, 1)}, Also: []Dot{dot(1, 5), dot(4, 1)}, Clear: true},
+		{Path: "/members/a", Kind: LWW, Type: "application/json", Data: []byte("{}"), Descent: Descent{Since: 300}},
+		{Path: "notes/ü", Type: "image/png", Data: []byte{0, 255}, Preds: []Dot{dot(1, 1)}, Also: []Dot{dot(1, 5), dot(4, 1)}, Clear: true,
+			Descent: Descent{Since: 300, From: []Dot{dot(1, 1)}}},
 		{Path: "z", Delete: true, Clear: true, Preds: []Dot{dot(9, CounterMax)}},
 	}}},
 }
@@ -54,9 +59,11 @@ var goldenValues = []struct {
 	name string
 	live []Value
 }{
-	{"one", []Value{{Dot: dot(1, 1), Time: At(1_700_000_000_000), Type: "text/plain; charset=utf-8", Data: []byte("hello")}}},
+	{"one", []Value{{Dot: dot(1, 1), Time: At(1_700_000_000_000), Type: "text/plain; charset=utf-8", Data: []byte("hello"), Descent: Descent{Since: 1}}}},
 	{"siblings", []Value{{Dot: dot(1, 1)}, {Dot: dot(1, 2), Time: 1, Kind: LWW, Type: "image/png", Data: []byte{0}}, {Dot: dot(2, 200), Time: 2, Won: true, Type: "application/json", Data: []byte("{}")},
 		{Dot: dot(3, 3), Time: 3, Resolved: true, Type: "text/markdown; charset=utf-8", Data: []byte("#")}}},
+	{"descents", []Value{{Dot: dot(1, 200), Descent: Descent{Since: 3}}, {Dot: dot(2, 9), Descent: Descent{Since: 9, From: []Dot{dot(1, 7)}}},
+		{Dot: dot(3, 3), Time: 3, Resolved: true, Policy: "merge:text", Descent: Descent{Since: 2, From: []Dot{dot(1, 7), dot(2, 3)}}}}},
 }
 
 var goldenDeletes = []struct {
@@ -165,6 +172,53 @@ func drawType(t *rapid.T) string {
 		Filter(func(s string) bool { return CheckType(s) == nil }).Draw(t, "type")
 }
 
+// drawDescent draws what may be the descent of d.
+func drawDescent(t *rapid.T, d Dot) Descent {
+	if rapid.Bool().Draw(t, "unknown") {
+		return Descent{}
+	}
+	return Descent{Since: rapid.OneOf(rapid.Just(d.Counter), rapid.Uint64Range(1, d.Counter)).Draw(t, "since"), From: drawDots(t, "from")}
+}
+
+// drawPolicy draws what may be the policy of a value.
+func drawPolicy(t *rapid.T, resolved bool) string {
+	if !resolved {
+		return ""
+	}
+	return rapid.SampledFrom([]string{"", "merge:text", strings.Repeat("é", PolicyBytesMax/2)}).Draw(t, "policy")
+}
+
+// TestValuesOfVersion1AreRead: values of a store from before descents have none, and else come back as they were.
+func TestValuesOfVersion1AreRead(t *testing.T) {
+	old, err := os.ReadFile("testdata/values-1.golden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range goldenValues {
+		_, line, found := strings.Cut("\n"+string(old), "\n"+g.name+": ")
+		if !found {
+			continue
+		}
+		digits, _, _ := strings.Cut(line, "\n")
+		b, err := hex.DecodeString(digits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := slices.Clone(g.live)
+		for i := range want {
+			want[i].Descent = Descent{}
+			want[i].Data = append([]byte{}, want[i].Data...)
+		}
+		if got, err := DecodeValues(b); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %+v, %v; want %+v", g.name, got, err, want)
+		}
+		b[1+8+1+8] |= byte(DescentNew) << descentShift
+		if got, err := DecodeValues(b); !errors.Is(err, ErrDecode) {
+			t.Errorf("%s with a flag that version 1 has not: got %+v, %v", g.name, got, err)
+		}
+	}
+}
+
 // TestRoundTripOfRegisters: whatever is appended decodes to the same, in full.
 func TestRoundTripOfRegisters(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -172,8 +226,10 @@ func TestRoundTripOfRegisters(t *testing.T) {
 		var deletes []Delete
 		var v Vector
 		for _, d := range drawDots(t, "dots") {
+			resolved := rapid.Bool().Draw(t, "resolved")
 			live = append(live, Value{Dot: d, Time: Timestamp(rapid.Uint64().Draw(t, "time")), Kind: Kind(rapid.IntRange(0, 1).Draw(t, "kind")),
-				Type: drawType(t), Data: rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "data"), Won: rapid.Bool().Draw(t, "won"), Resolved: rapid.Bool().Draw(t, "resolved")})
+				Type: drawType(t), Data: rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "data"), Won: rapid.Bool().Draw(t, "won"),
+				Resolved: resolved, Policy: drawPolicy(t, resolved), Descent: drawDescent(t, d)})
 			deletes = append(deletes, Delete{d, Timestamp(rapid.Uint64().Draw(t, "time"))})
 			v.Add(d)
 		}
@@ -253,6 +309,13 @@ func TestDecodeOpRefusesWhatNoWriterMakes(t *testing.T) {
 		"predecessors unordered": {Dot: dot(1, 2), Entries: []OpEntry{{Path: "k", Preds: []Dot{dot(2, 2), dot(2, 1)}}}},
 		"predecessor twice":      {Dot: dot(1, 2), Entries: []OpEntry{{Path: "k", Preds: []Dot{dot(2, 1), dot(2, 1)}}}},
 		"too many predecessors":  {Dot: dot(1, 2), Entries: []OpEntry{{Path: "k", Preds: many}}},
+		"descent of many":        {Dot: dot(1, 2), Entries: []OpEntry{{Path: "k", Preds: many[:DescentMax+1], Descent: Descent{2, many[:DescentMax+1]}}}},
+		"run of another replica": {Dot: dot(1, 2), Entries: []OpEntry{{Path: "k", Preds: []Dot{dot(2, 1)}, Descent: Descent{Since: 1}}}},
+		"run over several":       {Dot: dot(1, 3), Entries: []OpEntry{{Path: "k", Preds: []Dot{dot(1, 1), dot(2, 1)}, Descent: Descent{Since: 1}}}},
+		"run begun too late":     {Dot: dot(1, 3), Entries: []OpEntry{{Path: "k", Preds: []Dot{dot(1, 1)}, Descent: Descent{Since: 2}}}},
+		"policy unresolved":      {Dot: dot(1, 2), Entries: []OpEntry{{Path: "k", Policy: "p"}}},
+		"policy of a delete":     {Dot: dot(1, 2), Entries: []OpEntry{{Path: "k", Delete: true, Clear: true, Policy: "p", Preds: []Dot{dot(1, 1)}}}},
+		"long policy":            {Dot: dot(1, 2), Entries: []OpEntry{{Path: "k", Clear: true, Policy: strings.Repeat("p", PolicyBytesMax+1)}}},
 	} {
 		if got, err := DecodeOp(op.Encode()); !errors.Is(err, ErrDecode) {
 			t.Errorf("%s: got %.80v, %v; want it refused", name, got, err)
@@ -296,12 +359,13 @@ func TestDecodersAcceptOneFormOnly(t *testing.T) {
 		"bytes left over":            append(slices.Clone(b), 0),
 		"truncated":                  b[:len(b)-1],
 		"nothing":                    nil,
-		"version 2":                  replace("8701", "8702"),
-		"version 24":                 replace("8701", "871818"),
-		"version in two bytes":       replace("8701", "871801"),
-		"long array header":          replace("8701", "980701"),
+		"version 1":                  replace("8702", "8701"),
+		"version 3":                  replace("8702", "8703"),
+		"version 24":                 replace("8702", "871818"),
+		"version in two bytes":       replace("8702", "871802"),
+		"long array header":          replace("8702", "980702"),
 		"array without end":          append(append([]byte{0x9f}, b[1:]...), 0xff),
-		"a field too many":           append(replace("8701", "8801"), 0),
+		"a field too many":           append(replace("8702", "8802"), 0),
 		"short replica id":           replace("48a000000000000001", "47a0000000000000"),
 		"long replica id":            replace("48a000000000000001", "49a00000000000000100"),
 		"replica id as text":         replace("48a000000000000001", "684100000000000001"),
@@ -328,13 +392,18 @@ func TestDecodersAcceptOneFormOnly(t *testing.T) {
 		"vector, varint of 11 bytes": second(DecodeVector(append(slices.Clone(vector[:8]), bytes.Repeat([]byte{0xff}, 11)...))),
 		"values, none":               second(DecodeValues(values[:1])),
 		"values, no version":         second(DecodeValues(nil)),
-		"values, version 2":          second(DecodeValues(append([]byte{2}, values[1:]...))),
+		"values, version 3":          second(DecodeValues(append([]byte{3}, values[1:]...))),
 		"values, truncated":          second(DecodeValues(values[:len(values)-1])),
 		"values, out of order":       second(DecodeValues(slices.Concat(values[:1], values[one:], values[1:one]))),
 		"values, twice":              second(DecodeValues(append(slices.Clone(values), values[one:]...))),
 		"values, long type":          second(DecodeValues(AppendValues(nil, []Value{{Dot: dot(1, 1), Type: strings.Repeat("a", 256)}}))),
 		"values, long data":          second(DecodeValues(AppendValues(nil, []Value{{Dot: dot(1, 1), Data: make([]byte, ValueBytesMax+1)}}))),
-		"values, unknown kind":       second(DecodeValues(AppendValues(nil, []Value{{Dot: dot(1, 1), Kind: 2}}))),
+		"values, unknown flag":       second(DecodeValues(slices.Concat(values[:18], []byte{1 << 7}, values[19:]))),
+		"values, a run of one":       second(DecodeValues(slices.Concat(values[:18], []byte{byte(DescentAgain) << descentShift}, values[19:one], []byte{0}))),
+		"values, a run too long":     second(DecodeValues(slices.Concat(values[:18], []byte{byte(DescentAgain) << descentShift}, values[19:one], []byte{1}))),
+		"values, from nothing":       second(DecodeValues(slices.Concat(values[:18], []byte{byte(DescentFrom) << descentShift}, values[19:one], []byte{0, 0}))),
+		"values, policy of none":     second(DecodeValues(slices.Concat(values[:18], []byte{flagPolicy | flagClear}, values[19:one], []byte{0}))),
+		"values, policy, unresolved": second(DecodeValues(slices.Concat(values[:18], []byte{flagPolicy}, values[19:one], []byte{1, 'p'}))),
 		"values, a delete":           second(DecodeValues(slices.Concat(values[:18], []byte{flagDelete}, values[19:]))),
 		"deletes, none":              second(DecodeDeletes([]byte{1})),
 		"deletes, no version":        second(DecodeDeletes(nil)),
@@ -373,12 +442,14 @@ func TestDecodersAllocateNoMoreThanTheyAreGiven(t *testing.T) {
 	id := testReplica(1)
 	for name, decode := range map[string]func() error{
 		"op, 2^32 entries": func() error {
-			return second(DecodeOp(slices.Concat([]byte{0x87, 1, 0x48}, id[:], []byte{2, 0, 0x9a, 0xff, 0xff, 0xff, 0xff})))
+			return second(DecodeOp(slices.Concat([]byte{0x87, OpVersion, 0x48}, id[:], []byte{2, 0, 0x9a, 0xff, 0xff, 0xff, 0xff})))
 		},
 		"op, 131072 entries": func() error {
-			return second(DecodeOp(slices.Concat([]byte{0x87, 1, 0x48}, id[:], []byte{2, 0, 0x9a, 0, 2, 0, 0})))
+			return second(DecodeOp(slices.Concat([]byte{0x87, OpVersion, 0x48}, id[:], []byte{2, 0, 0x9a, 0, 2, 0, 0})))
 		},
-		"op, nested": func() error { return second(DecodeOp(append([]byte{0x87, 1}, bytes.Repeat([]byte{0x81}, 1<<16)...))) },
+		"op, nested": func() error {
+			return second(DecodeOp(append([]byte{0x87, OpVersion}, bytes.Repeat([]byte{0x81}, 1<<16)...)))
+		},
 		"values, 1 MiB": func() error {
 			return second(DecodeValues(slices.Concat([]byte{1}, id[:], make([]byte, 0), []byte{1}, make([]byte, 8), []byte{0, 0}, []byte{0x80, 0x80, 0x40})))
 		},
@@ -492,7 +563,12 @@ func FuzzDecodeValues(f *testing.F) {
 			}
 			return
 		}
-		if again := AppendValues(nil, live); !bytes.Equal(again, b) {
+		again := AppendValues(nil, live)
+		if b[0] == 1 { // an older form has a newer one
+			if live, err = DecodeValues(again); err != nil || !bytes.Equal(AppendValues(nil, live), again) {
+				t.Fatalf("%x of version 1 became %x, which is %v, %v", b, again, live, err)
+			}
+		} else if !bytes.Equal(again, b) {
 			t.Fatalf("got %x, want %x", again, b)
 		}
 		var seen Vector

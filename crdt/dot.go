@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
+	"strconv"
 )
 
 // A ReplicaID names one incarnation: one continued run of writes by one copy of the data. It is 64 random bits and is never
@@ -34,7 +34,7 @@ type Dot struct {
 }
 
 // String returns the dot as "replica:counter".
-func (d Dot) String() string { return fmt.Sprintf("%v:%d", d.Replica, d.Counter) }
+func (d Dot) String() string { return d.Replica.String() + ":" + strconv.FormatUint(d.Counter, 10) }
 
 // Compare orders dots by replica, then counter. It is an order for storage and ties, not for causality.
 func (d Dot) Compare(e Dot) int {

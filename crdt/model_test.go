@@ -92,7 +92,8 @@ type entry struct {
 	stale   bool   // the writer was shown a value that had been deleted meanwhile
 	index   int
 	below   [4]uint64
-	doubted bool // see marked
+	line    [4]uint64 // the values that it was made from, directly or through others
+	doubted bool      // see marked
 }
 
 func (e *entry) dot() Dot { return e.value.Dot }
@@ -159,6 +160,10 @@ type world struct {
 	// snapshots are states that were reached, for the join laws.
 	snapshots []*State
 
+	// memory decides what a replica remembers of the past, ancestors counts what it then finds.
+	memory    *rand.Rand
+	ancestors [AncestorUntold + 1]int
+
 	failures []string
 	counts   map[string]int
 }
@@ -172,7 +177,7 @@ func newWorld(c config, seed int64) *world {
 	if c.steps == 0 {
 		c.steps = 120
 	}
-	w := &world{config: c, random: rand.New(rand.NewSource(seed)), now: 1_700_000_000_000, at: map[string][]*entry{},
+	w := &world{config: c, random: rand.New(rand.NewSource(seed)), memory: rand.New(rand.NewSource(seed)), now: 1_700_000_000_000, at: map[string][]*entry{},
 		names: map[Name]*entry{}, digests: map[[16]byte]Digest{}, counts: map[string]int{}}
 	for i := range 3 + w.random.Intn(3) {
 		const century = 100 * 365 * 24 * 3600 * 1000
@@ -399,6 +404,12 @@ func (w *world) record(before *State, op *Op, e *OpEntry, c Change, effect Effec
 		t.below[f.index/64] |= 1 << (f.index % 64)
 		for i := range t.below {
 			t.below[i] |= f.below[i]
+		}
+		if t.put && f.put {
+			t.line[f.index/64] |= 1 << (f.index % 64)
+			for i := range t.line {
+				t.line[i] |= f.line[i]
+			}
 		}
 	}
 	dead := slices.ContainsFunc(c.Shown, func(d Dot) bool { return t.ctx.Has(d) && !slices.Contains(live, d) })
@@ -806,7 +817,8 @@ func (w *world) check(p *peer) {
 		}
 		for _, v := range reg.Live {
 			x := w.names[Name{v.Dot, path}]
-			if x == nil || v.Time != x.value.Time || !v.SameContent(x.value) || v.Kind != x.value.Kind || v.Resolved != x.value.Resolved {
+			if x == nil || v.Time != x.value.Time || !v.SameContent(x.value) || v.Kind != x.value.Kind || v.Resolved != x.value.Resolved ||
+				v.Descent.Since != x.value.Descent.Since || !slices.Equal(v.Descent.From, x.value.Descent.From) {
 				w.fail("a value is what was written", "replica %d: %v at %q", p.slot, v.Dot, path)
 				continue
 			}
@@ -819,6 +831,7 @@ func (w *world) check(p *peer) {
 				}
 			}
 		}
+		w.checkAncestor(p, path, reg.Live)
 		if w.full && len(live) > w.opened {
 			w.fail("siblings are at most the replicas", "%d values at %q", len(live), path)
 		}
@@ -835,6 +848,79 @@ func (w *world) check(p *peer) {
 		w.fail("equal contexts have equal digests", "replica %d", p.slot)
 	}
 	w.digests[c.Hash()] = digest
+}
+
+// checkAncestor asks for the value that the live ones were made from, with all that was ever written at hand and with a part of it.
+func (w *world) checkAncestor(p *peer, path string, live []Value) {
+	if len(live) < 2 || w.mutate != "" {
+		return
+	}
+	var past, some []Value
+	for _, x := range w.at[path] {
+		if x.put {
+			past = append(past, x.value)
+			if w.memory.Intn(3) > 0 {
+				some = append(some, x.value)
+			}
+		}
+	}
+	w.memory.Shuffle(len(past), func(i, j int) { past[i], past[j] = past[j], past[i] })
+	want, certain := w.ancestor(path, live)
+	switch got, how := CommonAncestor(live, past); {
+	case how == AncestorFound && (!certain || got.Dot != want):
+		w.fail("a common ancestor is the nearest", "replica %d at %q: got %v, want %v (%v)", p.slot, path, got.Dot, want, certain)
+	case how == AncestorNothing && !certain, how != AncestorFound && certain && want != Dot{}:
+		w.fail("with all at hand the common ancestor is found", "replica %d at %q: got %d, want %v", p.slot, path, how, want)
+	case how == AncestorMissing, how == AncestorUntold:
+		w.fail("nothing is missing if all is at hand", "replica %d at %q: got %d", p.slot, path, how)
+	default:
+		w.ancestors[how]++
+		reversed := slices.Clone(live)
+		slices.Reverse(reversed)
+		if again, howAgain := CommonAncestor(reversed, past); howAgain != how || again.Dot != got.Dot {
+			w.fail("the order of values does not matter", "replica %d at %q: got %v %d, then %v %d", p.slot, path, got.Dot, how, again.Dot, howAgain)
+		}
+		if part, howPart := CommonAncestor(live, some); howPart != AncestorMissing && (howPart != how || part.Dot != got.Dot) {
+			w.fail("what is not at hand makes no other ancestor", "replica %d at %q: got %v %d, with all %v %d", p.slot, path, part.Dot, howPart, got.Dot, how)
+		} else if howPart == AncestorMissing {
+			w.ancestors[AncestorMissing]++
+		}
+	}
+}
+
+// ancestor returns what the graph of operations says: the nearest value that every two of live with different contents were made
+// from, the zero Dot if no two of them have any; false if they differ in it, or if some have several.
+func (w *world) ancestor(path string, live []Value) (common Dot, certain bool) {
+	first := true
+	for i, v := range live {
+		for _, u := range live[:i] {
+			if v.SameContent(u) {
+				continue
+			}
+			x, y := w.names[Name{v.Dot, path}], w.names[Name{u.Dot, path}]
+			var near []*entry
+			for _, a := range w.at[path] {
+				in := func(line [4]uint64) bool { return line[a.index/64]>>(a.index%64)&1 == 1 }
+				if in(x.line) && in(y.line) {
+					near = slices.DeleteFunc(near, func(b *entry) bool { return a.line[b.index/64]>>(b.index%64)&1 == 1 })
+					if !slices.ContainsFunc(near, func(b *entry) bool { return b.line[a.index/64]>>(a.index%64)&1 == 1 }) {
+						near = append(near, a)
+					}
+				}
+			}
+			d := Dot{}
+			if len(near) > 1 {
+				return Dot{}, false
+			} else if len(near) == 1 {
+				d = near[0].dot()
+			}
+			if !first && d != common {
+				return Dot{}, false
+			}
+			common, first = d, false
+		}
+	}
+	return common, !first
 }
 
 func (w *world) mayBeMarked(x *entry) bool {
@@ -873,10 +959,19 @@ func TestReplicasHoldWhatTheOperationGraphSays(t *testing.T) {
 	for _, row := range modelRows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
+			var ancestors [AncestorUntold + 1]int
 			for _, seed := range seeds(*seedsFlag) {
-				if w := newWorld(row, seed).run(); len(w.failures) > 0 {
+				w := newWorld(row, seed).run()
+				if len(w.failures) > 0 {
 					t.Fatalf("seed %d: %d broken claims %v, first: %s\nreproduce: go test ./crdt -run '^%s$' -seed=%d", seed, len(w.failures), w.counts, w.failures[0], t.Name(), seed)
 				}
+				for how, n := range w.ancestors {
+					ancestors[how] += n
+				}
+			}
+			t.Logf("common ancestors: %d found, %d nothing, %d several, %d none, %d missing", ancestors[0], ancestors[1], ancestors[2], ancestors[3], ancestors[4])
+			if *seedFlag < 0 && slices.Contains(ancestors[:AncestorUntold], 0) {
+				t.Error("one of these never happened")
 			}
 		})
 	}

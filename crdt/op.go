@@ -25,14 +25,18 @@ type OpEntry struct {
 	Delete bool
 	// Clear says that a person or a merge settled the path: marks of concurrent deletes are not inherited.
 	Clear bool
-	Kind  Kind
-	Type  string
-	Data  []byte
+	// Policy is that of the value; Clear is set if it is not empty.
+	Policy string
+	// Descent is that of the value; the zero Descent for a delete. If the value begins a run it holds Preds.
+	Descent Descent
+	Kind    Kind
+	Type    string
+	Data    []byte
 }
 
 // value returns the live value that an entry of op writes.
 func (op *Op) value(e *OpEntry) Value {
-	return Value{Dot: op.Dot, Time: op.Time, Kind: e.Kind, Type: e.Type, Data: e.Data, Resolved: e.Clear}
+	return Value{Dot: op.Dot, Time: op.Time, Kind: e.Kind, Type: e.Type, Data: e.Data, Resolved: e.Clear, Policy: e.Policy, Descent: e.Descent}
 }
 
 // A Base holds one replica's registers and contexts. [State] is one in memory, a transaction of package store is one on disk.

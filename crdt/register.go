@@ -20,6 +20,10 @@ type Value struct {
 	Won bool
 	// Resolved says that the value was written to settle a conflict.
 	Resolved bool
+	// Policy names what settled it, if that was a policy and nobody was asked; at most [PolicyBytesMax] bytes, empty otherwise.
+	Policy string
+	// Descent says what the value was written over. It is no part of the digest.
+	Descent Descent
 }
 
 // SameContent reports whether v and w hold the same bytes of the same type. Such values never conflict.
@@ -138,23 +142,24 @@ func (r Register) has(d Dot) bool {
 	return ok
 }
 
-// without returns the register less the live values and remembered deletes that drop names.
-func (r Register) without(drop []Dot) Register {
+// without returns the register less the live values and remembered deletes that either list names.
+func (r Register) without(values, deletes []Dot) Register {
+	dropped := func(d Dot) bool { return slices.Contains(values, d) || slices.Contains(deletes, d) }
 	return Register{
-		Live:    deleteFunc(r.Live, func(v Value) bool { return slices.Contains(drop, v.Dot) }),
-		Deletes: deleteFunc(r.Deletes, func(d Delete) bool { return slices.Contains(drop, d.Dot) }),
+		Live:    deleteFunc(r.Live, func(v Value) bool { return dropped(v.Dot) }),
+		Deletes: deleteFunc(r.Deletes, func(d Delete) bool { return dropped(d.Dot) }),
 	}
 }
 
 // withValue returns the register with v put in its place.
 func (r Register) withValue(v Value) Register {
 	i, ok := slices.BinarySearchFunc(r.Live, v.Dot, func(w Value, d Dot) int { return w.Dot.Compare(d) })
-	live := slices.Clone(r.Live)
+	after := i
 	if ok {
-		live[i] = v
-	} else {
-		live = slices.Insert(live, i, v)
+		after++
 	}
+	live := make([]Value, 0, i+1+len(r.Live)-after)
+	live = append(append(append(live, r.Live[:i]...), v), r.Live[after:]...)
 	return Register{live, r.Deletes}
 }
 
@@ -169,11 +174,17 @@ func (r Register) withDelete(d Delete) Register {
 
 // dots returns the dots of the live values and of the remembered deletes.
 func (r Register) dots() (live, deletes []Dot) {
-	for _, v := range r.Live {
-		live = append(live, v.Dot)
+	if len(r.Live) > 0 {
+		live = make([]Dot, len(r.Live))
 	}
-	for _, d := range r.Deletes {
-		deletes = append(deletes, d.Dot)
+	for i := range r.Live {
+		live[i] = r.Live[i].Dot
+	}
+	if len(r.Deletes) > 0 {
+		deletes = make([]Dot, len(r.Deletes))
+	}
+	for i := range r.Deletes {
+		deletes[i] = r.Deletes[i].Dot
 	}
 	return live, deletes
 }

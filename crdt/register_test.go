@@ -76,8 +76,8 @@ func TestRegistersAreValues(t *testing.T) {
 		"withValue, again":  r.withValue(marked),
 		"withDelete":        r.withDelete(Delete{dot(6, 1), 1}),
 		"withDelete, again": r.withDelete(Delete{dot(5, 1), 1}),
-		"without":           r.without([]Dot{a.Dot, dot(5, 1)}),
-		"without anything":  r.without([]Dot{a.Dot, c.Dot, dot(5, 1), dot(7, 1)}),
+		"without":           r.without([]Dot{a.Dot, dot(5, 1)}, nil),
+		"without anything":  r.without([]Dot{a.Dot, c.Dot}, []Dot{dot(5, 1), dot(7, 1)}),
 	} {
 		var seen Vector
 		for n := byte(1); n < 9; n++ {

@@ -229,22 +229,35 @@ func CheckRegister(path string, r Register, context, floor Vector) error {
 	if r.IsEmpty() {
 		return fmt.Errorf("%q: an empty register is kept", path)
 	}
-	live, deletes := r.dots()
-	for _, dots := range [][]Dot{live, deletes} {
-		if !slices.IsSortedFunc(dots, Dot.Compare) || len(slices.Compact(slices.Clone(dots))) != len(dots) {
-			return fmt.Errorf("%q: dots %v are not in order, or one occurs twice", path, dots)
+	var last Dot
+	for i := range r.Live {
+		if err := checkNext(path, last, r.Live[i].Dot, context); err != nil {
+			return err
 		}
-		if !context.HasAll(dots) {
-			return fmt.Errorf("%q: one of the dots %v is outside the context", path, dots)
+		last = r.Live[i].Dot
+	}
+	last = Dot{}
+	for _, d := range r.Deletes {
+		if err := checkNext(path, last, d.Dot, context); err != nil {
+			return err
+		}
+		if last = d.Dot; floor.Has(d.Dot) {
+			return fmt.Errorf("%q: the delete %v is remembered though it is within the floor", path, d.Dot)
+		}
+		if r.has(d.Dot) {
+			return fmt.Errorf("%q: %v is a live value and a delete", path, d.Dot)
 		}
 	}
-	for _, d := range deletes {
-		if floor.Has(d) {
-			return fmt.Errorf("%q: the delete %v is remembered though it is within the floor", path, d)
-		}
-		if slices.Contains(live, d) {
-			return fmt.Errorf("%q: %v is a live value and a delete", path, d)
-		}
+	return nil
+}
+
+// checkNext says whether d may follow last in a register, of a replica with the given context.
+func checkNext(path string, last, d Dot, context Vector) error {
+	if d.Compare(last) <= 0 {
+		return fmt.Errorf("%q: dot %v follows %v: they are not in order, or one occurs twice", path, d, last)
+	}
+	if !context.Has(d) {
+		return fmt.Errorf("%q: dot %v is outside the context", path, d)
 	}
 	return nil
 }

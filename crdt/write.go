@@ -20,8 +20,9 @@ type Change struct {
 	Shown []Dot
 	// ShownAll stands for every value that is live now.
 	ShownAll bool
-	// Clear marks an explicit resolution.
-	Clear bool
+	// Clear marks an explicit resolution, and Policy names the policy whose it is, if nobody was asked.
+	Clear  bool
+	Policy string
 }
 
 // An Effect is what one operation or one delta did at one path.
@@ -58,19 +59,28 @@ func Write(b Base, w Writer, changes []Change) (*Op, []Effect, error) {
 	if next := b.Context().Get(w.Dot.Replica) + 1; w.Dot.Counter != next {
 		return nil, nil, fmt.Errorf("write %v: the next counter of the replica is %d", w.Dot, next)
 	}
-	stale := map[string]bool{}
+	op.Entries = make([]OpEntry, 0, len(changes))
+	var stale map[string]bool
+	parts := b.Parts()
 	for i := range changes {
 		reg, err := b.Register(changes[i].Path)
 		if err != nil {
 			return nil, nil, err
 		}
-		parts := b.Parts()
-		e, old := newEntry(&changes[i], reg, parts[parts.Of(changes[i].Path)].Context)
-		if e == nil {
+		e, old, ok := newEntry(&changes[i], reg, parts[parts.Of(changes[i].Path)].Context)
+		if !ok {
 			continue
 		}
-		stale[e.Path] = old
-		op.Entries = append(op.Entries, *e)
+		if old {
+			if stale == nil {
+				stale = map[string]bool{}
+			}
+			stale[e.Path] = true
+		}
+		if !e.Delete {
+			e.Descent = descend(w.Dot, e.Preds, reg)
+		}
+		op.Entries = append(op.Entries, e)
 	}
 	if len(op.Entries) == 0 {
 		return nil, nil, nil
@@ -88,28 +98,31 @@ func Write(b Base, w Writer, changes []Change) (*Op, []Effect, error) {
 	return op, effects, nil
 }
 
-// newEntry splits what the register holds into what the change supersedes and what it knows besides. It returns nil for a
+// newEntry splits what the register holds into what the change supersedes and what it knows besides. It reports false for a
 // delete with nothing to delete. stale reports that the writer was shown a value that is gone, and that nothing live remains
 // beside the new one: what the person edited was deleted meanwhile.
-func newEntry(c *Change, reg Register, seen Vector) (e *OpEntry, stale bool) {
-	e = &OpEntry{Path: c.Path, Delete: c.Delete, Clear: c.Clear}
+func newEntry(c *Change, reg Register, seen Vector) (e OpEntry, stale, ok bool) {
+	e = OpEntry{Path: c.Path, Delete: c.Delete, Clear: c.Clear}
 	if !c.Delete {
-		e.Kind, e.Type, e.Data = c.Kind, c.Type, c.Data
+		e.Kind, e.Type, e.Data, e.Policy = c.Kind, c.Type, c.Data, c.Policy
 	}
 	live, deletes := reg.dots()
+	e.PredDeletes = deletes
+	if c.ShownAll {
+		e.Preds, live = live, nil
+	}
 	for _, d := range live {
-		if c.ShownAll || slices.Contains(c.Shown, d) {
+		if slices.Contains(c.Shown, d) {
 			e.Preds = append(e.Preds, d)
 		} else {
 			e.Also = append(e.Also, d)
 		}
 	}
-	e.PredDeletes = deletes
 	if c.Delete && len(e.Preds) == 0 {
-		return nil, false
+		return OpEntry{}, false, false
 	}
 	gone := slices.ContainsFunc(c.Shown, func(d Dot) bool { return seen.Has(d) && !reg.has(d) })
-	return e, gone && !c.Delete && len(e.Also) == 0
+	return e, gone && !c.Delete && len(e.Also) == 0, true
 }
 
 // Readiness says whether an operation can be applied now.
@@ -223,8 +236,7 @@ func apply(b Base, op *Op, stale map[string]bool) ([]Effect, error) {
 // the writer; a superseded value that is not live here was removed by something concurrent with the entry.
 func (op *Op) effect(e *OpEntry, before Register, stale bool) Effect {
 	out := Effect{Path: e.Path, Before: before}
-	known := slices.Concat(e.Preds, e.Also)
-	fresh := deleteFunc(before.Live, func(v Value) bool { return slices.Contains(known, v.Dot) })
+	fresh := deleteFunc(before.Live, func(v Value) bool { return slices.Contains(e.Preds, v.Dot) || slices.Contains(e.Also, v.Dot) })
 	gone, heir := false, false
 	for _, d := range e.Preds {
 		v, ok := before.value(d)
@@ -232,7 +244,7 @@ func (op *Op) effect(e *OpEntry, before Register, stale bool) Effect {
 		heir = heir || v.Won
 	}
 	// Superseded deletes are forgotten at once: only maximal deletes need to be remembered.
-	after := before.without(slices.Concat(e.Preds, e.PredDeletes))
+	after := before.without(e.Preds, e.PredDeletes)
 	if e.Delete {
 		after = after.withDelete(Delete{op.Dot, op.Time})
 		if gone {
@@ -257,7 +269,8 @@ func (op *Op) effect(e *OpEntry, before Register, stale bool) Effect {
 }
 
 // Trim forgets the oldest remembered deletes, if there are more than max, until at most 15/16 of max are left, and raises the
-// floor over them. It forgets many at once so that its cost, a pass over the log, is spread over many deletes.
+// floor over them. It forgets many at once so that its cost, a pass over the log, is spread over many deletes. It reads the registers of
+// all of them before it changes anything.
 func Trim(b Base, max int) error {
 	if b.DeleteCount() <= max {
 		return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"unicode/utf8"
 
 	"syncline/crdt"
 )
@@ -30,8 +31,17 @@ type wireRows struct {
 	// Times: per value and delete the signed difference in milliseconds to the one before, then the logical part.
 	Times []byte
 	// Flags: runs of flags, one per value and known value: bit 0 the kind, bit 1 won over a delete, bit 2 written to settle a
-	// conflict.
+	// conflict, bit 3 by a policy, bits 4 and 5 the form of the descent.
 	Flags []byte
+	// Backs: per value with a descent of form again or from the signed difference to the one before of how many counters ago its run
+	// began. Froms: runs of how many values the run replaced, per value of form from. Origins and OriginCounters name these values like
+	// Indexes and Counters, and are counted apart from them.
+	Backs          []byte
+	Froms          []byte
+	Origins        []byte
+	OriginCounters []byte
+	// Policies: runs of the names of policies, one per value with that flag.
+	Policies []byte
 	// Types: runs of media types, one per value.
 	Types []byte
 	// Sizes: per value the number of its bytes. Data: all bytes, one value after the other.
@@ -40,8 +50,9 @@ type wireRows struct {
 }
 
 // columns returns the byte strings of the message in their order.
-func (w *wireRows) columns() [10]*[]byte {
-	return [...]*[]byte{&w.Replicas, &w.Shapes, &w.Paths, &w.Indexes, &w.Counters, &w.Times, &w.Flags, &w.Types, &w.Sizes, &w.Data}
+func (w *wireRows) columns() [15]*[]byte {
+	return [...]*[]byte{&w.Replicas, &w.Shapes, &w.Paths, &w.Indexes, &w.Counters, &w.Times, &w.Flags,
+		&w.Backs, &w.Froms, &w.Origins, &w.OriginCounters, &w.Policies, &w.Types, &w.Sizes, &w.Data}
 }
 
 func (w *wireRows) encode() []byte {
@@ -49,7 +60,7 @@ func (w *wireRows) encode() []byte {
 	for _, column := range w.columns() {
 		size += len(*column)
 	}
-	b := crdt.AppendUint(crdt.AppendArray(make([]byte, 0, size), 11), uint64(w.Type))
+	b := crdt.AppendUint(crdt.AppendArray(make([]byte, 0, size), 16), uint64(w.Type))
 	for _, column := range w.columns() {
 		b = crdt.AppendBytes(b, *column)
 	}
@@ -58,7 +69,7 @@ func (w *wireRows) encode() []byte {
 
 func (w *wireRows) decode(msg []byte) error {
 	i := crdt.ItemsOf(msg)
-	i.Array(11)
+	i.Array(16)
 	w.Type = uint8(i.Uint(math.MaxUint8))
 	for _, column := range w.columns() {
 		*column = i.Bytes(MessageBytesMax)
@@ -71,18 +82,24 @@ type rowsBuilder struct {
 	w        wireRows
 	index    map[crdt.ReplicaID]int
 	counters map[crdt.ReplicaID]uint64
+	origin   map[crdt.ReplicaID]uint64
 	path     string
 	millis   int64
+	back     uint64
 	shapes   runs[[3]int]
 	indexes  runs[int]
 	flags    runs[byte]
+	froms    runs[int]
+	origins  runs[int]
+	policies runs[string]
 	types    runs[string]
 	size     int
 	rows     int
 }
 
 func newRowsBuilder(kind uint8) *rowsBuilder {
-	return &rowsBuilder{w: wireRows{Type: kind}, index: map[crdt.ReplicaID]int{}, counters: map[crdt.ReplicaID]uint64{}}
+	return &rowsBuilder{w: wireRows{Type: kind}, index: map[crdt.ReplicaID]int{},
+		counters: map[crdt.ReplicaID]uint64{}, origin: map[crdt.ReplicaID]uint64{}}
 }
 
 // runs collects equal neighbours.
@@ -116,10 +133,12 @@ func (b *rowsBuilder) add(row *crdt.Row) {
 	b.w.Paths = binary.AppendUvarint(b.w.Paths, uint64(shared))
 	b.w.Paths = appendBytes(b.w.Paths, row.Path[shared:])
 	b.shapes.add([3]int{len(row.Values), len(row.Known), len(row.Deletes)})
-	for _, v := range row.Values {
+	for i := range row.Values {
+		v := &row.Values[i]
 		b.dot(v.Dot)
 		b.time(v.Time)
-		b.flags.add(rowFlags(v.Kind, v.Won, v.Resolved))
+		b.flags.add(valueFlags(v))
+		b.descent(v)
 		b.types.add(crdt.PackType(v.Type))
 		b.w.Sizes = binary.AppendUvarint(b.w.Sizes, uint64(len(v.Data)))
 		b.w.Data = append(b.w.Data, v.Data...)
@@ -127,7 +146,7 @@ func (b *rowsBuilder) add(row *crdt.Row) {
 	}
 	for _, k := range row.Known {
 		b.dot(k.Dot)
-		b.flags.add(rowFlags(crdt.Multi, k.Won, false))
+		b.flags.add(valueFlags(&crdt.Value{Won: k.Won}))
 		b.size += 4
 	}
 	for _, d := range row.Deletes {
@@ -139,13 +158,26 @@ func (b *rowsBuilder) add(row *crdt.Row) {
 	b.rows++
 }
 
-func rowFlags(k crdt.Kind, won, resolved bool) byte {
-	f := byte(k) & 1
-	if won {
-		f |= 2
+// The flags of a value in a row.
+const (
+	rowWon = 1 << (1 + iota)
+	rowResolved
+	rowPolicy
+	rowKind         = 1
+	rowDescentShift = 4
+	rowFlagsMax     = 1<<6 - 1
+)
+
+func valueFlags(v *crdt.Value) byte {
+	f := byte(v.Kind)&rowKind | byte(v.DescentForm())<<rowDescentShift
+	if v.Won {
+		f |= rowWon
 	}
-	if resolved {
-		f |= 4
+	if v.Resolved {
+		f |= rowResolved
+	}
+	if v.Policy != "" {
+		f |= rowPolicy
 	}
 	return f
 }
@@ -154,14 +186,42 @@ func appendBytes[T ~string | ~[]byte](b []byte, s T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-func (b *rowsBuilder) dot(d crdt.Dot) {
-	i, ok := b.index[d.Replica]
+// replica returns the index of a replica, and lists it.
+func (b *rowsBuilder) replica(r crdt.ReplicaID) int {
+	i, ok := b.index[r]
 	if !ok {
 		i = len(b.index)
-		b.index[d.Replica] = i
-		b.w.Replicas = append(b.w.Replicas, d.Replica[:]...)
+		b.index[r] = i
+		b.w.Replicas = append(b.w.Replicas, r[:]...)
 	}
-	b.indexes.add(i)
+	return i
+}
+
+// descent appends what a value was written over, and its policy.
+func (b *rowsBuilder) descent(v *crdt.Value) {
+	form := v.DescentForm()
+	if form >= crdt.DescentAgain {
+		back := v.Dot.Counter - v.Descent.Since
+		b.w.Backs = crdt.AppendVarint(b.w.Backs, int64(back)-int64(b.back))
+		b.back = back
+		b.size += 3
+	}
+	if form == crdt.DescentFrom {
+		b.froms.add(len(v.Descent.From))
+		for _, d := range v.Descent.From {
+			b.origins.add(b.replica(d.Replica))
+			b.w.OriginCounters = crdt.AppendVarint(b.w.OriginCounters, int64(d.Counter)-int64(b.origin[d.Replica]))
+			b.origin[d.Replica] = d.Counter
+			b.size += 4
+		}
+	}
+	if v.Policy != "" {
+		b.policies.add(v.Policy)
+	}
+}
+
+func (b *rowsBuilder) dot(d crdt.Dot) {
+	b.indexes.add(b.replica(d.Replica))
 	b.w.Counters = crdt.AppendVarint(b.w.Counters, int64(d.Counter)-int64(b.counters[d.Replica]))
 	b.counters[d.Replica] = d.Counter
 }
@@ -178,6 +238,9 @@ func (b *rowsBuilder) finish() []byte {
 	b.w.Shapes = b.shapes.append(nil, func(out []byte, s [3]int) []byte { return number(number(number(out, s[0]), s[1]), s[2]) })
 	b.w.Indexes = b.indexes.append(nil, number)
 	b.w.Flags = b.flags.append(nil, func(out []byte, f byte) []byte { return append(out, f) })
+	b.w.Froms = b.froms.append(nil, number)
+	b.w.Origins = b.origins.append(nil, number)
+	b.w.Policies = b.policies.append(nil, appendBytes[string])
 	b.w.Types = b.types.append(nil, appendBytes[string])
 	return b.w.encode()
 }
@@ -187,14 +250,18 @@ type rowsDecoder struct {
 	replicas []crdt.ReplicaID
 	counters []uint64
 	used     int // the replicas that a dot has referred to, in the order of their first
-	paths, counts, times, sizes,
+	paths, counts, times, sizes, backs, originCounts,
 	data crdt.Reader
-	shapes  runReader[[3]int]
-	indexes runReader[int]
-	flags   runReader[byte]
-	types   runReader[string]
-	path    string
-	millis  int64
+	origin         []uint64 // as counters
+	back           uint64
+	shapes         runReader[[3]int]
+	indexes        runReader[int]
+	flags          runReader[byte]
+	froms, origins runReader[int]
+	types          runReader[string]
+	policies       runReader[string]
+	path           string
+	millis         int64
 }
 
 // runReader yields the items of a column of runs.
@@ -242,13 +309,19 @@ func decodeRows(msg []byte) ([]crdt.Row, error) {
 		return nil, fmt.Errorf("%w: a list of replicas of %d bytes", crdt.ErrDecode, len(w.Replicas))
 	}
 	number := func(r *crdt.Reader) int { return int(min(r.Uvarint(), 1<<31)) }
+	text := func(max int) func(r *crdt.Reader) string {
+		return func(r *crdt.Reader) string { return string(r.Bytes(max)) }
+	}
 	d := rowsDecoder{
-		counters: make([]uint64, len(w.Replicas)/8),
-		paths:    crdt.Reader{B: w.Paths}, counts: crdt.Reader{B: w.Counters}, times: crdt.Reader{B: w.Times}, sizes: crdt.Reader{B: w.Sizes}, data: crdt.Reader{B: w.Data},
+		counters: make([]uint64, len(w.Replicas)/8), origin: make([]uint64, len(w.Replicas)/8),
+		paths: crdt.Reader{B: w.Paths}, counts: crdt.Reader{B: w.Counters}, times: crdt.Reader{B: w.Times}, sizes: crdt.Reader{B: w.Sizes}, data: crdt.Reader{B: w.Data},
+		backs: crdt.Reader{B: w.Backs}, originCounts: crdt.Reader{B: w.OriginCounters},
 		shapes:  runReader[[3]int]{r: crdt.Reader{B: w.Shapes}, item: func(r *crdt.Reader) [3]int { return [3]int{number(r), number(r), number(r)} }},
 		indexes: runReader[int]{r: crdt.Reader{B: w.Indexes}, item: number},
 		flags:   runReader[byte]{r: crdt.Reader{B: w.Flags}, item: (*crdt.Reader).Byte},
-		types:   runReader[string]{r: crdt.Reader{B: w.Types}, item: func(r *crdt.Reader) string { return string(r.Bytes(crdt.TypeBytesMax)) }},
+		froms:   runReader[int]{r: crdt.Reader{B: w.Froms}, item: number}, origins: runReader[int]{r: crdt.Reader{B: w.Origins}, item: number},
+		types:    runReader[string]{r: crdt.Reader{B: w.Types}, item: text(crdt.TypeBytesMax)},
+		policies: runReader[string]{r: crdt.Reader{B: w.Policies}, item: text(crdt.PolicyBytesMax)},
 	}
 	listed := map[crdt.ReplicaID]bool{}
 	for chunk := range slices.Chunk(w.Replicas, 8) {
@@ -274,12 +347,13 @@ func decodeRows(msg []byte) ([]crdt.Row, error) {
 }
 
 func (d *rowsDecoder) end() error {
-	for _, err := range []error{d.paths.Err, d.counts.Err, d.times.Err, d.sizes.Err, d.data.Err, d.shapes.end(), d.indexes.end(), d.flags.end(), d.types.end()} {
+	for _, err := range []error{d.paths.Err, d.counts.Err, d.times.Err, d.sizes.Err, d.data.Err, d.backs.Err, d.originCounts.Err,
+		d.shapes.end(), d.indexes.end(), d.flags.end(), d.froms.end(), d.origins.end(), d.types.end(), d.policies.end()} {
 		if err != nil {
 			return err
 		}
 	}
-	if len(d.counts.B)+len(d.times.B)+len(d.sizes.B)+len(d.data.B) > 0 || d.used < len(d.replicas) {
+	if len(d.counts.B)+len(d.times.B)+len(d.sizes.B)+len(d.data.B)+len(d.backs.B)+len(d.originCounts.B) > 0 || d.used < len(d.replicas) {
 		return fmt.Errorf("%w: a column is longer than its rows", crdt.ErrDecode)
 	}
 	return nil
@@ -303,7 +377,9 @@ func (d *rowsDecoder) row() (crdt.Row, error) {
 	}
 	for range shape[0] {
 		v := crdt.Value{Dot: d.dot(), Time: d.time()}
-		v.Kind, v.Won, v.Resolved = d.flag()
+		if err := d.marks(&v); err != nil {
+			return row, err
+		}
 		packed := d.types.next()
 		size := d.sizes.Uvarint()
 		if err := d.failed(); err != nil {
@@ -321,11 +397,11 @@ func (d *rowsDecoder) row() (crdt.Row, error) {
 	}
 	for range shape[1] {
 		k := crdt.KnownValue{Dot: d.dot()}
-		kind, won, resolved := d.flag()
-		if kind != crdt.Multi || resolved {
+		flags := d.flags.next()
+		if flags&^rowWon != 0 {
 			d.flags.r.Err = fmt.Errorf("%w: flags of a known value", crdt.ErrDecode)
 		}
-		k.Won = won
+		k.Won = flags&rowWon != 0
 		if err := d.failed(); err != nil {
 			return row, err
 		}
@@ -368,19 +444,22 @@ func checkOrder(row *crdt.Row) error {
 	return nil
 }
 
-func (d *rowsDecoder) dot() crdt.Dot {
-	i := d.indexes.next()
-	delta := d.counts.Varint()
-	if d.indexes.r.Err != nil || d.counts.Err != nil || i >= len(d.replicas) || i > d.used {
-		d.counts.Err = fmt.Errorf("%w: a dot", crdt.ErrDecode)
+func (d *rowsDecoder) dot() crdt.Dot { return d.named(&d.indexes, &d.counts, d.counters) }
+
+// named reads a dot from a column of indexes and one of counters.
+func (d *rowsDecoder) named(indexes *runReader[int], counts *crdt.Reader, last []uint64) crdt.Dot {
+	i := indexes.next()
+	delta := counts.Varint()
+	if indexes.r.Err != nil || counts.Err != nil || i >= len(d.replicas) || i > d.used {
+		counts.Err = fmt.Errorf("%w: a dot", crdt.ErrDecode)
 		return crdt.Dot{}
 	}
 	d.used = max(d.used, i+1)
-	d.counters[i] += uint64(delta)
-	if d.counters[i] == 0 || d.counters[i] > crdt.CounterMax || d.replicas[i].IsZero() {
-		d.counts.Err = fmt.Errorf("%w: a dot with counter %d", crdt.ErrDecode, d.counters[i])
+	last[i] += uint64(delta)
+	if last[i] == 0 || last[i] > crdt.CounterMax || d.replicas[i].IsZero() {
+		counts.Err = fmt.Errorf("%w: a dot with counter %d", crdt.ErrDecode, last[i])
 	}
-	return crdt.Dot{Replica: d.replicas[i], Counter: d.counters[i]}
+	return crdt.Dot{Replica: d.replicas[i], Counter: last[i]}
 }
 
 func (d *rowsDecoder) time() crdt.Timestamp {
@@ -392,10 +471,41 @@ func (d *rowsDecoder) time() crdt.Timestamp {
 	return crdt.At(d.millis) + crdt.Timestamp(logical&0xffff)
 }
 
-func (d *rowsDecoder) flag() (k crdt.Kind, won, resolved bool) {
+// marks reads the flags of a value, its descent and its policy.
+func (d *rowsDecoder) marks(v *crdt.Value) error {
 	f := d.flags.next()
-	if f > 7 {
-		d.flags.r.Err = fmt.Errorf("%w: unknown flags %#x", crdt.ErrDecode, f)
+	if f > rowFlagsMax {
+		return fmt.Errorf("%w: unknown flags %#x", crdt.ErrDecode, f)
 	}
-	return crdt.Kind(f & 1), f&2 != 0, f&4 != 0
+	if err := d.failed(); err != nil {
+		return err
+	}
+	v.Kind, v.Won, v.Resolved = crdt.Kind(f&rowKind), f&rowWon != 0, f&rowResolved != 0
+	form := crdt.DescentForm(f >> rowDescentShift)
+	var from []crdt.Dot
+	if form >= crdt.DescentAgain {
+		d.back += uint64(d.backs.Varint())
+	}
+	if form == crdt.DescentFrom {
+		n := d.froms.next()
+		if n == 0 || n > crdt.DescentMax || d.froms.r.Err != nil {
+			return fmt.Errorf("%w: a descent from %d values", crdt.ErrDecode, n)
+		}
+		for from = make([]crdt.Dot, 0, n); n > 0; n-- {
+			from = append(from, d.named(&d.origins, &d.originCounts, d.origin))
+		}
+	}
+	back := uint64(0)
+	if form >= crdt.DescentAgain {
+		back = d.back
+	}
+	if d.backs.Err != nil || d.originCounts.Err != nil || !v.SetDescent(form, back, from) {
+		return fmt.Errorf("%w: a descent of %v", crdt.ErrDecode, v.Dot)
+	}
+	if f&rowPolicy != 0 {
+		if v.Policy = d.policies.next(); v.Policy == "" || !v.Resolved || !utf8.ValidString(v.Policy) {
+			return fmt.Errorf("%w: the policy %q", crdt.ErrDecode, v.Policy)
+		}
+	}
+	return nil
 }

@@ -42,9 +42,18 @@ func anyRows() *rapid.Generator[[]crdt.Row] {
 		for _, path := range paths {
 			row := crdt.Row{Path: path}
 			for _, d := range dots("values", 0) {
-				row.Values = append(row.Values, crdt.Value{Dot: d, Time: moment.Draw(t, "time"), Kind: crdt.Kind(rapid.IntRange(0, 1).Draw(t, "kind")),
+				resolved := rapid.Bool().Draw(t, "resolved")
+				v := crdt.Value{Dot: d, Time: moment.Draw(t, "time"), Kind: crdt.Kind(rapid.IntRange(0, 1).Draw(t, "kind")),
 					Type: rapid.SampledFrom([]string{"", "text/plain; charset=utf-8", "application/json", "image/x-" + strings.Repeat("y", 100)}).Draw(t, "type"),
-					Data: rapid.SliceOfN(rapid.Byte(), 0, 100).Draw(t, "data"), Won: rapid.Bool().Draw(t, "won"), Resolved: rapid.Bool().Draw(t, "resolved")})
+					Data: rapid.SliceOfN(rapid.Byte(), 0, 100).Draw(t, "data"), Won: rapid.Bool().Draw(t, "won"), Resolved: resolved}
+				if rapid.Bool().Draw(t, "descent") {
+					v.Descent.Since = d.Counter - rapid.OneOf(rapid.Just(uint64(0)), rapid.Uint64Range(0, d.Counter-1)).Draw(t, "back")
+					v.Descent.From = slices.Clip(dots("from", 0))
+				}
+				if resolved {
+					v.Policy = rapid.SampledFrom([]string{"", "merge:json", "merge:text"}).Draw(t, "policy")
+				}
+				row.Values = append(row.Values, v)
 			}
 			for _, d := range dots("known", 0) {
 				row.Known = append(row.Known, crdt.KnownValue{Dot: d, Won: rapid.Bool().Draw(t, "won")})
@@ -62,7 +71,8 @@ func sameRows(a, b []crdt.Row) bool {
 	return slices.EqualFunc(a, b, func(x, y crdt.Row) bool {
 		return x.Path == y.Path && slices.Equal(x.Known, y.Known) && slices.Equal(x.Deletes, y.Deletes) &&
 			slices.EqualFunc(x.Values, y.Values, func(v, w crdt.Value) bool {
-				return v.Dot == w.Dot && v.Time == w.Time && v.Kind == w.Kind && v.Won == w.Won && v.Resolved == w.Resolved && v.SameContent(w)
+				return v.Dot == w.Dot && v.Time == w.Time && v.Kind == w.Kind && v.Won == w.Won && v.Resolved == w.Resolved && v.SameContent(w) &&
+					v.Policy == w.Policy && v.Descent.Since == w.Descent.Since && slices.Equal(v.Descent.From, w.Descent.From)
 			})
 	})
 }
@@ -111,10 +121,13 @@ func sampleRows() []crdt.Row {
 	a, b := replicaID(1), replicaID(2)
 	at := crdt.At(wallMillis)
 	return []crdt.Row{
-		{Path: "notes/alpha", Values: []crdt.Value{{Dot: crdt.Dot{Replica: a, Counter: 7}, Time: at, Type: "text/plain; charset=utf-8", Data: []byte("milk")}}},
-		{Path: "notes/beta", Values: []crdt.Value{{Dot: crdt.Dot{Replica: a, Counter: 7}, Time: at, Type: "text/plain; charset=utf-8", Data: []byte{}}},
+		{Path: "notes/alpha", Values: []crdt.Value{{Dot: crdt.Dot{Replica: a, Counter: 7}, Time: at, Type: "text/plain; charset=utf-8", Data: []byte("milk"),
+			Descent: crdt.Descent{Since: 7}}}},
+		{Path: "notes/beta", Values: []crdt.Value{{Dot: crdt.Dot{Replica: a, Counter: 7}, Time: at, Type: "text/plain; charset=utf-8", Data: []byte{},
+			Descent: crdt.Descent{Since: 2}}},
 			Known: []crdt.KnownValue{{Dot: crdt.Dot{Replica: b, Counter: 3}, Won: true}}, Deletes: []crdt.Delete{{Dot: crdt.Dot{Replica: a, Counter: 5}, Time: at - 65536*1000}}},
-		{Path: "photos/1", Values: []crdt.Value{{Dot: crdt.Dot{Replica: a, Counter: 8}, Time: at + 3, Kind: crdt.LWW, Type: "image/png", Data: []byte{1, 2, 3}, Won: true, Resolved: true}}},
+		{Path: "photos/1", Values: []crdt.Value{{Dot: crdt.Dot{Replica: a, Counter: 8}, Time: at + 3, Kind: crdt.LWW, Type: "image/png", Data: []byte{1, 2, 3}, Won: true, Resolved: true,
+			Policy: "merge:text", Descent: crdt.Descent{Since: 8, From: []crdt.Dot{{Replica: a, Counter: 5}, {Replica: b, Counter: 3}}}}}},
 	}
 }
 
@@ -124,6 +137,14 @@ func TestRowsAreRefusedUnlessCanonical(t *testing.T) {
 		return wireRows{Type: msgRows, Replicas: id[:], Shapes: []byte{2, 1, 0, 0}, Paths: []byte{0, 2, 'a', 'a', 1, 1, 'b'}, Indexes: []byte{2, 0}, Counters: []byte{2, 2},
 			Times: []byte{2, 0, 2, 0}, Flags: []byte{2, 0}, Types: []byte{2, 0}, Sizes: []byte{0, 0}, Data: []byte{}}
 	}
+	const policy, unresolved, isNew, again, from = rowPolicy | rowResolved, rowPolicy, byte(crdt.DescentNew) << rowDescentShift, byte(crdt.DescentAgain) << rowDescentShift, byte(crdt.DescentFrom) << rowDescentShift
+	good := base()
+	good.Flags, good.Backs, good.Froms = []byte{1, from | policy, 1, isNew}, []byte{0}, []byte{1, 1}
+	good.Origins, good.OriginCounters, good.Policies = []byte{1, 0}, []byte{2}, []byte{1, 1, 'p'}
+	if rows, err := decodeRows(good.encode()); err != nil {
+		t.Fatalf("descents and a policy: %v, %v", rows, err)
+	}
+
 	w := base()
 	if _, err := decodeRows(crdt.Marshal(&w)); err != nil {
 		t.Fatalf("the frame that the others are made of: %v", err)
@@ -143,7 +164,25 @@ func TestRowsAreRefusedUnlessCanonical(t *testing.T) {
 		"replica unknown":      func(w *wireRows) { w.Indexes = []byte{2, 1} },
 		"replica cut":          func(w *wireRows) { w.Replicas = id[:7] },
 		"replica zero":         func(w *wireRows) { w.Replicas = make([]byte, 8) },
-		"unknown flag":         func(w *wireRows) { w.Flags = []byte{2, 8} },
+		"unknown flag":         func(w *wireRows) { w.Flags = []byte{2, 64} },
+		"policy left out":      func(w *wireRows) { w.Flags = []byte{2, policy} },
+		"policy of no name":    func(w *wireRows) { w.Flags, w.Policies = []byte{2, policy}, []byte{2, 0} },
+		"policy, not settled":  func(w *wireRows) { w.Flags, w.Policies = []byte{2, unresolved}, []byte{2, 1, 'p'} },
+		"policy left over":     func(w *wireRows) { w.Policies = []byte{1, 1, 'p'} },
+		"run of one":           func(w *wireRows) { w.Flags, w.Backs = []byte{1, again, 1, 0}, []byte{0} },
+		"run before the first": func(w *wireRows) { w.Flags, w.Backs = []byte{1, again, 1, 0}, []byte{2} },
+		"run left out":         func(w *wireRows) { w.Flags = []byte{1, 0, 1, again} },
+		"run left over":        func(w *wireRows) { w.Backs = []byte{0} },
+		"from none":            func(w *wireRows) { w.Flags, w.Backs, w.Froms = []byte{1, from, 1, 0}, []byte{0}, []byte{1, 0} },
+		"from, not named":      func(w *wireRows) { w.Flags, w.Backs, w.Froms = []byte{1, from, 1, 0}, []byte{0}, []byte{1, 1} },
+		"from too many": func(w *wireRows) {
+			w.Flags, w.Backs, w.Froms = []byte{1, from, 1, 0}, []byte{0}, []byte{1, 17}
+			w.Origins, w.OriginCounters = []byte{17, 0}, bytes.Repeat([]byte{2}, 17)
+		},
+		"from out of order": func(w *wireRows) {
+			w.Flags, w.Backs, w.Froms, w.Origins, w.OriginCounters = []byte{1, from, 1, 0}, []byte{0}, []byte{1, 2}, []byte{2, 0}, []byte{4, 1}
+		},
+		"origins left over": func(w *wireRows) { w.Origins, w.OriginCounters = []byte{1, 0}, []byte{2} },
 		"flags of a known": func(w *wireRows) {
 			w.Shapes = []byte{1, 1, 0, 0, 1, 0, 1, 0}
 			w.Times, w.Types, w.Sizes, w.Flags = []byte{2, 0}, []byte{1, 0}, []byte{0}, []byte{1, 0, 1, 1}
@@ -244,6 +283,42 @@ func TestRowsInAnyOrderOfCountersStayCheap(t *testing.T) {
 	t.Logf("1000 rows of 3 replicas, shuffled: %.4f times the payload, %.2f bytes a row", float64(wire)/84_000, float64(wire)/1000)
 	if wire > 96_000 {
 		t.Errorf("%d bytes, want at most 96,000", wire)
+	}
+}
+
+// TestDescentsCostFewBytes: what a descent adds to a row of 84 bytes, for 1000 values that replaced others of their own replica or of
+// another one.
+func TestDescentsCostFewBytes(t *testing.T) {
+	r := newRand(1)
+	once := 0
+	for _, c := range []struct {
+		name     string
+		bytesMax float64 // a row
+		descent  func(i int, d crdt.Dot) crdt.Descent
+	}{
+		{"written once", 0, func(i int, d crdt.Dot) crdt.Descent { return crdt.Descent{Since: d.Counter} }},
+		{"written twice, in order", 1.1, func(i int, d crdt.Dot) crdt.Descent { return crdt.Descent{Since: d.Counter - 1000} }},
+		{"written often, in any order", 2.5, func(i int, d crdt.Dot) crdt.Descent { return crdt.Descent{Since: 1 + r.Uint64N(d.Counter)} }},
+		{"over those of another device, in order", 2.5, func(i int, d crdt.Dot) crdt.Descent {
+			return crdt.Descent{Since: d.Counter, From: []crdt.Dot{{Replica: replicaID(2), Counter: uint64(1 + i)}}}
+		}},
+		{"often over those of another device, in any order", 5, func(i int, d crdt.Dot) crdt.Descent {
+			return crdt.Descent{Since: 1 + r.Uint64N(d.Counter), From: []crdt.Dot{{Replica: replicaID(2), Counter: 1 + r.Uint64N(10_000)}}}
+		}},
+	} {
+		rows := manyRows(1000)
+		for i := range rows {
+			rows[i].Values[0].Descent = c.descent(i, rows[i].Values[0].Dot)
+		}
+		wire := len(encodeRows(msgRows, rows))
+		if once == 0 {
+			once = wire
+		}
+		more := float64(wire-once) / 1000
+		t.Logf("%s: %.2f bytes a row more, %.4f times the payload", c.name, more, float64(wire)/84_000)
+		if more > c.bytesMax || wire > 84_000 {
+			t.Errorf("%s: %.2f bytes a row, want at most %.1f", c.name, more, c.bytesMax)
+		}
 	}
 }
 

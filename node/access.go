@@ -156,11 +156,13 @@ type SpaceInfo struct {
 
 // Status is one page about this device and one of its spaces.
 type Status struct {
-	Device    DeviceRef
-	Space     SpaceInfo
-	Started   time.Time
-	Entries   int
-	Bytes     int64 // sum of path and value bytes that are live
+	Device  DeviceRef
+	Space   SpaceInfo
+	Started time.Time
+	Entries int
+	Bytes   int64 // sum of path and value bytes that are live
+	// Filling says what is known not to be here yet.
+	Filling   Filling
 	Conflicts int
 	Devices   []DeviceStatus // the other members, by name
 	Warnings  []Warning
@@ -179,7 +181,8 @@ type SyncOptions struct {
 	Device string
 }
 
-// SyncResult says who holds all that this device held when the wait began.
+// SyncResult says who holds all that this device held when the wait began. A device whose Path is empty is away: it is known to have
+// held it when it was last met (LastSeen), and no more is known of it.
 type SyncResult struct {
 	CaughtUp bool
 	Devices  []DeviceStatus

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"crypto/ed25519"
 	"fmt"
 	"math"
 
@@ -21,14 +20,14 @@ type binding struct {
 
 // bindingText is what the device signs.
 func bindingText(space gossip.SpaceID, r crdt.ReplicaID, d gossip.DeviceID) []byte {
-	text := append([]byte("syncline/open/1"), space[:]...)
+	text := append(append(make([]byte, 0, 96), "syncline/open/1"...), space[:]...)
 	return append(append(text, r[:]...), d[:]...)
 }
 
-// bind returns the binding of a replica to the device with the given key.
-func bind(key ed25519.PrivateKey, space gossip.SpaceID, r crdt.ReplicaID) []byte {
-	b := binding{Version: 1, Device: gossip.DeviceID(key.Public().(ed25519.PublicKey))}
-	b.Sig = ed25519.Sign(key, bindingText(space, r, b.Device))
+// bind returns the binding of a replica id to this device.
+func (r *Replica) bind(id crdt.ReplicaID) []byte {
+	b := binding{Version: 1, Device: r.self}
+	b.Sig = r.cfg.Sign(r.cfg.Key, bindingText(r.cfg.Space, id, b.Device))
 	open := crdt.AppendUint(crdt.AppendArray(make([]byte, 0, 128), 3), uint64(b.Version))
 	return crdt.AppendBytes(crdt.AppendBytes(open, b.Device[:]), b.Sig)
 }

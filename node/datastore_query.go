@@ -14,7 +14,7 @@ import (
 
 // Query implements [datastore.Datastore]. It reads one moment: the whole of each batch or nothing of it. The results come in the
 // order of their keys as they are read, so that they cost what lies below the prefix up to where the caller stops; only another
-// order collects them first. Close the results, or read them to their end.
+// order collects them first. Close the results, or read them to their end. While [Space.Filling] says so, more is on its way.
 func (d *Datastore) Query(ctx context.Context, q query.Query) (query.Results, error) {
 	s := &scan{d: d, ctx: ctx}
 	// Filters and orders may look at values that the caller does not want.

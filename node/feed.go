@@ -272,7 +272,8 @@ func (s *Space) change(c rawChange) Change {
 }
 
 // Watch yields the changes of entries whose path begins with prefix, from since on and without end, and once an event that says
-// that everything that was there when it began has been yielded. It ends when ctx does, when the caller breaks off, or after an
+// that everything that was there when it began has been yielded; while [Space.Filling] says that something is missing, that is what
+// was seen of all paths. It ends when ctx does, when the caller breaks off, or after an
 // error.
 func (s *Space) Watch(ctx context.Context, prefix string, since Cursor) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {

@@ -300,7 +300,8 @@ func (n *Node) Join(ctx context.Context, text string) (JoinResult, error) {
 		return JoinResult{}, ctx.Err()
 	}
 	if errors.Is(err, gossip.ErrJoinRefused) {
-		return JoinResult{}, n.perhapsLate(t, ErrTicketUnknown.With("it has no open invite now"))
+		return JoinResult{}, n.perhapsLate(t, ErrTicketUnknown.With("it has no open invite now, or too many devices ask it at once").
+			Next("Try the same ticket again in some seconds, or make a new one on the other device:  peer invite"))
 	}
 	if err != nil {
 		return JoinResult{}, n.perhapsLate(t, ErrUnreachable.With("the device %s that made the ticket does not answer: %v", t.inviter.Short(), err).

@@ -179,9 +179,13 @@ func (l *loop) step(batch []Input) {
 		l.perform(out)
 		return
 	}
+	again := map[uint64]bool{} // whose turn to be answered is still to come
+	for _, in := range batch {
+		again[tagOf(in)] = true
+	}
 	var others []Output
 	for _, o := range out {
-		if _, isReply := o.(Reply); !isReply {
+		if rep, isReply := o.(Reply); !isReply || !again[rep.Tag] {
 			others = append(others, o)
 		}
 	}
@@ -191,6 +195,17 @@ func (l *loop) step(batch []Input) {
 		l.report(err)
 		l.perform(out)
 	}
+}
+
+// tagOf returns the tag of an input that is answered by a Reply, 0 of any other.
+func tagOf(in Input) uint64 {
+	switch in := in.(type) {
+	case Write:
+		return in.Tag
+	case Repair:
+		return in.Tag
+	}
+	return 0
 }
 
 func (l *loop) report(err error) {
@@ -248,6 +263,9 @@ func (l *loop) perform(out []Output) {
 			if hint, ok := alarmHints[o.Code]; ok {
 				s.warn(warningKey(o.Code, o.Peer), Warning{Code: o.Code, Text: o.Text, Hint: hint})
 			}
+			if o.Path != "" {
+				l.heal(o.Path)
+			}
 		}
 	}
 }
@@ -258,7 +276,7 @@ var alarmHints = map[string]string{
 	AlarmRolledBack: "Nothing was lost. If a running machine was restored from a snapshot, that is why.",
 	AlarmDiverged:   "Please report it, with the output of peer version and of peer export on both devices.",
 	AlarmClock:      "Set the clock of that device; until then its writes may win conflicts.",
-	AlarmCorrupt:    "The disk may be failing. peer repair fetches what was lost from a connected device that has it.",
+	AlarmCorrupt:    "The disk may be failing. What was lost is fetched when a device that has it is connected; peer repair says whether one has.",
 	AlarmVersion:    "Install the same version of peer on both devices.",
 }
 

@@ -26,6 +26,7 @@ type StepObserver interface {
 type Committed interface {
 	Context() crdt.Vector
 	Floor() crdt.Vector
+	Parts() crdt.Parts
 	Head() store.Head
 	Get(path string) (crdt.Register, error)
 	ListSystem(prefix, after string) iter.Seq2[store.Entry, error]

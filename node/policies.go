@@ -122,7 +122,7 @@ func (s *Space) SetPolicy(ctx context.Context, pattern string, p Policy) error {
 	if err := checkRules(append(withoutPattern(rules, pattern), rule)); err != nil {
 		return err
 	}
-	_, err = s.write(ctx, Write{Ops: []WriteOp{rule.op()}})
+	_, err = s.write(ctx, Write{Ops: []WriteOp{rule.Op()}})
 	return err
 }
 
@@ -171,7 +171,7 @@ func (s *Space) SetPolicies(ctx context.Context, rules []PolicyRule, ifVersion V
 		if slices.Contains(old, r) {
 			continue
 		}
-		op := r.op()
+		op := r.Op()
 		op.IfVersion = records[r.Pattern]
 		op.IfAbsent = op.IfVersion == ""
 		ops = append(ops, op)

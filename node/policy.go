@@ -117,7 +117,8 @@ type policyRecord struct {
 	Policy  string
 }
 
-func (r PolicyRule) op() WriteOp {
+// Op returns what to write, and where, to set the rule: [Space.SetPolicy] does it.
+func (r PolicyRule) Op() WriteOp {
 	data := crdt.Marshal(&policyRecord{Version: 1, Policy: string(r.Policy)})
 	kind := crdt.LWW // of two changes of one policy the newer counts
 	return WriteOp{Path: policiesPrefix + r.Pattern, Content: Content{Data: data, Type: MediaTypeBytes}, Kind: &kind, All: true}

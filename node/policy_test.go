@@ -105,7 +105,7 @@ func TestViewsAreWhatTheirPoliciesSay(t *testing.T) {
 
 // The bytes of a rule in the system map, as docs/PROTOCOL.md has them: an array of the version and the policy.
 func TestRulesHaveOneEncoding(t *testing.T) {
-	op := PolicyRule{"cart/**", PolicyUnion}.op()
+	op := PolicyRule{"cart/**", PolicyUnion}.Op()
 	if want := "\x82\x01\x65union"; string(op.Data) != want || op.Path != "/policies/cart/**" || *op.Kind != crdt.LWW {
 		t.Errorf("%q at %s, want %q", op.Data, op.Path, want)
 	}

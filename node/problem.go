@@ -104,6 +104,7 @@ var (
 	ErrHistoryExpired  = &Problem{Code: "history_expired", Status: 410, Title: "That version is not kept here", Hint: "peer history PATH lists what is. Another device may have it: history is local."}
 	ErrBackupBad       = &Problem{Code: "backup_invalid", Status: 400, Title: "Not a whole backup", Hint: "Use another copy of the file; nothing was changed."}
 	ErrDirNotEmpty     = &Problem{Code: "dir_not_empty", Status: 409, Title: "Cannot restore: the folder is not empty", Hint: "Name a folder that does not exist yet; nothing was changed."}
+	ErrFilling         = &Problem{Code: "filling", Status: 503, Title: "Not all entries are here yet", Hint: "peer status shows how far it is.", Retryable: true}
 	ErrNotCaughtUp     = &Problem{Code: "not_caught_up", Status: 504, Title: "Not caught up in time", Retryable: true}
 	ErrNoSpace         = &Problem{Code: "space_unknown", Status: 404, Title: "No such space"}
 	ErrNoDevice        = &Problem{Code: "device_unknown", Status: 404, Title: "No such device", Hint: "peer devices lists them."}

@@ -38,6 +38,12 @@ const (
 // value that no connected device has stays lost, and its path damaged, until one with it is connected or [RepairOptions] gives it up.
 // Records below the empty prefix are those of members, too. It reads everything below the prefix.
 func (s *Space) Repair(ctx context.Context, prefix string, o RepairOptions) ([]Repaired, error) {
+	select {
+	case s.repairing <- struct{}{}: // two would break off each other's sessions
+		defer func() { <-s.repairing }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	var found []Repaired
 	var open []string
 	for path, err := range s.store.Damaged(prefix) {

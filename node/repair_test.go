@@ -261,3 +261,83 @@ func TestConflictsGoOnAfterADamagedRecord(t *testing.T) {
 		t.Errorf("conflicts %q", got)
 	}
 }
+
+// TestReplicationMendsWhatItMeets: a write of another device to a path whose record is damaged has the record fetched anew, without
+// anybody asking, and replication goes on. The warning stays, for the disk may be failing.
+func TestReplicationMendsWhatItMeets(t *testing.T) {
+	var hub nodetest.Hub
+	a, b := newPatient(t, &hub, "laptop"), newPatient(t, &hub, "desktop")
+	join(t, a.n, b.n)
+	b.s = space(t, b.n)
+	a.put("gossiped", "1")
+	a.put("synced", "1")
+	a.sync()
+	b.sync()
+	a.damage("/d/gossiped")
+	b.put("gossiped", "2")
+	b.put("other", "2")
+	b.sync()
+	hub.Cut(a.n.ID())
+	a.damage("/d/synced")
+	b.put("synced", "2")
+	b.put("another", "2")
+	hub.Heal()
+	b.sync()
+	a.want(map[string]string{"gossiped": "2", "other": "2", "synced": "2", "another": "2"})
+	st, err := a.s.Status(within(t))
+	if err != nil || len(st.Warnings) != 1 || st.Warnings[0].Code != node.AlarmCorrupt {
+		t.Errorf("%+v, %v", st.Warnings, err)
+	}
+	a.sync()
+	if da, db := a.digest(), b.digest(); da != db {
+		t.Errorf("digests differ: %s, %s", da, db)
+	}
+	if got := a.repair(node.RepairOptions{}); len(got) > 0 {
+		t.Errorf("still damaged: %v", got)
+	}
+	a.check()
+}
+
+// TestAWriteToADamagedPathIsRefused: the answer names the path and the remedy, and nothing else is disturbed.
+func TestAWriteToADamagedPathIsRefused(t *testing.T) {
+	var hub nodetest.Hub
+	p := newPatient(t, &hub, "laptop")
+	p.put("here", "1")
+	p.damage("/d/here")
+	_, err := p.s.Put(within(t), "here", node.Text("2"))
+	if !errors.Is(err, node.ErrStore) || node.ProblemOf(err).Path != "here" || node.ProblemOf(err).Hint == "" {
+		t.Errorf("%v", err)
+	}
+	p.put("there", "2")
+	st, err := p.s.Status(within(t))
+	if err != nil || len(st.Warnings) != 1 || st.Warnings[0].Code != node.AlarmCorrupt {
+		t.Errorf("%+v, %v", st.Warnings, err)
+	}
+}
+
+// TestADamagedDeleteIsNotForgotten: while the record of a remembered delete is damaged no delete is forgotten, and everything else
+// goes on.
+func TestADamagedDeleteIsNotForgotten(t *testing.T) {
+	p := &patient{t: t, stores: map[string]*mem.Datastore{}}
+	p.n = open(t, node.Config{Dir: t.TempDir(), Name: "laptop", Backend: p.backend, DeleteLog: 2})
+	p.s = space(t, p.n)
+	remove := func(path string) {
+		p.put(path, "1")
+		if _, err := p.s.Delete(within(t), path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remove("a")
+	p.damage("/r/d/a")
+	for _, path := range []string{"b", "c", "d"} {
+		remove(path)
+	}
+	p.put("after", "1")
+	p.repair(node.RepairOptions{}) // or it was, without being asked for
+	remove("e")
+	p.want(map[string]string{"after": "1", "a": "", "e": ""})
+	if st, err := store.Open(within(t), p.ds.Clone(), store.Options{}); err != nil || st.Head().Deletes > 2 {
+		t.Errorf("%+v, %v", st.Head(), err)
+	}
+	p.check()
+}

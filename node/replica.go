@@ -2,6 +2,7 @@ package node
 
 import (
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"math/rand/v2" // only its types: the source is given by the caller
 	"strings"
@@ -28,8 +29,9 @@ type ReplicaConfig struct {
 	Limits crdt.Limits
 	// Symbols is the size of the first sketch of a session; zero means that of package gossip.
 	Symbols int
-	// Verify says whether sig is the signature of message by the owner of key; nil means [ed25519.Verify]. It is a pure function:
-	// many replicas in one process may share the answers.
+	// Sign returns the signature of message under Key; nil means [ed25519.Sign]. Verify says whether sig is the signature of message by
+	// the owner of key; nil means [ed25519.Verify]. Both are pure functions: many replicas in one process may share the answers.
+	Sign   func(key ed25519.PrivateKey, message []byte) []byte
 	Verify func(key ed25519.PublicKey, message, sig []byte) bool
 }
 
@@ -72,6 +74,9 @@ type Replica struct {
 	running   int
 	rescan    bool
 
+	// trimAt is when the remembered deletes are looked at again after the record of one was found damaged.
+	trimAt time.Duration
+
 	// now, tx and out belong to the Step under way.
 	now Time
 	tx  *store.Tx
@@ -84,6 +89,9 @@ func NewReplica(c ReplicaConfig) *Replica {
 		peers: map[gossip.DeviceID]*peer{}, sessions: map[SessionID]*session{},
 		held: map[gossip.DeviceID]crdt.Vector{}, devices: map[crdt.ReplicaID]gossip.DeviceID{}, suspect: map[gossip.DeviceID]bool{},
 		merges: map[string]*merging{}, differed: map[string]int{}}
+	if r.cfg.Sign == nil {
+		r.cfg.Sign = ed25519.Sign
+	}
 	if r.cfg.Verify == nil {
 		r.cfg.Verify = ed25519.Verify
 	}
@@ -114,8 +122,10 @@ func (r *Replica) reload() {
 func (r *Replica) Step(now Time, in ...Input) ([]Output, error) {
 	r.now, r.out, r.tx = now, nil, r.store.Begin()
 	r.tx.SetNow(now.Wall)
-	if err := r.scanConflicts(); err != nil {
-		return r.fail(in, err)
+	if r.rescan {
+		if err := r.scanConflicts(); err != nil {
+			return r.fail(in, err)
+		}
 	}
 	for _, i := range in {
 		if err := r.apply(i); err != nil {
@@ -126,7 +136,7 @@ func (r *Replica) Step(now Time, in ...Input) ([]Output, error) {
 	if err := r.startDue(); err != nil {
 		return r.fail(in, err)
 	}
-	if err := crdt.Trim(r.tx, r.cfg.DeleteLog); err != nil {
+	if err := r.trim(); err != nil {
 		return r.fail(in, err)
 	}
 	if r.clock.Last != r.tx.Head().Clock {
@@ -136,6 +146,19 @@ func (r *Replica) Step(now Time, in ...Input) ([]Output, error) {
 		return r.fail(in, err)
 	}
 	return r.out, nil
+}
+
+// trim bounds the remembered deletes. While the record of one is damaged none is forgotten: the bound is exceeded until it is repaired.
+func (r *Replica) trim() error {
+	if r.now.Mono < r.trimAt {
+		return nil
+	}
+	err := crdt.Trim(r.tx, r.cfg.DeleteLog)
+	if r.damaged(err) { // it was met before anything was forgotten
+		r.trimAt = r.now.Mono + r.cfg.AntiEntropy
+		return nil
+	}
+	return err
 }
 
 // Wake returns when Step should be called next, at the latest, with a Tick.
@@ -150,6 +173,16 @@ func (r *Replica) Wake() (time.Duration, bool) {
 	return at, ok
 }
 
+// Shown returns what a plain read of the register at path shows under the policies that the replica has seen, and whether one of them
+// settles what competes there. It reports false if nothing is live.
+func (r *Replica) Shown(path string, reg crdt.Register) (v crdt.Value, settled, ok bool) {
+	if view, ok, _ := r.rules.viewOf(path, reg); ok {
+		return view.value, true, true
+	}
+	v, ok = reg.Shown()
+	return v, false, ok
+}
+
 // HeldBack returns the number of operations from gossip that wait for what comes before them.
 func (r *Replica) HeldBack() int { return r.delivery.Len() }
 
@@ -162,6 +195,7 @@ func (r *Replica) fail(in []Input, err error) ([]Output, error) {
 		}
 	}
 	r.out = nil
+	r.damaged(err)
 	for _, i := range in {
 		switch i := i.(type) {
 		case Write:
@@ -183,10 +217,28 @@ func (r *Replica) fail(in []Input, err error) ([]Output, error) {
 	return r.out, err
 }
 
-func (r *Replica) emit(o Output) { r.out = append(r.out, o) }
+func (r *Replica) emit(o Output) {
+	if r.out == nil {
+		r.out = make([]Output, 0, 4) // as many as most steps have
+	}
+	r.out = append(r.out, o)
+}
 
 func (r *Replica) alarm(code string, peer gossip.DeviceID, format string, args ...any) {
 	r.emit(Alarm{Code: code, Peer: peer, Text: fmt.Sprintf(format, args...)})
+}
+
+// damaged reports whether err says that a record of a path does not decode, and raises the alarm if so.
+func (r *Replica) damaged(err error) bool {
+	if err == nil {
+		return false // without an allocation: every step asks
+	}
+	var corrupt *store.CorruptError
+	if !errors.As(err, &corrupt) || corrupt.Path == "" {
+		return false
+	}
+	r.emit(Alarm{Code: AlarmCorrupt, Path: corrupt.Path, Text: corrupt.Error()})
+	return true
 }
 
 // apply dispatches one input. An error is one of the store.

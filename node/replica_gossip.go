@@ -47,8 +47,17 @@ func (r *Replica) holdBack(h gossip.Held, from gossip.DeviceID) {
 	r.hasten(from, delay)
 }
 
-// deliver applies a ready operation, if its replica is bound to the device that signed it.
+// deliver applies a ready operation, if its replica is bound to the device that signed it. One that meets a damaged record has not been
+// seen: it comes again by session, when the record is repaired.
 func (r *Replica) deliver(op *crdt.Op, author gossip.DeviceID) error {
+	for i := range op.Entries {
+		if _, err := r.tx.Register(op.Entries[i].Path); r.damaged(err) {
+			r.distrust(gossip.DeviceID{})
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
 	bound, ok, err := r.boundFor(op)
 	if err != nil {
 		return err
@@ -96,7 +105,9 @@ func (r *Replica) compareSeen(op *crdt.Op, author gossip.DeviceID) error {
 	for i := range op.Entries {
 		e := &op.Entries[i]
 		reg, err := r.tx.Register(e.Path)
-		if err != nil {
+		if r.damaged(err) {
+			continue
+		} else if err != nil {
 			return err
 		}
 		for _, v := range reg.Live {

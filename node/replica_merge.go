@@ -44,9 +44,6 @@ func (r *Replica) mergeNames(in MergeNames) {
 
 // scanConflicts looks at everything that competes, after the policies or the functions have changed. What failed is tried again.
 func (r *Replica) scanConflicts() error {
-	if !r.rescan {
-		return nil
-	}
 	r.rescan = false
 	clear(r.merges)
 	for path, err := range r.store.Conflicts("", "") {
@@ -118,6 +115,9 @@ func (r *Replica) place(v Version, author gossip.DeviceID) int {
 
 // mergeDue asks for the merges whose time has come.
 func (r *Replica) mergeDue() {
+	if len(r.merges) == 0 {
+		return // as in almost every step
+	}
 	for _, path := range slices.Sorted(maps.Keys(r.merges)) {
 		m := r.merges[path]
 		if r.running < mergesMax && !m.asked && !m.over && m.due <= r.now.Mono {

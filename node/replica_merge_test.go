@@ -21,7 +21,7 @@ func askedMerge(r *rig) *Merge {
 // rivalRigs are two devices with one conflict at x, and a policy that both know the function of.
 func rivalRigs(t *testing.T) (a, b *rig) {
 	a, b = newRig(t, "a"), newRig(t, "b")
-	rule := PolicyRule{"x", PolicyMerge("join")}.op()
+	rule := PolicyRule{"x", PolicyMerge("join")}.Op()
 	for _, o := range a.step(Write{Tag: 1, Ops: []WriteOp{rule}}) {
 		if p, ok := o.(Publish); ok {
 			b.step(from(a, p.Op))
@@ -105,7 +105,7 @@ func TestAMergeNeverReplacesWhatItWasNotGiven(t *testing.T) {
 		t.Errorf("told %d times, then asked for %+v", told, again)
 	}
 	// A change of the policy is a reason to try again.
-	a.step(Write{Tag: 2, Ops: []WriteOp{PolicyRule{"y", PolicyMax}.op()}})
+	a.step(Write{Tag: 2, Ops: []WriteOp{PolicyRule{"y", PolicyMax}.Op()}})
 	if askedMerge(a) == nil {
 		t.Error("after a change of the policies nothing is tried")
 	}

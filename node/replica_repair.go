@@ -133,6 +133,7 @@ func (r *Replica) mend(s *session, d *crdt.Delta) error {
 
 // mended puts whole records in place, lets join go on from there, and says what is new.
 func (r *Replica) mended(damages []store.Damage, values map[string][]crdt.Value, join func() error) error {
+	r.trimAt = 0
 	if err := r.tx.Mend(damages, values); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -237,8 +238,8 @@ func (r *Replica) badMessage(id SessionID, s *session, err error) error {
 	var corrupt *store.CorruptError
 	switch {
 	case errors.As(err, &corrupt):
-		// Nothing was changed: only this session cannot go on, and will not the next time either.
-		r.alarm(AlarmCorrupt, s.peer, "a session was broken off: %v", err)
+		// Nothing was changed: only this session cannot go on, and will not before the record is repaired.
+		r.emit(Alarm{Code: AlarmCorrupt, Peer: s.peer, Path: corrupt.Path, Text: fmt.Sprintf("a session was broken off: %v", err)})
 		r.breakOff(id, r.cfg.AntiEntropy)
 		return nil
 	case errors.As(err, &version):
@@ -481,6 +482,9 @@ func (r *Replica) sessionDeadline() (time.Duration, bool) {
 
 // expireSessions breaks off the sessions in which nothing happens any more.
 func (r *Replica) expireSessions() {
+	if first, any := r.sessionDeadline(); !any || r.now.Mono < first {
+		return
+	}
 	for _, id := range r.sessionIDs() {
 		if r.now.Mono >= r.sessions[id].last+SessionIdleMax {
 			r.breakOff(id, gossip.RetryDelay)

@@ -20,7 +20,9 @@ func (r *Replica) write(w Write) error {
 		return r.keep(w)
 	}
 	changes, results, problem, err := r.plan(w.Ops)
-	if err != nil {
+	if r.damaged(err) { // nothing was changed, and the others of this step need not fail with it
+		problem = storeProblem(err)
+	} else if err != nil {
 		return err
 	}
 	if problem != nil {
@@ -68,9 +70,10 @@ func (r *Replica) commitOp(changes []crdt.Change) (*crdt.Op, []crdt.Effect, erro
 	w := crdt.Writer{Dot: crdt.Dot{Replica: r.id, Counter: r.tx.Context().Get(r.id) + 1}}
 	if r.id.IsZero() {
 		w.Dot = crdt.Dot{Replica: r.freshID(), Counter: 1}
+		r.toldFloor = crdt.Vector{} // nobody waits for the last incarnation's operations before those of this one
 	}
 	if w.Dot.Counter == 1 {
-		w.Open = bind(r.cfg.Key, r.cfg.Space, w.Dot.Replica)
+		w.Open = r.bind(w.Dot.Replica)
 	}
 	w.Time = r.clock.Tick(r.now.Wall)
 	filling := len(r.tx.Parts()) > 1
@@ -114,12 +117,22 @@ func (r *Replica) publish(op *crdt.Op) {
 		r.distrust(gossip.DeviceID{})
 		return
 	}
-	encoded := op.Encode()
-	if len(encoded) <= GossipOpBytesMax {
-		r.emit(Publish{Op: encoded})
-		return
+	if contentBytes(op) <= GossipOpBytesMax { // a larger one is not encoded in vain
+		if encoded := op.Encode(); len(encoded) <= GossipOpBytesMax {
+			r.emit(Publish{Op: encoded})
+			return
+		}
 	}
 	r.lost(gossip.DeviceID{})
+}
+
+// contentBytes returns the bytes of the paths and values of an operation, which its encoding exceeds.
+func contentBytes(op *crdt.Op) int {
+	n := 0
+	for i := range op.Entries {
+		n += len(op.Entries[i].Path) + len(op.Entries[i].Data)
+	}
+	return n
 }
 
 // plan checks every part of a write against the registers and turns it into changes. Nothing is written.
@@ -129,7 +142,10 @@ func (r *Replica) plan(ops []WriteOp) ([]crdt.Change, []WriteResult, *Problem, e
 	}
 	changes := make([]crdt.Change, len(ops))
 	results := make([]WriteResult, len(ops))
-	seen := make(map[string]bool, len(ops))
+	var seen map[string]bool
+	if len(ops) > 1 {
+		seen = make(map[string]bool, len(ops))
+	}
 	for i := range ops {
 		reg, err := r.tx.Register(ops[i].Path)
 		if err != nil {
@@ -148,7 +164,9 @@ func (r *Replica) plan(ops []WriteOp) ([]crdt.Change, []WriteResult, *Problem, e
 			}
 			return nil, nil, problem, nil
 		}
-		seen[ops[i].Path] = true
+		if seen != nil {
+			seen[ops[i].Path] = true
+		}
 		results[i].Created = !ops[i].Delete && len(reg.Live) == 0
 	}
 	return changes, results, nil, nil

@@ -38,7 +38,9 @@ type Space struct {
 	closing  sync.Once
 	closeErr error
 
-	roster  atomic.Pointer[roster]
+	roster    atomic.Pointer[roster]
+	repairing chan struct{} // holds one while a repair is under way
+
 	devices sync.Map // crdt.ReplicaID → gossip.DeviceID
 	rules   atomic.Pointer[ruleBook]
 	settled settled // owned by the loop, but for its count
@@ -54,7 +56,8 @@ type Space struct {
 	alarms     map[string]int
 	datastores map[*Datastore]struct{}
 	failures   map[string]mergeFailure // by path
-	closed     bool                    // no datastore can be opened any more
+	healing    healing
+	closed     bool // no datastore can be opened any more
 }
 
 // openSpace opens a space whose datastore is given, and starts its loop.
@@ -66,7 +69,7 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 	s := &Space{node: n, id: id, key: key, genesis: gen, dir: dir, ds: ds, name: rec.Name, log: n.log.With("space", rec.Name),
 		changed: make(chan struct{}), held: map[gossip.DeviceID]crdt.Vector{}, skew: map[gossip.DeviceID]time.Duration{},
 		up: map[gossip.DeviceID]bool{}, warnings: map[string]Warning{}, alarms: map[string]int{}, datastores: map[*Datastore]struct{}{},
-		failures: map[string]mergeFailure{}}
+		failures: map[string]mergeFailure{}, repairing: make(chan struct{}, 1)}
 	if s.store, err = store.Open(context.Background(), ds, store.Options{Token: token, Random: n.cfg.Rand,
 		History: store.HistoryBounds{Versions: n.cfg.HistoryVersions, Age: n.cfg.HistoryAge}}); err != nil {
 		return nil, openProblem(err)
@@ -283,6 +286,9 @@ func (s *Space) Get(ctx context.Context, path string) (Entry, error) {
 // notFound says that nothing is here, and who deleted it if that is remembered.
 func (s *Space) notFound(path string, reg crdt.Register) *Problem {
 	p := ErrNotFound.With("%s does not exist here", path).On(path)
+	if s.Filling(path).Ranges > 0 {
+		p = p.Next("This device still receives what others have; it may come.  peer status")
+	}
 	if n := len(reg.Deletes); n > 0 {
 		last := reg.Deletes[0]
 		for _, d := range reg.Deletes[1:] {
@@ -376,6 +382,9 @@ func (t *Tx) add(path string, opts []WriteOption, edit func(*WriteOp)) {
 		t.err = &p
 	}
 	edit(&op)
+	if len(t.ops) == cap(t.ops) {
+		t.ops = slices.Grow(t.ops, max(16, len(t.ops))) // append alone copies a large transaction many times
+	}
 	t.ops = append(t.ops, op)
 }
 

@@ -33,7 +33,7 @@ func (s *Space) Status(ctx context.Context) (Status, error) {
 	}
 	head := s.store.Head()
 	st := Status{Device: DeviceRef{ID: s.node.id, Name: s.node.name}, Space: s.Info(), Started: s.node.started,
-		Entries: head.Entries, Bytes: int64(head.Bytes), Conflicts: head.Conflicts - int(s.settled.count.Load()), Devices: devices,
+		Entries: head.Entries, Bytes: int64(head.Bytes), Filling: s.Filling(""), Conflicts: head.Conflicts - int(s.settled.count.Load()), Devices: devices,
 		Dir: s.node.cfg.Dir, Network: s.node.cfg.Network != nil}
 	if st.Network {
 		st.Addrs = s.node.cfg.Network.Addrs()

@@ -192,11 +192,12 @@ type MergeFailed struct {
 	Reason  string
 }
 
-// An Alarm is something that must not be overlooked; Code is stable.
+// An Alarm is something that must not be overlooked; Code is stable. Path is set where a damaged record of one path is meant.
 type Alarm struct {
 	Code string
 	Peer gossip.DeviceID
 	Text string
+	Path string
 }
 
 // The codes of an Alarm.

@@ -127,6 +127,7 @@ const (
 	keyIncarnation = "/n"
 	keyHead        = "/h"
 	seats          = "/v/"
+	rangeRecords   = "/b/"
 	liveIndex      = "/i/"
 	userValues     = "/d/"
 	deleteRecords  = "/r"
@@ -202,6 +203,18 @@ func deletesLost(*scenario.Scenario) des.Taps {
 			}
 		}
 		ds.Sync(context.Background(), datastore.RawKey("/"))
+	}}
+}
+
+// rangesMadeEqual loses at a restart which ranges of paths have seen less than others: the highest context is taken for that of all
+// (rule 17).
+func rangesMadeEqual(*scenario.Scenario) des.Taps {
+	return des.Taps{Token: func(_ int, ds *mem.Datastore, t store.BootToken) store.BootToken {
+		for key := range entriesUnder(ds, rangeRecords) {
+			ds.Delete(context.Background(), datastore.RawKey(key))
+		}
+		ds.Sync(context.Background(), datastore.RawKey("/"))
+		return t
 	}}
 }
 

@@ -38,7 +38,7 @@ func alsoNotSent(*scenario.Scenario) des.Taps {
 func predsNotSent(*scenario.Scenario) des.Taps {
 	return entriesTap(func(e *crdt.OpEntry) {
 		if !e.Delete {
-			e.Preds = nil
+			e.Preds, e.Descent = nil, crdt.Descent{} // which names them, too
 		}
 	})
 }

@@ -149,6 +149,36 @@ func restless(*scenario.Scenario) des.Taps {
 	}}
 }
 
+// pollTap changes what devices that do not gossip are told.
+func pollTap(s *scenario.Scenario, edit func(in node.Input) node.Input) des.Taps {
+	return des.Taps{Input: func(device int, in node.Input) node.Input {
+		if s.Gossips(device) {
+			return in
+		}
+		return edit(in)
+	}}
+}
+
+// pollsForgotten lets the time pass unnoticed on devices that poll.
+func pollsForgotten(s *scenario.Scenario) des.Taps {
+	return pollTap(s, func(in node.Input) node.Input {
+		if _, ok := in.(node.Tick); ok {
+			return nil
+		}
+		return in
+	})
+}
+
+// pollsWithoutPause lets devices that poll begin again whenever time passes.
+func pollsWithoutPause(s *scenario.Scenario) des.Taps {
+	return pollTap(s, func(in node.Input) node.Input {
+		if _, ok := in.(node.Tick); ok {
+			return node.Lost{}
+		}
+		return in
+	})
+}
+
 func resolvedOneSided(*scenario.Scenario) des.Taps {
 	return writeTap(func(op *node.WriteOp) { op.Resolve = false })
 }
@@ -191,14 +221,17 @@ func lastSeenShown(*scenario.Scenario) des.Taps {
 		dot    crdt.Dot
 	}
 	seen := map[place]int{}
-	return des.Taps{Shown: func(device int, path string, live []crdt.Value) crdt.Value {
+	return des.Taps{Shown: func(device int, path string, live []crdt.Value, shown crdt.Value, settled bool) (crdt.Value, bool) {
 		order := func(v crdt.Value) int { return seen[place{device, path, v.Dot}] }
 		for _, v := range live {
 			if order(v) == 0 {
 				seen[place{device, path, v.Dot}] = len(seen) + 1
 			}
 		}
-		return slices.MaxFunc(live, func(v, w crdt.Value) int { return order(v) - order(w) })
+		if settled {
+			return shown, settled
+		}
+		return slices.MaxFunc(live, func(v, w crdt.Value) int { return order(v) - order(w) }), false
 	}}
 }
 
@@ -233,4 +266,82 @@ func equalReported(s *scenario.Scenario) des.Taps {
 			return out
 		},
 	}
+}
+
+// viewTap changes what is shown where a policy settles what competes.
+func viewTap(edit func(live []crdt.Value, shown crdt.Value) (crdt.Value, bool)) des.Taps {
+	return des.Taps{Shown: func(_ int, _ string, live []crdt.Value, shown crdt.Value, settled bool) (crdt.Value, bool) {
+		if !settled {
+			return shown, false
+		}
+		return edit(live, shown)
+	}}
+}
+
+func newestOf(live []crdt.Value) crdt.Value {
+	newest, _ := crdt.Register{Live: live}.Shown()
+	return newest
+}
+
+func policyIgnored(*scenario.Scenario) des.Taps {
+	return viewTap(func(live []crdt.Value, _ crdt.Value) (crdt.Value, bool) { return newestOf(live), false })
+}
+
+func policySettlesByTime(*scenario.Scenario) des.Taps {
+	return viewTap(func(live []crdt.Value, _ crdt.Value) (crdt.Value, bool) { return newestOf(live), true })
+}
+
+// policyKept lets a device go by the first policies of a path for ever.
+func policyKept(s *scenario.Scenario) des.Taps {
+	type key struct {
+		device int
+		path   string
+	}
+	first := map[key]bool{}
+	return des.Taps{Shown: func(device int, path string, live []crdt.Value, shown crdt.Value, settled bool) (crdt.Value, bool) {
+		if (crdt.Register{Live: live}).Contending() == 0 {
+			return shown, settled
+		}
+		k := key{device, path}
+		if _, ok := first[k]; !ok {
+			first[k] = settled
+		}
+		return shown, first[k]
+	}}
+}
+
+// mergedTap changes the answers of merge functions.
+func mergedTap(edit func(device int, m node.Merged) node.Input) des.Taps {
+	return des.Taps{Input: func(device int, in node.Input) node.Input {
+		if m, ok := in.(node.Merged); ok {
+			return edit(device, m)
+		}
+		return in
+	}}
+}
+
+func mergeUnanswered(*scenario.Scenario) des.Taps {
+	return mergedTap(func(int, node.Merged) node.Input { return nil })
+}
+
+func mergeMadeUp(*scenario.Scenario) des.Taps {
+	return mergedTap(func(_ int, m node.Merged) node.Input {
+		m.Data = append(slices.Clone(m.Data), '!')
+		return m
+	})
+}
+
+// mergeWrittenBlindly writes the result of a merge over whatever stands there when it comes.
+func mergeWrittenBlindly(*scenario.Scenario) des.Taps {
+	taps := mergedTap(func(_ int, m node.Merged) node.Input {
+		if m.Reason != "" {
+			return m
+		}
+		kind := crdt.Multi
+		return node.Write{Ops: []node.WriteOp{{Path: m.Path, Content: m.Content, Kind: &kind, Resolve: true}}}
+	})
+	taps.Output = func(_ int, _ des.Phase, out []node.Output) []node.Output {
+		return slices.DeleteFunc(out, func(x node.Output) bool { r, ok := x.(node.Reply); return ok && r.Tag == 0 })
+	}
+	return taps
 }

@@ -108,7 +108,8 @@ func valuesRepeated(*scenario.Scenario) des.Taps {
 	}})
 	taps.Gossip = gossipTap(func(op *crdt.Op) {
 		for _, e := range op.Entries {
-			all[crdt.Name{Dot: op.Dot, Path: e.Path}] = crdt.Value{Dot: op.Dot, Time: op.Time, Kind: e.Kind, Type: e.Type, Data: e.Data}
+			all[crdt.Name{Dot: op.Dot, Path: e.Path}] = crdt.Value{Dot: op.Dot, Time: op.Time, Kind: e.Kind, Type: e.Type, Data: e.Data,
+				Resolved: e.Clear, Policy: e.Policy, Descent: e.Descent}
 		}
 	}).Gossip
 	return taps
@@ -409,4 +410,92 @@ func killsByDot(*scenario.Scenario) des.Taps {
 		}
 		return all
 	})
+}
+
+// Mistakes of answers that are about a range of paths.
+
+// rangeForAll lets an answer that ends at a path pass for one that goes on to the end (rule 12).
+func rangeForAll(*scenario.Scenario) des.Taps {
+	return rowsTap(&rowsEditor{end: func(e *endMessage) { e.To = "" }})
+}
+
+// rangeShort drops the last row before the place where an answer was cut (rule 12).
+func rangeShort(*scenario.Scenario) des.Taps {
+	held := map[uint64][]byte{} // the message of rows that came last, by stream
+	return des.Taps{Session: func(_, _ int, stream uint64, msg []byte) [][]byte {
+		last := held[stream]
+		switch msg[1] {
+		case typeRows:
+			held[stream] = msg
+			if last == nil {
+				return nil
+			}
+			return [][]byte{last}
+		case typeEnd:
+			delete(held, stream)
+			if last == nil {
+				break
+			}
+			var e endMessage
+			unmarshal(msg, &e)
+			rows := mustRows(last)
+			if e.To == "" {
+				return [][]byte{last, msg}
+			}
+			e.Rows--
+			if len(rows) == 1 {
+				return [][]byte{crdt.Marshal(&e)}
+			}
+			return [][]byte{encodeRows(typeRows, rows[:len(rows)-1]), crdt.Marshal(&e)}
+		}
+		return [][]byte{msg}
+	}}
+}
+
+// rangeFloorKept does not hand on the floor with an answer about a range (rule 11).
+func rangeFloorKept(s *scenario.Scenario) des.Taps {
+	if s.AnswerRows == 0 {
+		return des.Taps{}
+	}
+	return floorNotHandedOn(s)
+}
+
+// rangeAskedWithTop lets a device that has seen more of some paths than of others ask as if it had seen as much of all (rule 15).
+func rangeAskedWithTop(*scenario.Scenario) des.Taps {
+	told, tops := map[uint64]crdt.Vector{}, map[uint64]crdt.Vector{} // by stream in one direction
+	said := map[[16]byte][16]byte{}                                  // the hash of what was asked, and of what should have been
+	return des.Taps{Session: func(_, _ int, stream uint64, msg []byte) [][]byte {
+		switch msg[1] {
+		case typeHello:
+			var m helloMessage
+			unmarshal(msg, &m)
+			if len(m.Top) > 0 {
+				told[stream], _ = crdt.DecodeVector(m.Entries)
+				top, _ := crdt.DecodeVector(m.Top)
+				top.Join(told[stream])
+				tops[stream] = top
+			}
+		case typeAsk:
+			var m askMessage
+			unmarshal(msg, &m)
+			v, err := crdt.DecodeVector(m.Vector)
+			if err != nil || m.Listed > 0 || tops[stream].Len() == 0 {
+				break
+			}
+			v.Join(told[stream])
+			more := v.Clone()
+			more.Join(tops[stream])
+			said[more.Hash()] = v.Hash()
+			m.Vector = crdt.AppendVector([]byte{}, more.Above(told[stream]))
+			msg = crdt.Marshal(&m)
+		case typeEnd:
+			var m endMessage
+			unmarshal(msg, &m)
+			if has, ok := said[m.Asked]; ok {
+				m.Asked = has
+			}
+			msg = crdt.Marshal(&m)
+		}
+		return [][]byte{msg}
+	}}
 }

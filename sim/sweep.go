@@ -88,7 +88,8 @@ const SometimesSeeds = 1000
 var Sometimes = []string{"disconnect", "reorder", "conflict", "conflict of three", "conflict settled by time", "delete/update conflict", "transaction", "crash before the sync",
 	"crash that loses something", "overlapping sessions", "write during a session", "session below the floor", "kills", "sketch of a vector", "sketch of live values", "sketch that did not suffice", "gossip lost", "gossip twice",
 	"gossip held back", "partition", "stall", "stream broken", "restore", "clone", "orderly restart", "replica id continued", "disk full",
-	"sync that failed", "several operations in a frame", "step that failed", "clock jump", "resolve in a partition", "session refused for another"}
+	"sync that failed", "several operations in a frame", "step that failed", "clock jump", "resolve in a partition", "session refused for another",
+	"filled range by range", "transaction seen in one range", "poll that brings something", "view of a policy", "merge by a policy", "merge given up", "merge of what changed meanwhile", "policy changed over a conflict", "write that waits for a poll"}
 
 // OK reports whether every seed passed, the runs were repeatable, and all happened that must.
 func (r *SweepResult) OK() bool {
@@ -235,7 +236,7 @@ func (w *sweep) add(run Run) {
 // relaxCollector lets more garbage gather than programs usually do: a run lives for milliseconds, and most of what it leaves behind
 // dies with it. Call the result to undo it.
 func relaxCollector() (undo func()) {
-	percent := debug.SetGCPercent(800)
+	percent := debug.SetGCPercent(1600)
 	limit := debug.SetMemoryLimit(1 << 30)
 	return func() {
 		debug.SetGCPercent(percent)

@@ -174,6 +174,11 @@ type rowsMessage struct {
 	Counters []byte
 	Times    []byte
 	Flags    []byte
+	Backs    []byte
+	Froms    []byte
+	Origins  []byte
+	OriginCs []byte
+	Policies []byte
 	Types    []byte
 	Sizes    []byte
 	Data     []byte
@@ -209,7 +214,10 @@ func decodeRows(msg []byte) ([]crdt.Row, error) {
 	number := func(r *crdt.Reader) int { return int(r.Uvarint()) }
 	shapes := expand(m.Shapes, func(r *crdt.Reader) [3]int { return [3]int{number(r), number(r), number(r)} })
 	indexes, flags := expand(m.Indexes, number), expand(m.Flags, (*crdt.Reader).Byte)
-	types := expand(m.Types, func(r *crdt.Reader) string { return string(r.Bytes(1 << 10)) })
+	text := func(r *crdt.Reader) string { return string(r.Bytes(1 << 10)) }
+	types, policies := expand(m.Types, text), expand(m.Policies, text)
+	froms, origins := expand(m.Froms, number), expand(m.Origins, number)
+	backs, originCounters, back, lastOrigin := crdt.Reader{B: m.Backs}, crdt.Reader{B: m.OriginCs}, uint64(0), map[crdt.ReplicaID]uint64{}
 	paths, counters, times, sizes := crdt.Reader{B: m.Paths}, crdt.Reader{B: m.Counters}, crdt.Reader{B: m.Times}, crdt.Reader{B: m.Sizes}
 	last := map[crdt.ReplicaID]uint64{}
 	dot := func() crdt.Dot {
@@ -217,6 +225,25 @@ func decodeRows(msg []byte) ([]crdt.Row, error) {
 		id := crdt.ReplicaID(m.Replicas[8*i : 8*i+8])
 		last[id] += uint64(counters.Varint())
 		return crdt.Dot{Replica: id, Counter: last[id]}
+	}
+	descent := func(v *crdt.Value, form crdt.DescentForm) {
+		var from []crdt.Dot
+		if form >= crdt.DescentAgain {
+			back += uint64(backs.Varint())
+		}
+		if form == crdt.DescentFrom {
+			for range first(&froms) {
+				i := first(&origins)
+				id := crdt.ReplicaID(m.Replicas[8*i : 8*i+8])
+				lastOrigin[id] += uint64(originCounters.Varint())
+				from = append(from, crdt.Dot{Replica: id, Counter: lastOrigin[id]})
+			}
+		}
+		if form == crdt.DescentNew {
+			v.SetDescent(form, 0, nil)
+		} else {
+			v.SetDescent(form, back, from)
+		}
 	}
 	millis := int64(0)
 	time := func() crdt.Timestamp {
@@ -232,6 +259,10 @@ func decodeRows(msg []byte) ([]crdt.Row, error) {
 			v := crdt.Value{Dot: dot(), Time: time()}
 			f := first(&flags)
 			v.Kind, v.Won, v.Resolved = crdt.Kind(f&1), f&2 != 0, f&4 != 0
+			descent(&v, crdt.DescentForm(f>>4))
+			if f&8 != 0 {
+				v.Policy = first(&policies)
+			}
 			v.Type, _ = crdt.UnpackType(first(&types))
 			n := sizes.Uvarint()
 			v.Data, m.Data = m.Data[:n], m.Data[n:]
@@ -280,17 +311,37 @@ func uvarints(xs ...int) (b []byte) {
 
 // encodeRows is the inverse of decodeRows.
 func encodeRows(kind uint8, rows []crdt.Row) []byte {
-	m := rowsMessage{Type: kind, Replicas: []byte{}, Paths: []byte{}, Counters: []byte{}, Times: []byte{}, Sizes: []byte{}, Data: []byte{}}
-	var shapes, indexes, flags, types column
-	index, last := map[crdt.ReplicaID]int{}, map[crdt.ReplicaID]uint64{}
-	dot := func(d crdt.Dot) {
+	m := rowsMessage{Type: kind, Replicas: []byte{}, Paths: []byte{}, Counters: []byte{}, Times: []byte{}, Backs: []byte{}, OriginCs: []byte{},
+		Sizes: []byte{}, Data: []byte{}}
+	var shapes, indexes, flags, froms, origins, policies, types column
+	index, last, lastOrigin := map[crdt.ReplicaID]int{}, map[crdt.ReplicaID]uint64{}, map[crdt.ReplicaID]uint64{}
+	named := func(d crdt.Dot, indexes *column, counters *[]byte, last map[crdt.ReplicaID]uint64) {
 		if _, ok := index[d.Replica]; !ok {
 			index[d.Replica] = len(index)
 			m.Replicas = append(m.Replicas, d.Replica[:]...)
 		}
 		indexes.add(uvarints(index[d.Replica]))
-		m.Counters = crdt.AppendVarint(m.Counters, int64(d.Counter)-int64(last[d.Replica]))
+		*counters = crdt.AppendVarint(*counters, int64(d.Counter)-int64(last[d.Replica]))
 		last[d.Replica] = d.Counter
+	}
+	dot := func(d crdt.Dot) { named(d, &indexes, &m.Counters, last) }
+	lastBack := uint64(0)
+	descent := func(v *crdt.Value) {
+		form := v.DescentForm()
+		if form >= crdt.DescentAgain {
+			back := v.Dot.Counter - v.Descent.Since
+			m.Backs = crdt.AppendVarint(m.Backs, int64(back)-int64(lastBack))
+			lastBack = back
+		}
+		if form == crdt.DescentFrom {
+			froms.add(uvarints(len(v.Descent.From)))
+			for _, d := range v.Descent.From {
+				named(d, &origins, &m.OriginCs, lastOrigin)
+			}
+		}
+		if v.Policy != "" {
+			policies.add(append(uvarints(len(v.Policy)), v.Policy...))
+		}
 	}
 	millis := int64(0)
 	time := func(t crdt.Timestamp) {
@@ -298,13 +349,16 @@ func encodeRows(kind uint8, rows []crdt.Row) []byte {
 		m.Times = append(m.Times, uvarints(int(t.Logical()))...)
 		millis = t.WallMillis()
 	}
-	flag := func(k crdt.Kind, won, resolved bool) {
-		f := byte(k)
-		if won {
+	flag := func(v *crdt.Value) {
+		f := byte(v.Kind) | byte(v.DescentForm())<<4
+		if v.Won {
 			f |= 2
 		}
-		if resolved {
+		if v.Resolved {
 			f |= 4
+		}
+		if v.Policy != "" {
+			f |= 8
 		}
 		flags.add([]byte{f})
 	}
@@ -320,7 +374,8 @@ func encodeRows(kind uint8, rows []crdt.Row) []byte {
 		for _, v := range row.Values {
 			dot(v.Dot)
 			time(v.Time)
-			flag(v.Kind, v.Won, v.Resolved)
+			flag(&v)
+			descent(&v)
 			packed := crdt.PackType(v.Type)
 			types.add(append(uvarints(len(packed)), packed...))
 			m.Sizes = append(m.Sizes, uvarints(len(v.Data))...)
@@ -328,13 +383,14 @@ func encodeRows(kind uint8, rows []crdt.Row) []byte {
 		}
 		for _, k := range row.Known {
 			dot(k.Dot)
-			flag(crdt.Multi, k.Won, false)
+			flag(&crdt.Value{Won: k.Won})
 		}
 		for _, d := range row.Deletes {
 			dot(d.Dot)
 			time(d.Time)
 		}
 	}
+	m.Froms, m.Origins, m.Policies = froms.flush(), origins.flush(), policies.flush()
 	m.Shapes, m.Indexes, m.Flags, m.Types = shapes.flush(), indexes.flush(), flags.flush(), types.flush()
 	return crdt.Marshal(&m)
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"slices"
 
 	"syncline/crdt"
 )
@@ -76,10 +77,18 @@ func diffLive(before, after []crdt.Value, yield func(old, new *crdt.Value)) {
 	}
 }
 
-// fill puts all records that the transaction changed into a batch. Seats come last: the indexes may give out ordinals.
+// fill puts all records that the transaction changed into a batch: space of keys after space of keys, since a datastore that sorts
+// takes a key beside the one before for much less. Seats come last: the indexes may give out ordinals.
 func (tx *Tx) fill(b *batch) {
 	for _, e := range tx.dirty {
 		tx.fillLive(b, e)
+	}
+	for _, e := range tx.dirty {
+		if e.live {
+			tx.fillIndex(b, e)
+		}
+	}
+	for _, e := range tx.dirty {
 		if len(e.before.Deletes)+len(e.after.Deletes) > 0 {
 			tx.fillDeletes(b, e)
 		}
@@ -129,21 +138,9 @@ func (tx *Tx) fillOwn(b *batch) {
 	b.put(tx.key, tx.val)
 }
 
+// fillLive puts the live values of an entry into a batch, if they changed.
 func (tx *Tx) fillLive(b *batch, e *entry) {
-	same := true
-	diffLive(e.before.Live, e.after.Live, func(old, new *crdt.Value) {
-		if old != nil && new != nil {
-			same = same && old.Won == new.Won && sameCounted(*old, *new)
-			return
-		}
-		same = false
-		if new == nil {
-			b.delete(tx.nameKey(spaceLive, old.Dot, e.path))
-		} else {
-			b.put(tx.nameKey(spaceLive, new.Dot, e.path), nil)
-		}
-	})
-	if same {
+	if e.live = !sameLive(e.before.Live, e.after.Live); !e.live {
 		return
 	}
 	tx.key = appendPath(tx.key[:0], e.path)
@@ -161,6 +158,25 @@ func (tx *Tx) fillLive(b *batch, e *entry) {
 			b.delete(tx.key)
 		}
 	}
+}
+
+// fillIndex puts the changes of the names of an entry's live values into a batch.
+func (tx *Tx) fillIndex(b *batch, e *entry) {
+	diffLive(e.before.Live, e.after.Live, func(old, new *crdt.Value) {
+		switch {
+		case new == nil:
+			b.delete(tx.nameKey(spaceLive, old.Dot, e.path))
+		case old == nil:
+			b.put(tx.nameKey(spaceLive, new.Dot, e.path), nil)
+		}
+	})
+}
+
+// sameLive reports whether two lists of values have the same record.
+func sameLive(before, after []crdt.Value) bool {
+	return slices.EqualFunc(before, after, func(v, w crdt.Value) bool {
+		return v.Dot == w.Dot && v.Won == w.Won && sameCounted(v, w)
+	})
 }
 
 func (tx *Tx) fillDeletes(b *batch, e *entry) {
@@ -216,7 +232,8 @@ func (tx *Tx) publish(b *batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	top, floors := s.parts.Top(), s.parts.Floor()
-	if len(tx.seats) > seatsMax {
+	if len(tx.seats) > seatsMax || len(tx.seats) > 0 && s.lent.Load() {
+		s.lent.Store(false)
 		s.committed.context, s.committed.floor = top.Clone(), floors.Clone()
 		clear(tx.seats)
 	}

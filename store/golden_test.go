@@ -61,6 +61,43 @@ func goldenStore(t *testing.T) *mem.Datastore {
 // golden is the whole datastore that goldenStore writes. A difference is a change of the format on disk: it needs a new version, a
 // way to read the old one, and a word in docs/PROTOCOL.md.
 const golden = `/c/a=
+/d/a=021100000000000001010000000000000012000002686faa00000000000001010000000000000010100101026869
+/h=023f8c5d42cfce256f16759545e82cfe965cb94761c36d291bdb93b12b227dafa20000000000000102010501010201
+/i/10/11:a=
+/i/11/11:/members/n=
+/i/11/11:a=
+/m=0104
+/n=0100aa0000000000000100000000000000000000000000000000
+/o/10=01646576
+/o/11=016f74686572
+/p/cursor/p=016d
+/r/d/b/c=01aa00000000000001020000000000000011
+/r/s/members/m=01aa00000000000001020000000000000011
+/s/members/n=0211000000000000010100000000000000120000017a
+/v/10=01aa00000000000001e80700
+/v/11=0111000000000000010101
+/x/10/12:/members/m=
+/x/10/12:b/c=
+/y/13/b/c:10=010002aa000000000000010200000000000000110002aa0000000000000101000000000000001010000178
+`
+
+// TestGoldenRecords pins the bytes of every record and key.
+func TestGoldenRecords(t *testing.T) {
+	ds := goldenStore(t)
+	var got strings.Builder
+	for e, err := range datastore.QueryIter(context.Background(), ds, query.Query{Orders: []query.Order{query.OrderByKey{}}}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&got, "%s=%x\n", e.Key, e.Value)
+	}
+	if got.String() != golden {
+		t.Errorf("got\n%s\nwant\n%s", got.String(), golden)
+	}
+}
+
+// goldenLayout3 is what a program of layout 3 wrote.
+const goldenLayout3 = `/c/a=
 /d/a=011100000000000001010000000000000012000002686faa00000000000001010000000000000010000101026869
 /h=023f8c5d42cfce256f16759545e82cfe965cb94761c36d291bdb93b12b227dafa20000000000000102010501010201
 /i/10/11:a=
@@ -81,18 +118,51 @@ const golden = `/c/a=
 /y/13/b/c:10=010002aa000000000000010200000000000000110001aa0000000000000101000000000000001000000178
 `
 
-// TestGoldenRecords pins the bytes of every record and key.
-func TestGoldenRecords(t *testing.T) {
-	ds := goldenStore(t)
-	var got strings.Builder
-	for e, err := range datastore.QueryIter(context.Background(), ds, query.Query{Orders: []query.Order{query.OrderByKey{}}}) {
+// TestLayout3IsRaised: a store from before descents is read; its values have none, a value over one of them names it, and the first
+// commit raises the layout, so that an older program refuses the store.
+func TestLayout3IsRaised(t *testing.T) {
+	ctx, ds := context.Background(), mem.New()
+	for line := range strings.Lines(goldenLayout3) {
+		key, digits, _ := strings.Cut(strings.TrimSpace(line), "=")
+		value, err := hex.DecodeString(digits)
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(&got, "%s=%x\n", e.Key, e.Value)
+		ds.Put(ctx, datastore.RawKey(key), value)
 	}
-	if got.String() != golden {
-		t.Errorf("got\n%s\nwant\n%s", got.String(), golden)
+	s, err := Open(ctx, ds, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Check(); err != nil {
+		t.Fatal(err)
+	}
+	reg, err := s.Get("a")
+	if err != nil || len(reg.Live) != 2 || reg.Live[0].Descent.IsKnown() || reg.Live[1].Descent.IsKnown() {
+		t.Fatalf("got %+v, %v; want two values of unknown descent", reg, err)
+	}
+	tx := s.Begin()
+	dot := crdt.Dot{Replica: rid(0xaa), Counter: 0x3e9}
+	if _, _, err := crdt.Write(tx, crdt.Writer{Dot: dot, Time: 0x20}, []crdt.Change{{Path: "a", Data: []byte("new"), ShownAll: true}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Check(); err != nil {
+		t.Fatal(err)
+	}
+	reg, _ = s.Get("a")
+	if d := reg.Live[0].Descent; d.Since != dot.Counter || len(d.From) != 2 {
+		t.Errorf("the new value has the descent %+v", d)
+	}
+	if format, err := ds.Get(ctx, datastore.RawKey(keyFormat)); err != nil || !bytes.Equal(format, []byte{1, 4}) {
+		t.Errorf("format %x, %v", format, err)
+	}
+	for p, err := range s.History("a", 0) {
+		if err != nil || p.Value.Descent.IsKnown() {
+			t.Errorf("past: %+v, %v", p, err)
+		}
 	}
 }
 
@@ -222,7 +292,7 @@ func TestGoldenParts(t *testing.T) {
 
 // TestNewerLayoutIsNamed: a store of a newer program is refused as what it is.
 func TestNewerLayoutIsNamed(t *testing.T) {
-	for _, format := range [][]byte{{1, 4}, {2, 1}, {1, 4, 9, 9}} {
+	for _, format := range [][]byte{{1, layoutVersion + 1}, {2, 1}, {1, layoutVersion + 1, 9, 9}} {
 		ds := goldenStore(t)
 		ds.Put(context.Background(), datastore.RawKey(keyFormat), format)
 		if _, err := Open(context.Background(), ds, Options{}); !errors.Is(err, ErrNewer) {

@@ -271,7 +271,7 @@ func TestGoldenHistory(t *testing.T) {
 	p := newPast(t, HistoryBounds{})
 	p.write(put("a", "1"), put("a", "2"))
 	value, err := p.ds.Get(context.Background(), datastore.RawKey("/y/11/a:10"))
-	const want = "01c0843d01" + "010000000000000102" + "0000000f42400000" + "00" + "01" + "010000000000000101" + "0000000f42400000" + "00000131"
+	const want = "01c0843d01" + "010000000000000102" + "0000000f42400000" + "00" + "02" + "010000000000000101" + "0000000f42400000" + "10000131"
 	if got := hex.EncodeToString(value); err != nil || got != want {
 		t.Errorf("got %s, %v, want %s", got, err, want)
 	}

@@ -94,7 +94,8 @@ func (n *names) build(tx *Tx) {
 func (n *names) above(tx *Tx, v crdt.Vector, upto *crdt.Vector) crdt.NameSeq {
 	return func(yield func(crdt.Name, error) bool) {
 		n.build(tx)
-		var replicas []crdt.ReplicaID
+		var few [8]crdt.ReplicaID
+		replicas := few[:0]
 		for d := range tx.s.committed.context.All() {
 			if !v.Has(d) {
 				replicas = append(replicas, d.Replica)
@@ -105,9 +106,13 @@ func (n *names) above(tx *Tx, v crdt.Vector, upto *crdt.Vector) crdt.NameSeq {
 				replicas = append(replicas, n.added[i].Dot.Replica)
 			}
 		}
+		if len(replicas) == 0 {
+			return
+		}
 		if len(n.added) > 0 {
 			slices.SortFunc(replicas, crdt.ReplicaID.Compare)
 		}
+		w := newNameWalk(n, tx, yield)
 		for _, r := range slices.Compact(replicas) {
 			last := uint64(crdt.CounterMax)
 			if upto != nil {
@@ -116,7 +121,7 @@ func (n *names) above(tx *Tx, v crdt.Vector, upto *crdt.Vector) crdt.NameSeq {
 			if last <= v.Get(r) {
 				continue
 			}
-			more, err := n.of(tx, r, v.Get(r), last, yield)
+			more, err := w.of(r, v.Get(r), last)
 			if err != nil && more {
 				yield(crdt.Name{}, err)
 			}
@@ -129,61 +134,85 @@ func (n *names) above(tx *Tx, v crdt.Vector, upto *crdt.Vector) crdt.NameSeq {
 
 // of yields the names of one replica with above < counter <= upto, and reports whether yield wants more.
 func (n *names) of(tx *Tx, r crdt.ReplicaID, above, upto uint64, yield func(crdt.Name, error) bool) (more bool, err error) {
-	n.build(tx)
-	find := func(counter uint64) int {
-		i, _ := slices.BinarySearchFunc(n.added, crdt.Dot{Replica: r, Counter: counter}, func(n crdt.Name, d crdt.Dot) int { return n.Dot.Compare(d) })
-		return i
-	}
-	added := n.added[find(above+1):find(upto+1)]
-	// before yields the added names that come before a committed one.
-	before := func(next *crdt.Name) bool {
-		for len(added) > 0 && (next == nil || added[0].Compare(*next) < 0) {
-			name := added[0]
-			added = added[1:]
-			if n.kind.has(tx.entries[name.Path].after, name.Dot) && !yield(name, nil) {
-				return false
-			}
-		}
-		return true
-	}
-	more = true
-	if o, ok := tx.s.ordinals[r]; ok && tx.s.committed.context.Get(r) > above {
-		err = n.scan(tx, r, o, above, upto, func(name crdt.Name) bool {
-			if more = before(&name); !more {
-				return false
-			}
-			if e := tx.entries[name.Path]; e != nil && e.dirty && !n.kind.has(e.after, name.Dot) {
-				return true
-			}
-			more = yield(name, nil)
-			return more
-		})
-	}
-	if more && err == nil {
-		more = before(nil)
-	}
-	return more, err
+	return newNameWalk(n, tx, yield).of(r, above, upto)
 }
 
-// scan yields the committed names of one replica.
-func (n *names) scan(tx *Tx, r crdt.ReplicaID, o ordinal, above, upto uint64, yield func(crdt.Name) bool) error {
-	lo := appendCounterKey(nil, n.kind.space, o, above+1)
-	hi := after(append(appendOrdinalKey(nil, n.kind.space, o), '/'))
-	if upto < crdt.CounterMax {
-		hi = appendCounterKey(nil, n.kind.space, o, upto+1)
+// A nameWalk goes over the names of one replica after the other.
+type nameWalk struct {
+	*names
+	tx    *Tx
+	yield func(crdt.Name, error) bool
+	// step is the method committed, made once.
+	step func(key, _ []byte) bool
+
+	replica crdt.ReplicaID
+	added   []crdt.Name // those that are still to come
+	more    bool
+	bad     error
+	lo, hi  []byte
+}
+
+func newNameWalk(n *names, tx *Tx, yield func(crdt.Name, error) bool) *nameWalk {
+	w := &nameWalk{names: n, tx: tx, yield: yield}
+	w.step = w.committed
+	return w
+}
+
+// of is that of names.
+func (w *nameWalk) of(r crdt.ReplicaID, above, upto uint64) (more bool, err error) {
+	w.build(w.tx)
+	w.replica, w.more, w.bad = r, true, nil
+	w.added = w.names.added[w.place(above+1):w.place(upto+1)]
+	if o, ok := w.tx.s.ordinals[r]; ok && w.tx.s.committed.context.Get(r) > above {
+		w.lo = appendCounterKey(w.lo[:0], w.kind.space, o, above+1)
+		if upto < crdt.CounterMax {
+			w.hi = appendCounterKey(w.hi[:0], w.kind.space, o, upto+1)
+		} else {
+			w.hi = append(appendOrdinalKey(w.hi[:0], w.kind.space, o), '/'+1) // behind all counters
+		}
+		if err = w.tx.s.eng.scan(context.Background(), w.lo, w.hi, w.step); w.bad != nil {
+			err = w.bad
+		}
 	}
-	var bad error
-	err := tx.s.eng.scan(context.Background(), lo, hi, func(key, _ []byte) bool {
-		text := string(key)
-		_, counter, path, err := cutName(text, n.kind.space)
-		if err != nil {
-			bad = &CorruptError{Key: text, Path: path, Err: err}
+	if w.more && err == nil {
+		w.more = w.before(nil)
+	}
+	return w.more, err
+}
+
+// place returns where the added names of a counter begin.
+func (w *nameWalk) place(counter uint64) int {
+	i, _ := slices.BinarySearchFunc(w.names.added, crdt.Dot{Replica: w.replica, Counter: counter}, func(n crdt.Name, d crdt.Dot) int { return n.Dot.Compare(d) })
+	return i
+}
+
+// before yields the added names that come before a committed one, or all that are left.
+func (w *nameWalk) before(next *crdt.Name) bool {
+	for len(w.added) > 0 && (next == nil || w.added[0].Compare(*next) < 0) {
+		name := w.added[0]
+		w.added = w.added[1:]
+		if w.kind.has(w.tx.entries[name.Path].after, name.Dot) && !w.yield(name, nil) {
 			return false
 		}
-		return yield(crdt.Name{Dot: crdt.Dot{Replica: r, Counter: counter}, Path: path})
-	})
-	if bad != nil {
-		return bad
 	}
-	return err
+	return true
+}
+
+// committed yields the name in a committed key, unless the transaction took it away.
+func (w *nameWalk) committed(key, _ []byte) bool {
+	text := string(key)
+	_, counter, path, err := cutName(text, w.kind.space)
+	if err != nil {
+		w.bad = &CorruptError{Key: text, Path: path, Err: err}
+		return false
+	}
+	name := crdt.Name{Dot: crdt.Dot{Replica: w.replica, Counter: counter}, Path: path}
+	if w.more = w.before(&name); !w.more {
+		return false
+	}
+	if e := w.tx.entries[path]; e != nil && e.dirty && !w.kind.has(e.after, name.Dot) {
+		return true
+	}
+	w.more = w.yield(name, nil)
+	return w.more
 }

@@ -101,6 +101,13 @@ func (s *Store) Parts() crdt.Parts {
 	return s.restore()
 }
 
+// Parted reports whether there is more than one committed part.
+func (s *Store) Parted() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.committed.parts != nil
+}
+
 // Parts implements [crdt.Base].
 func (tx *Tx) Parts() crdt.Parts { return tx.s.parts }
 

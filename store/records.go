@@ -11,8 +11,8 @@ import (
 const recordVersion = 1
 
 // layoutVersion is the version of the whole layout, kept under the key "/m". Layout 1 is 2 without history, layout 2
-// is 3 without parts; a store of either is read, and raised by its first commit.
-const layoutVersion = 3
+// is 3 without parts, layout 3 is 4 without the descents of values; a store of any of them is read, and raised by its first commit.
+const layoutVersion = 4
 
 // headVersion is the version of the head. Version 1 ends before the position in history.
 const headVersion = 2

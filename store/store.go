@@ -55,8 +55,9 @@ type Store struct {
 	// changed reads again under the lock.
 	commits sync.RWMutex
 	commit  atomic.Uint64
-	// mu guards committed. It is taken after commits.
+	// mu guards committed. It is taken after commits. lent says that somebody was given a vector of it, which must stay as it is.
 	mu        sync.RWMutex
+	lent      atomic.Bool
 	committed struct {
 		// context and floor are the joins of those of the parts; parts is nil if there is one.
 		context, floor crdt.Vector
@@ -223,19 +224,21 @@ func (s *Store) Close(ctx context.Context, clean bool) error {
 // Head returns the committed head.
 func (s *Store) Head() Head { return *s.head.Load() }
 
-// Context returns a copy of the committed context: what was seen of every path.
+// Context returns the committed context: what was seen of every path. It stays as it is; the caller must not change it.
 func (s *Store) Context() crdt.Vector {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.committed.parts != nil {
 		return s.committed.parts.Common()
 	}
-	return s.committed.context.Clone()
+	s.lent.Store(true)
+	return s.committed.context
 }
 
-// Floor returns a copy of the committed floor.
+// Floor returns the committed floor, like Context.
 func (s *Store) Floor() crdt.Vector {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.committed.floor.Clone()
+	s.lent.Store(true)
+	return s.committed.floor
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"syncline/node"
 	"syncline/node/api/client"
 	"syncline/node/api/wire"
 )
@@ -58,6 +59,11 @@ func (a *app) listConflicts(ctx context.Context, c *client.Client, prefix string
 	for conflict, err := range c.Conflicts(ctx, prefix) {
 		if errors.Is(err, client.ErrDamaged) { // everything else has come
 			damaged = err
+			break
+		}
+		if errors.Is(err, node.ErrFilling) {
+			doc.Incomplete = true
+			a.tellFilling(err)
 			break
 		}
 		if err != nil {

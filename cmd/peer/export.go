@@ -12,6 +12,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
+	"syncline/node"
 	"syncline/node/api/client"
 	"syncline/node/api/wire"
 )
@@ -19,7 +20,8 @@ import (
 // An exportCommand is peer export with its flags.
 type exportCommand struct {
 	*app
-	file string
+	file    string
+	partial bool
 }
 
 func newExport(a *app) *cobra.Command {
@@ -31,7 +33,8 @@ func newExport(a *app) *cobra.Command {
 value of a conflict and nothing that belongs to one device only: devices that hold the
 same print the same, byte for byte. "peer import" takes it back.
 
-An entry that cannot be read is left out; the command says so and ends with code 1.`,
+An entry that cannot be read is left out; the command says so and ends with code 1.
+A device that still receives what others have refuses; --partial prints what is here.`,
 		Example: `  peer export > all.ndjson
   peer export notes/ -o notes.ndjson`,
 		Args: arguments("[PREFIX]"),
@@ -42,11 +45,15 @@ An entry that cannot be read is left out; the command says so and ends with code
 		},
 	}
 	cmd.Flags().StringVarP(&e.file, "output", "o", "", "write to this file; it appears when it is whole")
+	cmd.Flags().BoolVar(&e.partial, "partial", false, "also while entries are missing that this device still receives")
 	return cmd
 }
 
 func (e *exportCommand) run(ctx context.Context, c *client.Client, prefix string) error {
-	lines, err := c.Export(ctx, prefix)
+	lines, err := c.Export(ctx, prefix, e.partial)
+	if errors.Is(err, node.ErrFilling) {
+		return node.ProblemOf(err).Next("Wait until it has come:  " + e.self() + " status      Or take what is here:  " + e.self() + " export --partial")
+	}
 	if err != nil {
 		return err
 	}

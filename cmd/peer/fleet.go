@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -101,26 +100,12 @@ func (m *member) joinThrough(ctx context.Context, inviter *member) error {
 	if err != nil {
 		return err
 	}
-	for try := 0; ; try++ {
-		if _, err = m.node.Join(ctx, inv.Ticket); !errors.Is(err, node.ErrTicketUnknown) || try == joinTries {
-			break
-		}
-		// All devices of a fleet have one address, and a device lets few strangers in from one address at a time.
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	if err != nil {
+	if _, err = m.node.Join(ctx, inv.Ticket); err != nil {
 		return err
 	}
 	m.space, err = m.node.Space("")
 	return err
 }
-
-// joinTries is how often a device of a fleet that is refused tries again.
-const joinTries = 5
 
 // startFleet starts devices and joins them. Close the fleet.
 func startFleet(ctx context.Context, dir string, count int) (*fleet, error) {

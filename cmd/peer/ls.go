@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"syncline/node"
 	"syncline/node/api/client"
 	"syncline/node/api/wire"
 )
@@ -60,6 +61,11 @@ func (l *lsCommand) run(ctx context.Context, c *client.Client, prefix string) er
 	for e, err := range c.List(ctx, prefix, false) {
 		if errors.Is(err, client.ErrDamaged) { // everything else has come
 			damaged = err
+			break
+		}
+		if errors.Is(err, node.ErrFilling) {
+			doc.Incomplete = true
+			l.tellFilling(err)
 			break
 		}
 		if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/ipfs/go-datastore"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"syncline/crdt"
 	"syncline/node/api/wire"
 	"syncline/store"
 )
@@ -43,6 +44,7 @@ func TestScripts(t *testing.T) {
 			"fill":      fillCommand,
 			"port":      portCommand,
 			"damage":    damageCommand,
+			"halve":     halveCommand,
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "no-network" {
@@ -187,15 +189,34 @@ func fillCommand(ts *testscript.TestScript, neg bool, args []string) {
 
 // damage DATA PATH spoils the record of an entry in the store of a daemon that has ended.
 func damageCommand(ts *testscript.TestScript, neg bool, args []string) {
-	found, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "spaces", "*", "db"))
+	ds := openStopped(ts, args[0])
+	ts.Check(ds.Put(context.Background(), datastore.RawKey("/d/"+args[1]), []byte{9}))
+	ts.Check(ds.Close())
+}
+
+// halve DATA PATH makes a stopped device one that is taking over a large state, and has come as far as PATH.
+func halveCommand(ts *testscript.TestScript, neg bool, args []string) {
+	ds := openStopped(ts, args[0])
+	st, err := store.Open(context.Background(), ds, store.Options{})
+	ts.Check(err)
+	tx := st.Begin()
+	tx.Cut(args[1])
+	tx.AdvancePart(0, crdt.Dot{Replica: crdt.ReplicaID{9}, Counter: 1})
+	ts.Check(tx.Commit())
+	ts.Check(st.Close(context.Background(), false))
+	ts.Check(ds.Close())
+}
+
+// openStopped opens the store of a device that does not run.
+func openStopped(ts *testscript.TestScript, data string) datastore.Batching {
+	found, err := filepath.Glob(filepath.Join(ts.MkAbs(data), "spaces", "*", "db"))
 	ts.Check(err)
 	if len(found) != 1 {
 		ts.Fatalf("stores: %q", found)
 	}
 	ds, err := store.OpenBackend("pebble:", found[0])
 	ts.Check(err)
-	ts.Check(ds.Put(context.Background(), datastore.RawKey("/d/"+args[1]), []byte{9}))
-	ts.Check(ds.Close())
+	return ds
 }
 
 // port NAME sets the variable NAME to a TCP port that is free on loopback, for a device that must be found again.

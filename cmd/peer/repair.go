@@ -22,7 +22,9 @@ never had it, the entry stays damaged until one that had it is connected; with c
 --give-up deletes what no connected device has, here and everywhere. It asks first;
 without a terminal it needs -y.
 
-A disk that damages one record will damage others: look after it.`,
+A record that stands in the way of synchronising, or of a write, is fetched like this
+without being asked for; "peer status" warns. A disk that damages one record will damage
+others: look after it.`,
 		Args: arguments("[PREFIX]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if giveUp {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -21,6 +22,10 @@ func (r *resolveCommand) runAll(ctx context.Context, c *client.Client, prefix st
 	doc := wire.ResolveAll{Schema: wire.SchemaResolveAll, DryRun: r.dryRun, Resolved: []wire.ResolveOne{}, Left: []wire.ResolveOne{}}
 	var decisions []decision
 	for conflict, err := range c.Conflicts(ctx, prefix) {
+		if errors.Is(err, node.ErrFilling) {
+			r.tellFilling(err)
+			break
+		}
 		if err != nil {
 			return err
 		}

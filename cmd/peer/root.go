@@ -74,12 +74,49 @@ First steps:   peer up -d            start
 			root.AddCommand(c)
 		}
 	}
-	add(groupStart, newUp(a), newDown(a), newStatus(a))
-	add(groupConnect, newInvite(a), newInvites(a), newJoin(a), newDevices(a), newSync(a), newPing(a), newRepair(a))
-	add(groupData, newPut(a), newGet(a), newLs(a), newDel(a), newWatch(a), newTx(a), newHistory(a), newDiff(a), newRestore(a), newImport(a), newExport(a), newBackup(a))
-	add(groupConflicts, newConflicts(a), newResolve(a), newUndo(a), newPolicy(a))
+	add(groupStart,
+		newUp(a),
+		newDown(a),
+		newStatus(a),
+	)
+	add(groupConnect,
+		newInvite(a),
+		newInvites(a),
+		newJoin(a),
+		newDevices(a),
+		newSync(a),
+		newPing(a),
+		newRepair(a),
+	)
+	add(groupData,
+		newPut(a),
+		newGet(a),
+		newLs(a),
+		newDel(a),
+		newWatch(a),
+		newTx(a),
+		newHistory(a),
+		newDiff(a),
+		newRestore(a),
+		newImport(a),
+		newExport(a),
+		newBackup(a),
+	)
+	add(groupConflicts,
+		newConflicts(a),
+		newResolve(a),
+		newUndo(a),
+		newPolicy(a),
+	)
 	add(groupSimulate, newSim(a))
-	add(groupTools, newDev(a), newDoctor(a), newConfig(a), newVersion(a), newCompletion(a), newMan(a))
+	add(groupTools,
+		newDev(a),
+		newDoctor(a),
+		newConfig(a),
+		newVersion(a),
+		newCompletion(a),
+		newMan(a),
+	)
 	root.AddCommand(newTopics()...)
 	help := newHelp()
 	help.GroupID = groupTools

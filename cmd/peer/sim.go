@@ -56,6 +56,7 @@ touched. Without a subcommand this is peer sim run.
 
 // simOutcome is what the help says about what comes of a run.
 const simOutcome = `A report goes to sim-out/ (or --out): index.html shows the run, report.json is for programs.
+Many seeds tell how far they are: on a terminal with a bar, elsewhere with a line now and then.
 Exit codes: 0 all is well; 9 a claim is broken; 10 undecided; 130 interrupted, and what ran
 until then is reported.`
 
@@ -151,6 +152,8 @@ func (c *simCommand) identify() error {
 // make returns the scenario of a seed.
 func (c *simCommand) make(seed uint64) (*scenario.Scenario, error) {
 	switch {
+	case c.scenario == "" && c.real:
+		return bubble.Fit(scenario.Generate(seed, c.size())), nil
 	case c.scenario == "":
 		return scenario.Generate(seed, c.size()), nil
 	case isName(c.scenario):

@@ -7,6 +7,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"syncline/sim"
 )
 
 // TestWalkThroughOfTheSimulator does what docs/TESTING.md says about peer sim, line by line, and sees what it shows.
@@ -46,4 +49,30 @@ func TestWalkThroughOfTheSimulator(t *testing.T) {
 // words is the text with each run of spaces as one.
 func words(s string) string {
 	return strings.TrimSpace(regexp.MustCompile(`[ \t]+`).ReplaceAllString(s, " "))
+}
+
+// TestMilestonesComeNowAndThen: where no bar is shown a sweep says something at each tenth of it, neither too often nor too seldom.
+func TestMilestonesComeNowAndThen(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		of    int
+		each  time.Duration // time of one seed
+		lines int
+	}{
+		{"it is over at once", 1000, time.Millisecond, 0},
+		{"tenths", 100, time.Second, 9},
+		{"tenths would be too often", 20, 500 * time.Millisecond, 4},
+		{"tenths would be too seldom", 400, 10 * time.Second, 133},
+	} {
+		var m milestones
+		lines := 0
+		for i := 1; i <= c.of; i++ {
+			if m.reached(sim.Progress{Seeds: i, Of: c.of, Took: time.Duration(i) * c.each}) {
+				lines++
+			}
+		}
+		if lines != c.lines {
+			t.Errorf("%s: %d lines, want %d", c.name, lines, c.lines)
+		}
+	}
 }

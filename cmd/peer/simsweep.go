@@ -65,6 +65,7 @@ func (c *simCommand) sweep(ctx context.Context) error {
 	}
 	lines := &sweepLines{c: c, next: c.seed, waiting: map[uint64]*report.Document{}}
 	bar := c.progress(int64(c.runs), "seeds", false)
+	var marks milestones
 	checks := 0
 	driver, name := c.driver()
 	config := sim.SweepConfig{Driver: driver, First: c.seed, Seeds: c.runs, Workers: runtime.GOMAXPROCS(0), Twice: simTwice}
@@ -77,8 +78,12 @@ func (c *simCommand) sweep(ctx context.Context) error {
 	config.Done = func(r sim.Run, p sim.Progress) {
 		checks += r.Report.Checked
 		lines.add(report.NewDocument(r.Scenario, report.Outcome{Report: r.Report, Driver: name, Build: c.build, Took: r.Took, Again: c.again(r.Scenario.Seed)}))
-		bar.Describe(fmt.Sprintf("seeds, %s failed, %.0f a minute, %.1f simulated years a day", count(p.Failed), p.PerMinute(), p.YearsPerDay()))
+		rate := fmt.Sprintf("%s failed, %.0f a minute, %.1f simulated years a day", count(p.Failed), p.PerMinute(), p.YearsPerDay())
+		bar.Describe("seeds, " + rate)
 		bar.Add(1)
+		if !c.app.out.errTTY && !c.json && marks.reached(p) { // with --json the lines of the runs tell as much
+			c.app.out.note("%s of %s seeds, %s", count(p.Seeds), count(p.Of), rate)
+		}
 	}
 	r, err := sim.Sweep(ctx, config)
 	bar.Finish()
@@ -101,6 +106,29 @@ func (c *simCommand) sweep(ctx context.Context) error {
 		c.tellSweep(d, r, failing, dir)
 	}
 	return c.verdict(ctx, d.Verdict)
+}
+
+// milestones say when a line about a long sweep is due where no bar is shown: at each tenth of the seeds, unless that is after less than
+// milestoneMin, and after milestoneMax at the latest. The end is told by the result.
+type milestones struct {
+	seeds int
+	took  time.Duration
+}
+
+const (
+	milestoneMin = 2 * time.Second
+	milestoneMax = 30 * time.Second
+)
+
+// reached reports whether a line is due.
+func (m *milestones) reached(p sim.Progress) bool {
+	since := p.Took - m.took
+	tenth := (p.Seeds-m.seeds)*10 >= p.Of && since >= milestoneMin
+	if p.Seeds == p.Of || !tenth && since < milestoneMax {
+		return false
+	}
+	m.seeds, m.took = p.Seeds, p.Took
+	return true
 }
 
 // recordSeed writes the report of one seed of a sweep.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"syncline/node"
 	"syncline/node/api/client"
 	"syncline/node/api/wire"
 )
@@ -39,10 +40,14 @@ func newStatus(a *app) *cobra.Command {
 	return cmd
 }
 
-// printStatus prints the page for people, or the devices for a pipe, this one first.
+// printStatus prints the page for people, or the devices for a pipe, this one first, with what is wrong on standard error.
 func (a *app) printStatus(st wire.Status) {
 	if a.out.tty {
 		a.printHead(st)
+	} else {
+		for _, line := range health(st) {
+			a.out.note("%s %s", a.out.errSign(signLook), line)
+		}
 	}
 	switch {
 	case !a.out.tty:
@@ -67,8 +72,8 @@ func (a *app) printHead(st wire.Status) {
 	if !st.Network {
 		a.out.look("No network: this device is alone.")
 	}
-	for _, w := range st.Warnings {
-		a.out.look("%s  %s", visible(w.Text), oneLine(w.Hint))
+	for _, line := range health(st) {
+		a.out.look("%s", line)
 	}
 	if a.verbose {
 		a.out.print("data %s · api %s · pid %d · %s\n", home(st.Dir), home(st.API), st.PID, st.Version)
@@ -77,6 +82,29 @@ func (a *app) printHead(st wire.Status) {
 		}
 	}
 	a.out.print("\n")
+}
+
+// health says what is not as it should be, and what to do about it.
+func health(st wire.Status) []string {
+	var lines []string
+	if f := st.Filling; f != nil {
+		lines = append(lines, fmt.Sprintf("Still receiving what others have: %s so far; not all are here from “%s” on.", entries(st.Entries), visible(f.From)))
+	}
+	for _, w := range st.Warnings {
+		line := upperFirst(visible(w.Text))
+		if w.Hint != "" {
+			line += "\n  " + oneLine(w.Hint)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// tellFilling says on standard error that a list is not complete.
+func (a *app) tellFilling(err error) {
+	if !a.json {
+		a.out.note("%s %s  %s status", a.out.errSign(signLook), node.ProblemOf(err).Detail, a.self())
+	}
 }
 
 // printDevices prints a table of devices.
@@ -153,6 +181,9 @@ func shortStatus(st wire.Status) string {
 		}
 	}
 	parts := []string{shortName(st.Device), visible(st.Space.Name), entries(st.Entries)}
+	if st.Filling != nil {
+		parts = append(parts, "receiving")
+	}
 	if len(st.Devices) > 0 {
 		parts = append(parts, fmt.Sprintf("%d of %s in sync", inSync, plural(len(st.Devices), "device", "devices")))
 	}

@@ -32,7 +32,8 @@ entries to travel; it is for scripts that must not wait and for those that must 
 
 --wait returns when the device named with --device, or every connected one, holds all
 that this device held when the wait began; with code 8 if that takes longer than
---timeout (30 s).`,
+--timeout (30 s). A device that is away, but is known to hold all that is here since
+it was last met, counts as well, and the answer says since when.`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client()
@@ -58,7 +59,7 @@ func (s *syncCommand) run(ctx context.Context, c *client.Client) error {
 		case len(doc.Devices) == 0:
 			s.out.look("No device is connected.")
 		case doc.CaughtUp && s.wait:
-			s.out.done("%s all that is here.", hold(doc.Devices))
+			s.tellHolders(doc.Devices)
 		default:
 			s.printDevices(doc.Devices)
 		}
@@ -89,6 +90,28 @@ func connected(ds []wire.DeviceStatus) []wire.DeviceStatus {
 		}
 	}
 	return out
+}
+
+// tellHolders says who holds all that is here. Of a device that is away it says when that was known.
+func (s *syncCommand) tellHolders(ds []wire.DeviceStatus) {
+	if here := connected(ds); len(here) > 0 {
+		s.out.done("%s all that is here.", hold(here))
+	}
+	for _, d := range ds {
+		if d.Path == "" && d.State == string(node.StateOffline) {
+			s.out.done("%s held all that is here when it was last seen, %s; it is away now.", shortName(d.Device), lastSeen(d.LastSeen))
+		} else if d.Path == "" {
+			s.out.done("%s all that is here.", hold([]wire.DeviceStatus{d}))
+		}
+	}
+}
+
+// lastSeen says when a device that is away was last seen.
+func lastSeen(t time.Time) string {
+	if t.IsZero() || time.Since(t) < 5*time.Second {
+		return "just now"
+	}
+	return ago(t)
 }
 
 // hold begins a sentence about what devices hold.

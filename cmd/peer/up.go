@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -103,7 +105,14 @@ func (u *upCommand) tell(up wire.Up) error {
 		if u.noGossip {
 			u.out.done("Polling every %v, without gossip.", cmp.Or(u.poll, node.AntiEntropyDefault))
 		}
+		if u.given["listen"] && !slices.Equal(u.listen, u.config["listen"]) && slices.ContainsFunc(u.listen, fixedPort) {
+			u.out.look("--listen holds until the next start; others may look for this device there. To keep it:\n  %s config set listen %s",
+				u.self(), strings.Join(u.listen, " "))
+		}
 		u.out.say("Next:  %s invite       connect another device", u.self())
 		u.out.say("       %s put hello world", u.self())
 	})
 }
+
+// fixedPort reports whether an address is the same at every start.
+func fixedPort(addr string) bool { return !strings.Contains(addr+"/", "/0/") }

@@ -86,11 +86,12 @@ const (
 	deliverMax       = 16 << 20                 // bytes of received frames that wait for the handler
 	pubsubQueue      = 1024                     // RPCs per peer, messages before validation
 
-	joinStreamsMax  = 4   // join streams served at a time, in their first joinLifetime
+	joinStreamsMax  = 48  // join streams served at a time, in their first joinLifetime
 	joinWaitersMax  = 64  // older join streams, which wait for a person
-	strangersMax    = 8   // connections of devices that are no members and do not wait for a person, at a time
-	strangersNetMax = 2   // connections of devices that are no members, per address, at a time
-	strangerBurst   = 4   // connections per address before one per second applies
+	strangersMax    = 48  // connections of devices that are no members and do not wait for a person, at a time
+	strangersNetMax = 24  // connections of devices that are no members, per address, at a time: ten by two transports, and half of all
+	strangerBurst   = 24  // connections per address before one per second applies
+	placeConnsMax   = 64  // connections per IPv4 address or IPv6 /56 at a time, members' too
 	strangerIPsMax  = 256 // addresses that the rate limit remembers
 	tagsMax         = 256 // spaces proved in one hello
 	bookAddrsMax    = 16  // addresses per device
@@ -116,6 +117,8 @@ const (
 	sleepJump      = 10 * time.Second       // wall minus monotonic time that means the machine slept
 	discoverRetry  = 2 * time.Second        // after mDNS could not start
 	strangerRefill = time.Second            // one more connection per address
+
+	placeConnsPerSecond = 4 // new connections per IPv4 address or IPv6 /56, after placeConnsMax at once
 )
 
 // withDefaults returns c with every unset field set.

@@ -33,6 +33,13 @@ func (t *dropTracer) OnNewOutboundStream(p peer.ID, _ protocol.ID) {
 	}
 }
 
+// Graft is called when frames of others are passed on to a peer from now on. Until then gossipsub may keep them from it in silence.
+func (t *dropTracer) Graft(p peer.ID, topic string) {
+	if s := t.g.spaceOf(topic); s != nil {
+		t.g.loseEarly(s.id, p)
+	}
+}
+
 // OnClosedOutboundStream is called when the stream to a peer broke, with what was queued for it.
 func (t *dropTracer) OnClosedOutboundStream(p peer.ID) {
 	for _, s := range t.g.n.shared(p) {
@@ -53,7 +60,6 @@ func (t *dropTracer) lose(topic string, p peer.ID) {
 
 func (*dropTracer) Join(string)                      {}
 func (*dropTracer) Leave(string)                     {}
-func (*dropTracer) Graft(peer.ID, string)            {}
 func (*dropTracer) Prune(peer.ID, string)            {}
 func (*dropTracer) ValidateMessage(*pubsub.Message)  {}
 func (*dropTracer) DeliverMessage(*pubsub.Message)   {}

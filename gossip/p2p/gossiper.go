@@ -32,11 +32,11 @@ type gossiper struct {
 
 // A channel is one space under one key.
 type channel struct {
-	space     *space
-	topic     *pubsub.Topic
-	packer    *packer
-	published atomic.Uint64 // frames
-	leave     func()        // ends the goroutine that watches subscriptions, and the relay
+	space  *space
+	topic  *pubsub.Topic
+	packer *packer
+	passed atomic.Uint64 // frames, published and of others
+	leave  func()        // ends the goroutine that watches subscriptions, and the relay
 }
 
 func newGossiper(n *Network) (*gossiper, error) {
@@ -181,7 +181,7 @@ func (g *gossiper) leave(c *channel) {
 	}
 }
 
-// watchSubscribers reports what a peer missed that subscribed only after frames had been published while it was up.
+// watchSubscribers reports what a peer missed that subscribed only after frames had been passed on while it was up.
 func (g *gossiper) watchSubscribers(ctx context.Context, c *channel, watch *pubsub.TopicEventHandler) {
 	for {
 		event, err := watch.NextPeerEvent(ctx)
@@ -194,27 +194,40 @@ func (g *gossiper) watchSubscribers(ctx context.Context, c *channel, watch *pubs
 	}
 }
 
-// loseEarly reports a loss if frames were published after the peer came up. It is called when the peer's subscription has
-// arrived and when the stream to it is open: before the later of the two, frames for it go nowhere.
+// loseEarly reports a loss if frames were passed on after the peer came up, or after the last such report, other than by the peer. It is
+// called when the peer's subscription has arrived and when the stream to it is open: before the later of the two, frames for it
+// go nowhere. And it is called when the peer is in the mesh: before, frames of others need not reach it.
 func (g *gossiper) loseEarly(id gossip.SpaceID, p peer.ID) {
-	if at, ok := g.n.publishedAtUp(id, p); ok && at < g.published(id) {
+	if g.n.missed(id, p, g.passed(id)) {
 		g.n.events.lose(id, deviceOrZero(p))
 	}
 }
 
-// publishedAtUp returns how many frames this device had published in the space when the peer came up.
-func (n *Network) publishedAtUp(id gossip.SpaceID, p peer.ID) (uint64, bool) {
+// missed reports whether the peer is up and may lack some of the frames that were passed on, once for each.
+func (n *Network) missed(id gossip.SpaceID, p peer.ID, passed uint64) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	u := n.ups[upKey{id, p}]
+	if u == nil || u.passed >= passed {
+		return false
+	}
+	u.passed = passed
+	return true
+}
+
+// brought takes note that a peer has one of the frames that are passed on.
+func (n *Network) brought(id gossip.SpaceID, p peer.ID) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if u := n.ups[upKey{id, p}]; u != nil {
-		return u.published, true
+		u.passed++
 	}
-	return 0, false
 }
 
-func (g *gossiper) published(id gossip.SpaceID) uint64 {
+// passed returns how many frames were passed on in a space.
+func (g *gossiper) passed(id gossip.SpaceID) uint64 {
 	if c := g.channel(id); c != nil {
-		return c.published.Load()
+		return c.passed.Load()
 	}
 	return 0
 }
@@ -230,7 +243,7 @@ func (g *gossiper) publish(id gossip.SpaceID, op []byte) error {
 
 // sendFrame seals and publishes; it runs in the packer's goroutine.
 func (g *gossiper) sendFrame(c *channel, ops [][]byte) {
-	c.published.Add(1)
+	c.passed.Add(1)
 	frame, err := sealFrame(c.space, g.n.key, g.n.cfg.Rand, ops)
 	if err == nil {
 		err = c.topic.Publish(g.n.ctx, frame)
@@ -290,6 +303,10 @@ func (g *gossiper) receive(id gossip.SpaceID, from peer.ID, data []byte) pubsub.
 	}
 	if !g.n.events.frame(gossip.Frame{Space: id, Author: author, From: bearer, Ops: ops}, len(data)) {
 		g.n.events.lose(id, bearer)
+	}
+	if c := g.channel(id); c != nil {
+		c.passed.Add(1)
+		g.n.brought(id, from)
 	}
 	return pubsub.ValidationAccept
 }

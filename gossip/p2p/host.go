@@ -6,19 +6,24 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/metrics"
+	"github.com/libp2p/go-libp2p/core/network"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/libp2p/go-libp2p/x/rate"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"syncline/gossip"
@@ -38,6 +43,10 @@ func newHost(n *Network) (host.Host, metrics.Reporter, error) {
 		return nil, nil, fmt.Errorf("device key: %w", err)
 	}
 	conns, err := connmgr.NewConnManager(connsLow, connsHigh)
+	if err != nil {
+		return nil, nil, err
+	}
+	resources, err := newResources()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -63,6 +72,7 @@ func newHost(n *Network) (host.Host, metrics.Reporter, error) {
 		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
 		libp2p.ConnectionGater(n.gate),
 		libp2p.ConnectionManager(conns),
+		libp2p.ResourceManager(resources),
 		libp2p.BandwidthReporter(bandwidth),
 		libp2p.AddrsFactory(advertise),
 		libp2p.UserAgent("syncline"),
@@ -73,10 +83,33 @@ func newHost(n *Network) (host.Host, metrics.Reporter, error) {
 	}
 	h, err = libp2p.New(append(options, n.cfg.ExtraOptions...)...)
 	if err != nil {
-		return nil, nil, fmt.Errorf("libp2p: %w", err)
+		return nil, nil, errors.Join(fmt.Errorf("libp2p: %w", err), resources.Close())
 	}
 	close(created)
 	return h, bandwidth, nil
+}
+
+// newResources bounds what connections may cost before anybody knows who is at the other end. It is as libp2p has it, but for the
+// connections from one address: libp2p takes eight, and then one more in five seconds, which is less than a household behind one
+// router needs whose devices all come back at once.
+func newResources() (network.ResourceManager, error) {
+	limits := rcmgr.DefaultLimits
+	libp2p.SetDefaultServiceLimits(&limits)
+	few := rate.Limit{RPS: placeConnsPerSecond, Burst: placeConnsMax}
+	many := rate.Limit{RPS: 4 * placeConnsPerSecond, Burst: 4 * placeConnsMax}
+	local := []rate.PrefixLimit{{Prefix: netip.MustParsePrefix("127.0.0.0/8")}, {Prefix: netip.MustParsePrefix("::1/128")}} // no limit
+	resources, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.AutoScale()),
+		rcmgr.WithLimitPerSubnet([]rcmgr.ConnLimitPerSubnet{{PrefixLength: 32, ConnCount: placeConnsMax}},
+			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 56, ConnCount: placeConnsMax}, {PrefixLength: 48, ConnCount: 4 * placeConnsMax}}),
+		rcmgr.WithConnRateLimiters(&rate.Limiter{NetworkPrefixLimits: local, SubnetRateLimiter: rate.SubnetLimiter{
+			IPv4SubnetLimits: []rate.SubnetLimit{{PrefixLength: 32, Limit: few}},
+			IPv6SubnetLimits: []rate.SubnetLimit{{PrefixLength: 56, Limit: few}, {PrefixLength: 48, Limit: many}},
+			GracePeriod:      time.Minute,
+		}}))
+	if err != nil {
+		return nil, fmt.Errorf("libp2p resources: %w", err)
+	}
+	return resources, nil
 }
 
 // usualPort returns the port that a device listens on unless told otherwise. It lies below the range from which systems draw

@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -58,21 +59,43 @@ func TestJoinDesk(t *testing.T) {
 	}
 }
 
-// The third stranger from one address is refused, and a stranger who does not join is disconnected soon.
+// A household joins at once, one stranger more from its address is refused, and others still find a place.
 func TestStrangersPerAddress(t *testing.T) {
 	a := startNode(t, "a", func(c *Config) { c.HelloTimeout = time.Hour })
 	a.SetSpaces([]gossip.Access{testAccess("one", a.key)})
 	a.SetJoinable(true)
-	for _, name := range []string{"j1", "j2"} {
-		j := startNode(t, name)
+	for i := range strangersNetMax {
+		j := startNode(t, fmt.Sprint("j", i))
 		s, err := j.OpenJoin(t.Context(), a.device, a.Addrs())
 		must(t, err)
 		must(t, s.Send([]byte("hold")))
 		_, err = s.Recv()
 		must(t, err)
 	}
-	if _, err := startNode(t, "j3").OpenJoin(t.Context(), a.device, a.Addrs()); !errors.Is(err, ErrJoinRefused) {
-		t.Fatalf("the third OpenJoin = %v, want ErrJoinRefused", err)
+	if _, err := startNode(t, "more").OpenJoin(t.Context(), a.device, a.Addrs()); !errors.Is(err, ErrJoinRefused) {
+		t.Fatalf("OpenJoin of one too many = %v, want ErrJoinRefused", err)
+	}
+	if !a.gate.allow("192.0.2.1") {
+		t.Error("who comes from elsewhere is refused as well")
+	}
+}
+
+// Whoever has connected to join is not sent away because another device became a member just then.
+func TestAStrangerStaysWhenAnotherIsLetIn(t *testing.T) {
+	a, joiner := startNode(t, "a"), startNode(t, "joiner")
+	a.SetSpaces([]gossip.Access{testAccess("one", a.key)})
+	a.SetJoinable(true)
+	p, err := PeerID(a.device)
+	must(t, err)
+	defer joiner.gate.invite(p)()
+	must(t, joiner.connect(t.Context(), p, a.localAddrs()))
+	eventually(t, "the stranger", func() bool { return len(a.allLinks()) > 0 })
+	links := a.allLinks()
+	a.SetSpaces([]gossip.Access{testAccess("one", a.key, testKey("other"))})
+	for _, l := range links {
+		if l.conn.IsClosed() {
+			t.Error("the connection of a device that is about to join was closed")
+		}
 	}
 }
 

@@ -117,7 +117,7 @@ func (n *Network) raise(key upKey, d gossip.DeviceID) {
 		u.links++
 		return
 	}
-	n.ups[key] = &up{links: 1, published: n.gossip.published(key.space)}
+	n.ups[key] = &up{links: 1, passed: n.gossip.passed(key.space)}
 	n.events.post(func() {
 		n.gossip.admit(key.peer)
 		n.handler.PeerUp(key.space, d)

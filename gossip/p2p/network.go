@@ -66,8 +66,8 @@ type upKey struct {
 // An up is a peer that has proved a space on at least one connection.
 type up struct {
 	links int
-	// published is the number of frames published in the space before the peer came up.
-	published uint64
+	// passed is how many of the frames that this device has passed on in the space the peer is known to have, or is told to have missed.
+	passed uint64
 }
 
 var _ gossip.Network = (*Network)(nil)
@@ -215,7 +215,7 @@ func (n *Network) install(next *roster) (unwanted []*link, missing bool) {
 		same := last.sharesSame(next, p)
 		for _, l := range links {
 			n.setProven(l, intersect(l.proven, next.shared[p]))
-			if !next.member(p) && l.joins == 0 {
+			if last.member(p) && !next.member(p) && l.joins == 0 { // a stranger may be about to join; others end by themselves
 				unwanted = append(unwanted, l)
 			} else if !same {
 				l.kick()

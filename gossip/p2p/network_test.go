@@ -107,6 +107,41 @@ func TestPublishRightAfterPeerUpIsNotLostInSilence(t *testing.T) {
 	}
 }
 
+// What a device passes on for others, while it gossips to a new peer not yet, is reported as lost to that peer, for nobody else can know.
+func TestARelayIsNotSilentAboutWhatDoesNotPassOn(t *testing.T) {
+	hub, from, to := startNode(t, "hub"), startNode(t, "from"), startNode(t, "to")
+	access := testAccess("one", hub.key, from.key, to.key)
+	for _, n := range []*node{hub, from, to} {
+		n.SetSpaces([]gossip.Access{access})
+	}
+	introduce(t, from, hub)
+	awaitUp(t, hub, from)
+	awaitSubscribed(t, from, hub, access)
+	introduce(t, to, hub)
+	awaitUp(t, hub, to)
+	const count = 20
+	for i := range count {
+		must(t, from.Publish(access.Space, fmt.Append(nil, "op", i)))
+		next(t, hub.frames, "frame at the hub")
+	}
+	for got, deadline := 0, time.After(patience); got < count; {
+		select {
+		case f := <-to.frames:
+			got += len(f.Ops)
+		case l := <-hub.losses:
+			if l.peer == to.device {
+				return
+			}
+		case l := <-to.losses:
+			if l.peer == hub.device {
+				return
+			}
+		case <-deadline:
+			t.Fatalf("%d of %d frames arrived, and none is reported as lost", got, count)
+		}
+	}
+}
+
 // A device that is no member gets no connection, however often it dials.
 func TestStrangerGetsNothing(t *testing.T) {
 	a, b, access := connected(t)

@@ -19,6 +19,7 @@ func (s *Server) listConflicts(w http.ResponseWriter, r *http.Request) error {
 	}
 	lines := accepts(r, ndjson)
 	out := newList(w, lines, wire.SchemaConflicts, "conflicts")
+	out.filling(sp.Filling(prefix))
 	for c, err := range sp.Conflicts(r.Context(), prefix) {
 		if err != nil {
 			if err := out.lose(err); err != nil {

@@ -80,6 +80,7 @@ func (s *Server) listEntries(w http.ResponseWriter, r *http.Request) error {
 	}
 	lines := accepts(r, ndjson)
 	out := newList(w, lines, wire.SchemaEntries, "entries")
+	out.filling(sp.Filling(l.prefix))
 	last, more := "", false
 	ask := l.opts
 	if ask.Limit > 0 {

@@ -19,6 +19,8 @@ type list struct {
 	err   error
 	head  http.Header
 	lost  int // entries that are left out because they cannot be read
+	// incomplete says that the device still receives what others have.
+	incomplete bool
 }
 
 // listBufferBytes is how much of a list is collected before it is sent.
@@ -33,6 +35,14 @@ func newList(w http.ResponseWriter, lines bool, schema, name string) *list {
 	w.Header().Set("Content-Type", "application/json")
 	l.print(`{"schema":"` + schema + `","` + name + `":[`)
 	return l
+}
+
+// filling marks a list to which more belongs than is here.
+func (l *list) filling(f node.Filling) {
+	if f.Ranges > 0 {
+		l.incomplete = true
+		l.head.Set(wire.HeaderFilling, url.QueryEscape(f.From))
+	}
 }
 
 // add writes one document.
@@ -72,6 +82,9 @@ func (l *list) end(next string) error {
 		if next != "" {
 			b, _ := wire.Encode(next)
 			l.print(`,"next":` + string(b))
+		}
+		if l.incomplete {
+			l.print(`,"incomplete":true`)
 		}
 		l.print("}\n")
 	}

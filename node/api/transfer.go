@@ -16,7 +16,7 @@ import (
 // lineBytesMax bounds one line of an import: some values of the largest size, in the wordiest form.
 const lineBytesMax = 32 << 20
 
-// export streams entries as lines that import takes.
+// export streams entries as lines that import takes. It refuses to leave out what is not here yet, unless ?partial=1 asks for that.
 func (s *Server) export(w http.ResponseWriter, r *http.Request) error {
 	prefix, err := cleanPrefix(r.URL.Query().Get("prefix"))
 	if err != nil {
@@ -26,7 +26,16 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	partial, err := flag(r, "partial")
+	if err != nil {
+		return err
+	}
 	out := newList(w, true, "", "")
+	filling := sp.Filling(prefix)
+	if err := filling.Err(); err != nil && !partial {
+		return err
+	}
+	out.filling(filling)
 	for e, err := range sp.List(r.Context(), prefix, node.ListOptions{}) {
 		if err != nil {
 			if err := out.lose(err); err != nil {

@@ -34,6 +34,11 @@ var calibrations = map[string][]scenario.Op{
 		write(5*time.Second, 0, scenario.Put, "a"), {At: 10 * time.Second, Do: scenario.DoCrash, Device: 0, For: 60 * time.Second},
 		write(30*time.Second, 1, scenario.Put, "a"), write(40*time.Second, 2, scenario.Put, "b"),
 	},
+	"polling": {
+		write(5*time.Second, 0, scenario.Put, "a"), write(6*time.Second, 1, scenario.Put, "b"), apart,
+		write(30*time.Second, 1, scenario.Put, "a"), write(40*time.Second, 2, scenario.Put, "a"), write(50*time.Second, 3, scenario.Delete, "b"),
+		write(55*time.Second, 2, scenario.Put, "c"),
+	},
 	"newcomer": {
 		write(5*time.Second, 0, scenario.Put, "a"), write(10*time.Second, 1, scenario.Put, "b"), write(20*time.Second, 2, scenario.Delete, "a"),
 		{At: 70 * time.Second, Do: scenario.DoJoin, Device: 3},
@@ -47,6 +52,11 @@ func TestCalibration(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := calm(4, "a", "b", "c")
 			s.Ops, s.End = ops, 70*time.Second
+			for i := range s.Devices {
+				if name == "polling" {
+					s.Devices[i].Poll = 2 * time.Second
+				}
+			}
 			simulated := des.Run(s, des.Options{})
 			for _, v := range simulated.Violations {
 				t.Errorf("des: %v", v)

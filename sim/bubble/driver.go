@@ -40,6 +40,7 @@ func (r Driver) Run(ctx context.Context, s *scenario.Scenario, events func(oracl
 	}
 	c := *s
 	c.DeleteLog = max(1, s.DeleteLog) // for a node, 0 is the default
+	c.AnswerRows = 0                  // a node decides by itself how large an answer is
 	w, err := newWorld(ctx, &c, r.Logger, events)
 	if err != nil {
 		return nil, err
@@ -91,6 +92,13 @@ func check(s *scenario.Scenario) error {
 		return fmt.Errorf("no device runs from the beginning")
 	}
 	return nil
+}
+
+// Fit takes out of a scenario that was drawn from a seed what this driver cannot carry out. What people wrote is carried out as it is, or
+// refused.
+func Fit(s *scenario.Scenario) *scenario.Scenario {
+	s.Ops = slices.DeleteFunc(s.Ops, func(o scenario.Op) bool { return !slices.Contains(actions, o.Do) })
+	return s
 }
 
 // founder returns the first device that runs from the beginning, -1 if there is none.

@@ -183,7 +183,7 @@ func (d *device) readOnce(space *node.Space, path string) bool {
 	w.oracle.Read(d.index, path, reg.Live)
 	if len(reg.Live) > 0 && err == nil {
 		i := slices.IndexFunc(reg.Live, func(v crdt.Value) bool { return node.ValueID(v.Dot) == e.Shown().ID })
-		w.oracle.Shown(d.index, path, reg.Live, reg.Live[max(i, 0)])
+		w.oracle.Shown(d.index, path, reg.Live, reg.Live[max(i, 0)], false)
 	}
 	w.emit(oracle.Event{Kind: oracle.EventRead, Device: d.index, Path: path, Values: got})
 	w.emitBroken()

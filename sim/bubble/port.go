@@ -67,19 +67,19 @@ func (p *port) Start(ctx context.Context, key ed25519.PrivateKey, h gossip.Handl
 	return p.Network.Start(ctx, key, handler{h, p})
 }
 
-// SetSpaces implements [gossip.Network]. Where nobody gossips, the network does not join the topic. The node itself is not told: what
+// SetSpaces implements [gossip.Network]. Where a device does not gossip, its network does not join the topic. The node itself is not told: what
 // it means to publish is how the oracle learns of the writes that a device makes by itself.
 func (p *port) SetSpaces(spaces []gossip.Access) {
 	spaces = slices.Clone(spaces)
 	for i := range spaces {
-		spaces[i].NoGossip = p.d.w.s.NoGossip
+		spaces[i].NoGossip = !p.d.w.s.Gossips(p.d.index)
 	}
 	p.Network.SetSpaces(spaces)
 }
 
 // Publish implements [gossip.Network].
 func (p *port) Publish(space gossip.SpaceID, op []byte) error {
-	if p.d.w.s.NoGossip {
+	if !p.d.w.s.Gossips(p.d.index) {
 		return nil
 	}
 	return p.Network.Publish(space, op)

@@ -31,7 +31,7 @@ const maxrssPerMiB = 1 << 10
 // BenchmarkSeed runs the seeds of a sweep one after the other. cpu-ns/seed includes the collection of garbage, wherever it runs; like
 // a sweep it lets more gather than programs usually do.
 func BenchmarkSeed(b *testing.B) {
-	defer debug.SetGCPercent(debug.SetGCPercent(800))
+	defer debug.SetGCPercent(debug.SetGCPercent(1600))
 	b.ReportAllocs()
 	start, seed := used(b), uint64(0)
 	for b.Loop() {

@@ -41,7 +41,7 @@ type device struct {
 	streams map[node.SessionID]*end
 	lastIn  node.SessionID
 	seen    map[uint64]bool // the gossip that came by, which is not handed on twice
-	frame   frame           // operations that wait to be sent as one frame
+	frame   [][]byte        // operations that wait to be sent as one frame
 	waiting []node.Output   // outputs that wait for a sync which has not begun
 	syncing bool
 	attempt map[uint64]*oracle.Attempt // by tag
@@ -160,12 +160,16 @@ func (d *device) start(how oracle.Start) {
 	if _, ok := st.Incarnation(); ok {
 		w.oracle.Sometimes("replica id continued")
 	}
-	d.replica = node.NewReplica(node.ReplicaConfig{Store: st, Space: w.space, Key: d.key, Rand: source, AntiEntropy: w.s.AntiEntropy, DeleteLog: w.s.DeleteLog, Symbols: w.symbols(d), Verify: w.signatures.verify})
+	d.replica = node.NewReplica(node.ReplicaConfig{Store: st, Space: w.space, Key: d.key, Rand: source, AntiEntropy: w.s.Period(d.index), NoGossip: !d.gossips(),
+		DeleteLog: w.s.DeleteLog, Limits: w.limits(), Symbols: w.symbols(d), Sign: w.signatures.sign, Verify: w.signatures.verify})
 	w.tell("device %d starts, having seen %v", d.index, st.Context().Len())
 	w.fold(uint64(d.index)<<8 | uint64(how))
 	w.oracle.Started(d.index, how, st)
 	w.history.started(d, how)
 	d.step(PhaseStart, node.Tick{})
+	if w.s.HasFunctions(d.index) {
+		d.step(PhaseOther, node.MergeNames{Names: scenario.Functions})
+	}
 	d.notice(w.s.Paths)
 	w.dialAll(d)
 }
@@ -173,6 +177,16 @@ func (d *device) start(how oracle.Start) {
 // symbols returns the size of a device's first sketches. Two thirds of the devices of each scenario begin with so few that what is sketched for
 // 10,000 elements elsewhere is sketched for three or six here.
 func (w *world) symbols(d *device) int { return int((w.s.Seed + uint64(d.index)) % 3) }
+
+// limits are those of answers. A cut answer is made from names or by walking the paths, as it is with large ones.
+func (w *world) limits() crdt.Limits {
+	if w.s.AnswerRows == 0 {
+		return crdt.Limits{}
+	}
+	return crdt.Limits{Rows: w.s.AnswerRows, Bytes: 1 << 20, Names: 4 * w.s.AnswerRows}
+}
+
+func (d *device) gossips() bool { return d.w.s.Gossips(d.index) }
 
 // reader makes bytes of random numbers.
 type reader struct{ *rand.Rand }
@@ -261,6 +275,9 @@ func (d *device) stepFor(how Phase, a *oracle.Attempt, in ...node.Input) {
 	if w.trace != nil {
 		d.tellStep(in, out)
 	}
+	if how == PhaseSession && !d.gossips() && len(oracle.ChangesIn(out)) > 0 {
+		w.oracle.Sometimes("poll that brings something")
+	}
 	w.history.stepped(d, out)
 	for _, o := range out {
 		d.perform(o)
@@ -301,7 +318,12 @@ func (d *device) perform(out node.Output) {
 	case node.Synced:
 		d.synced(o)
 	case node.Changed:
+		w.oracle.CheckShown(d.index, o.Paths, d.shown)
 		d.notice(o.Paths)
+	case node.Merge:
+		d.call(o)
+	case node.MergeFailed:
+		w.oracle.Sometimes("merge given up")
 	case node.Reply:
 		if o.Err != nil {
 			d.reply(o)
@@ -447,6 +469,9 @@ func (d *device) write(parts []scenario.Part) {
 	if d.sessions() > 0 {
 		d.w.oracle.Sometimes("write during a session")
 	}
+	if !d.gossips() {
+		d.w.oracle.Sometimes("write that waits for a poll")
+	}
 	d.w.history.write(d, parts, a)
 	d.stepFor(PhaseWrite, a, node.Write{Tag: d.tag, Ops: a.Ops})
 }
@@ -466,10 +491,27 @@ func (d *device) read(path string) {
 	}
 	d.w.oracle.Read(d.index, path, live)
 	d.w.history.read(d, path, live)
-	if shown, ok := (crdt.Register{Live: live}).Shown(); ok {
-		if tap := d.w.taps.Shown; tap != nil {
-			shown = tap(d.index, path, live)
-		}
-		d.w.oracle.Shown(d.index, path, live, shown)
+	if shown, settled, ok := d.shown(path, crdt.Register{Live: live}); ok {
+		d.w.oracle.Shown(d.index, path, live, shown, settled)
 	}
+}
+
+// shown is what a plain read shows.
+func (d *device) shown(path string, reg crdt.Register) (v crdt.Value, settled, ok bool) {
+	v, settled, ok = d.replica.Shown(path, reg)
+	if tap := d.w.taps.Shown; ok && tap != nil {
+		v, settled = tap(d.index, path, reg.Live, v, settled)
+	}
+	return v, settled, ok
+}
+
+// policy lets somebody set a policy.
+func (d *device) policy(op *scenario.Op) {
+	a := d.w.oracle.Policy(d.index, op.Path, op.Policy, d.wall())
+	if a == nil {
+		return
+	}
+	d.tag++
+	d.attempt[d.tag] = a
+	d.stepFor(PhaseWrite, a, node.Write{Tag: d.tag, Ops: a.Ops})
 }

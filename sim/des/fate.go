@@ -25,6 +25,7 @@ const (
 	fateSent
 	fateFrame
 	fateMerge
+	fateCall
 )
 
 // mix folds x into h (the finaliser of SplitMix64).

@@ -66,11 +66,17 @@ func (h *history) stepped(d *device, out []node.Output) {
 			continue
 		}
 		for _, path := range c.Paths {
+			if crdt.IsSystemPath(path) {
+				continue
+			}
 			if reg, err := d.store.Get(path); err == nil {
 				h.state(d, path, reg)
 			}
 		}
 		for _, x := range c.Conflicts {
+			if crdt.IsSystemPath(x.Path) {
+				continue
+			}
 			h.event(oracle.Event{Kind: oracle.EventConflict, Device: d.index, Path: x.Path, Values: contents(crdt.Register{Live: x.Siblings}), Text: conflictText(x)})
 		}
 	}
@@ -88,7 +94,7 @@ func conflictText(c crdt.Conflict) string {
 
 func (h *history) state(d *device, path string, reg crdt.Register) {
 	text := ""
-	if reg.Contending() > 0 {
+	if _, settled, _ := d.shown(path, reg); reg.Contending() > 0 && !settled {
 		text = oracle.StateOpen
 	}
 	h.event(oracle.Event{Kind: oracle.EventState, Device: d.index, Path: path, Values: contents(reg), State: stateOf(d), Text: text})
@@ -232,6 +238,8 @@ func (h *history) fault(op *scenario.Op) {
 func faultText(op *scenario.Op) string {
 	amount := time.Duration(op.Amount) * time.Millisecond
 	switch op.Do {
+	case scenario.DoPolicy:
+		return fmt.Sprintf("the policy of %s is %s", op.Path, op.Policy)
 	case scenario.DoDisconnect:
 		return "disconnected"
 	case scenario.DoHeal:

@@ -282,7 +282,19 @@ func (w *world) latency(f fate) time.Duration {
 }
 
 // A frame is what leaves a device at once: one operation, or several that were written within framePack.
-type frame [][]byte
+type frame struct {
+	ops [][]byte
+	// sum is a hash over all of them.
+	sum uint64
+}
+
+func newFrame(ops [][]byte) frame {
+	f := frame{ops, uint64(len(ops))}
+	for _, op := range ops {
+		f.sum = mix(f.sum, sum(op))
+	}
+	return f
+}
 
 // framePack is how long operations wait for others to travel with.
 const framePack = 8 * time.Millisecond
@@ -290,25 +302,14 @@ const framePack = 8 * time.Millisecond
 // size is the number of bytes in the operations.
 func (f frame) size() int {
 	n := 0
-	for _, op := range f {
+	for _, op := range f.ops {
 		n += len(op)
 	}
 	return n
 }
 
-func (f frame) sum() uint64 {
-	h := uint64(len(f))
-	for _, op := range f {
-		h = mix(h, sum(op))
-	}
-	return h
-}
-
 // publish puts an operation into the author's next frame.
 func (w *world) publish(author *device, op []byte) {
-	if w.s.NoGossip {
-		return
-	}
 	if decoded, err := crdt.DecodeOp(op); err == nil {
 		w.dots[sum(op)] = decoded.Dot
 	}
@@ -320,9 +321,9 @@ func (w *world) publish(author *device, op []byte) {
 	life, f := author.life, w.fate(fateFrame, author.index, 0, sum(op))
 	w.after(f.between(0, framePack), func() {
 		if author.life == life {
-			f := author.frame
+			f := newFrame(author.frame)
 			author.frame = nil
-			author.seen[f.sum()] = true
+			author.seen[f.sum] = true
 			w.spread(author, author, nil, f)
 		}
 	})
@@ -332,7 +333,7 @@ func (w *world) publish(author *device, op []byte) {
 func (w *world) spread(author, at, from *device, f frame) {
 	for _, p := range at.pairs {
 		to := p.other(at)
-		if to == from || to == author {
+		if to == from || to == author || !to.gossips() {
 			continue
 		}
 		if c := p.known(at); c != nil {
@@ -341,22 +342,22 @@ func (w *world) spread(author, at, from *device, f frame) {
 	}
 }
 
-// tapGossip changes the operations of a frame; it returns nil if none is left.
-func (w *world) tapGossip(from, to *device, ops frame) frame {
+// tapGossip changes the operations of a frame; none may be left.
+func (w *world) tapGossip(from, to *device, f frame) frame {
 	if w.taps.Gossip == nil {
-		return ops
+		return f
 	}
-	var out frame
-	for _, op := range ops {
+	var out [][]byte
+	for _, op := range f.ops {
 		if op = w.taps.Gossip(from.index, to.index, op); op != nil {
 			out = append(out, op)
 		}
 	}
-	return out
+	return newFrame(out)
 }
 
 func (w *world) gossip(author *device, c *conn, from, to *device, ops frame) {
-	if ops = w.tapGossip(from, to, ops); ops == nil {
+	if ops = w.tapGossip(from, to, ops); len(ops.ops) == 0 {
 		return
 	}
 	if w.quietFrom > 0 {
@@ -366,7 +367,7 @@ func (w *world) gossip(author *device, c *conn, from, to *device, ops frame) {
 	if w.healed {
 		loss = 0
 	}
-	content := ops.sum()
+	content := ops.sum
 	if f := w.fate(fateLoss, from.index, to.index, content); f.share() < loss {
 		w.oracle.Sometimes("gossip lost")
 		w.history.lost(from, to, "gossip")
@@ -400,26 +401,26 @@ func (w *world) arrive(author *device, c *conn, from, to *device, ops frame, aga
 		stall.late = append(stall.late, func() { w.arrive(author, c, from, to, ops, again) })
 		return
 	}
-	key := ops.sum()
-	if to.seen[key] && !again {
+	if to.seen[ops.sum] && !again {
 		return
 	}
-	to.seen[key] = true
+	to.seen[ops.sum] = true
 	to.receive(author, from, ops)
 	if !again && to.up {
 		w.spread(author, to, from, ops)
 	}
 }
 
-func (d *device) receive(author, from *device, ops frame) {
-	d.w.fold(ops.sum())
-	known := make([]bool, len(ops))
-	for i, op := range ops {
-		known[i] = d.w.oracle.Has(d.index, d.w.dots[sum(op)])
+func (d *device) receive(author, from *device, f frame) {
+	d.w.fold(f.sum)
+	dots, known := make([]crdt.Dot, len(f.ops)), make([]bool, len(f.ops))
+	for i, op := range f.ops {
+		dots[i] = d.w.dots[sum(op)]
+		known[i] = d.w.oracle.Has(d.index, dots[i])
 	}
-	d.step(PhaseGossip, node.Ops{Author: author.id, From: from.id, Ops: ops})
-	for i, op := range ops {
-		d.noteGossip(known[i], d.w.dots[sum(op)])
+	d.step(PhaseGossip, node.Ops{Author: author.id, From: from.id, Ops: f.ops})
+	for i, dot := range dots {
+		d.noteGossip(known[i], dot)
 	}
 }
 
@@ -484,6 +485,8 @@ func (w *world) doOn(d *device, op *scenario.Op) {
 			w.oracle.Sometimes("resolve in a partition")
 		}
 		d.write(op.Parts)
+	case scenario.DoPolicy:
+		d.policy(op)
 	case scenario.DoRead:
 		d.read(op.Path)
 	case scenario.DoReset:

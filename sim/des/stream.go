@@ -2,6 +2,7 @@ package des
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"syncline/crdt"
@@ -22,6 +23,9 @@ type end struct {
 	// way holds what was sent here and has not arrived; last is when the last of it will.
 	way  []parcel
 	last time.Duration
+	// few is room for the first of them, arrives is the method arrive, made once.
+	few     [2]parcel
+	arrives func()
 	// closed says that the device has closed its end, broken that the stream carries nothing more.
 	closed, broken bool
 }
@@ -40,6 +44,7 @@ func (w *world) open(d *device, o node.OpenSession) {
 	c := w.conn(d, peer)
 	w.streams++
 	e := &end{d: d, life: d.life, id: o.ID, conn: c, stream: w.streams}
+	e.way, e.arrives = e.few[:0], e.arrive
 	d.streams[o.ID] = e
 	if len(d.streams) > 1 {
 		w.oracle.Sometimes("overlapping sessions")
@@ -50,6 +55,7 @@ func (w *world) open(d *device, o node.OpenSession) {
 	}
 	e.costs = w.oracle.Session(d.index, peer.index)
 	e.other = &end{d: peer, life: peer.life, conn: c, stream: w.streams, other: e, costs: e.costs}
+	e.other.way, e.other.arrives = e.other.few[:0], e.other.arrive
 	e.put(parcel{open: true})
 }
 
@@ -71,7 +77,7 @@ func (e *end) put(p parcel) {
 	e.way = append(e.way, p)
 	w.history.message(e.d, e.other.d, p.msg, e.last)
 	e.costs.Sent(e.d.index, len(p.msg))
-	w.queue.push(e.last, e.arrive)
+	w.queue.push(e.last, e.arrives)
 }
 
 // breakBoth ends the stream for both ends, each of which hears of it after a while.
@@ -105,11 +111,11 @@ func (e *end) arrive() {
 		return
 	}
 	if stall := w.stalled(e.d.index, to.d.index); stall != nil {
-		stall.late = append(stall.late, e.arrive)
+		stall.late = append(stall.late, e.arrives)
 		return
 	}
 	p := e.way[0]
-	e.way = e.way[1:]
+	e.way = slices.Delete(e.way, 0, 1)
 	switch {
 	case !to.alive():
 	case p.open:
@@ -144,11 +150,12 @@ func (d *device) send(o node.Send) {
 		return
 	}
 	for _, m := range o.Msgs {
+		if w.taps.Session == nil || e.other == nil {
+			e.say(m)
+			continue
+		}
 		for _, m := range w.tapSession(e, m) {
-			if w.quietFrom > 0 {
-				w.said++
-			}
-			e.put(parcel{msg: m})
+			e.say(m)
 		}
 	}
 	f := w.fate(fateSent, d.index, 0, uint64(o.ID))
@@ -160,15 +167,21 @@ func (d *device) send(o node.Send) {
 	})
 }
 
-func (w *world) tapSession(e *end, msg []byte) [][]byte {
-	if tap := w.taps.Session; tap != nil && e.other != nil {
-		side := uint64(0)
-		if e.d.index > e.other.d.index {
-			side = 1
-		}
-		return tap(e.d.index, e.other.d.index, 2*e.stream+side, msg)
+// say puts a message on its way.
+func (e *end) say(msg []byte) {
+	if e.d.w.quietFrom > 0 {
+		e.d.w.said++
 	}
-	return [][]byte{msg}
+	e.put(parcel{msg: msg})
+}
+
+// tapSession returns what a planted mistake makes of a message.
+func (w *world) tapSession(e *end, msg []byte) [][]byte {
+	side := uint64(0)
+	if e.d.index > e.other.d.index {
+		side = 1
+	}
+	return w.taps.Session(e.d.index, e.other.d.index, 2*e.stream+side, msg)
 }
 
 // finish closes a stream in order, after what was sent before.

@@ -25,9 +25,9 @@ type Taps struct {
 	Session func(from, to int, stream uint64, msg []byte) [][]byte
 	// Wall changes the time that a replica is told, in milliseconds since 1970.
 	Wall func(device int, wall int64) int64
-	// Read changes the values that a reader gets, Shown the one that a reader is shown.
+	// Read changes the values that a reader gets, Shown the one that a reader is shown and whether a policy settles what competes.
 	Read  func(device int, path string, live []crdt.Value) []crdt.Value
-	Shown func(device int, path string, live []crdt.Value) crdt.Value
+	Shown func(device int, path string, live []crdt.Value, shown crdt.Value, settled bool) (crdt.Value, bool)
 	// Crash says what happens to the data at a loss of power, instead of losing the batches after the first keep.
 	Crash func(device int, ds *mem.Datastore, keep int)
 }

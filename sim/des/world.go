@@ -86,7 +86,7 @@ type world struct {
 	hash    uint64
 	oracle  *oracle.Oracle
 	space   gossip.SpaceID
-	// signatures is shared by the devices: each binding is verified once, not once on each of them.
+	// signatures is shared by the devices: a binding that one of them made is known to hold, and any other is verified once.
 	signatures signatures
 	devices    []*device
 	byID       map[gossip.DeviceID]*device
@@ -199,7 +199,7 @@ func (w *world) heal() {
 
 // probe looks from time to time whether the devices agree.
 func (w *world) probe() {
-	if w.oracle.Agree() && !w.merging() {
+	if w.oracle.Agree() && !w.merging() && w.oracle.Unmerged() == "" {
 		w.converged = w.now - w.s.End
 		w.tell("the devices agree")
 		w.history.event(oracle.Event{Kind: oracle.EventAgree, Device: -1})
@@ -215,7 +215,9 @@ func (w *world) probe() {
 		return
 	}
 	if w.now > w.s.End+w.s.ConvergeMax {
-		if w.oracle.Agree() {
+		if path := w.oracle.Unmerged(); w.oracle.Agree() && path != "" {
+			w.oracle.Fail(oracle.Merged, 0, "what competes at %s is left open, and there is a function that would combine it", path)
+		} else if w.oracle.Agree() {
 			w.oracle.Fail(oracle.Merged, 0, "programs go on merging %v after the last fault", w.s.ConvergeMax)
 		} else {
 			w.oracle.NotConverged()
@@ -229,18 +231,22 @@ func (w *world) probe() {
 // finish makes the last checks. A session between devices that agree takes two messages; each device starts one with each peer
 // in a period, which may be shorter by a fifth.
 func (w *world) finish() {
-	connected := 0
+	sessions := 0
 	for _, p := range w.pairs {
 		if p.conn != nil {
-			connected += 2
+			for _, period := range []time.Duration{w.s.Period(p.a.index), w.s.Period(p.b.index)} {
+				sessions += int((w.s.AntiEntropy + period - 1) / period)
+			}
 		}
 	}
-	if limit := 2*connected*3/2 + 8; w.said > limit {
+	// Where parts stay different for ever, each session asks about each of them.
+	if limit := 2*sessions*3/2 + 8; w.said > limit && !w.oracle.Ranges() {
 		w.oracle.Fail(oracle.Quiescence, 0, "%d messages in one period between devices that agree, want at most %d", w.said, limit)
 	}
 	w.oracle.Finish()
 	for _, d := range w.devices {
 		w.oracle.HeldBack(d.index, d.replica.HeldBack())
+		w.oracle.CheckShown(d.index, w.s.Paths, d.shown)
 	}
 	w.final = w.oracle.Final(0)
 	w.done = true

@@ -58,7 +58,7 @@ func newActor(r *run, i int, binary string) (*actor, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &actor{r: r, index: i, peer: p, api: p.Client(), tasks: make(chan func(context.Context) error, tasksMax(r.s)),
+	a := &actor{r: r, index: i, peer: p, api: p.Client(), tasks: make(chan func(context.Context) error, tasksMax(r.s)+len(r.driver.Looks)),
 		backup: filepath.Join(p.Home, "backup"), off: time.Duration(r.s.Devices[i].Skew) * time.Millisecond}
 	wrong := a.off != 0
 	for _, o := range r.s.Ops {
@@ -214,6 +214,7 @@ func (a *actor) take(ctx context.Context, o *scenario.Op) error {
 	case scenario.DoClock:
 		a.off += time.Duration(o.Amount) * time.Millisecond
 		a.tell(oracle.Event{Kind: oracle.EventFault, Text: o.String()})
+		a.r.judge(func(w *oracle.Witness) { w.Sometimes(string(o.Do)) })
 		return SetClock(a.clock, a.off)
 	case scenario.DoCrash:
 		if !a.running() {
@@ -233,6 +234,7 @@ func (a *actor) take(ctx context.Context, o *scenario.Op) error {
 		})
 	case scenario.DoRestart:
 		a.away = back
+		a.r.judge(func(w *oracle.Witness) { w.Sometimes(string(o.Do)) })
 		a.do(func(ctx context.Context) error {
 			return errors.Join(a.down(ctx), a.upAt(ctx, back, oracle.AfterClose))
 		})
@@ -293,8 +295,10 @@ func (a *actor) admitter() *actor {
 
 // upAt starts the device at a time of the scenario.
 func (a *actor) upAt(ctx context.Context, at time.Duration, how oracle.Start) error {
-	if err := sleep(ctx, at-a.r.now()); err != nil {
-		return err
+	for a.r.now() < at { // it may stand still
+		if err := sleep(ctx, max(at-a.r.now(), pagePoll)); err != nil {
+			return err
+		}
 	}
 	return a.up(ctx, how, 0)
 }
@@ -332,7 +336,7 @@ func (a *actor) launch(ctx context.Context, flags []string) error {
 	if len(flags) > 0 {
 		return fmt.Errorf("%w: %v with a clock that is wrong", ErrUndecided, flags)
 	}
-	cmd := a.peer.Host.Command(context.WithoutCancel(ctx), a.r.clocked)
+	cmd := a.peer.Host.Command(context.WithoutCancel(ctx), a.r.driver.Clocked)
 	cmd.Env, cmd.Stderr = append(a.peer.Environment(), ClockVariable+"="+a.clock), os.Stderr
 	if err := cmd.Start(); err != nil {
 		return err
@@ -649,8 +653,8 @@ func (a *actor) askForAll(ctx context.Context, x *oracle.Wish) error {
 	return err
 }
 
-// sync synchronises now, and reports whether all members are connected and hold what is here.
-func (a *actor) sync(ctx context.Context) bool {
+// sync synchronises now, and reports whether others are connected and hold what is here.
+func (a *actor) sync(ctx context.Context, others ...*actor) bool {
 	if !a.running() {
 		return false
 	}
@@ -660,16 +664,16 @@ func (a *actor) sync(ctx context.Context) bool {
 	if err != nil || !doc.CaughtUp {
 		return false
 	}
-	held := 0
+	held := map[*actor]bool{a: true}
 	for _, d := range doc.Devices {
 		for _, o := range a.r.actors {
 			if o != a && o.peer.Name() == d.Name && d.Missing.Entries == 0 && d.Path != "" {
-				held++
+				held[o] = true
 				a.r.judge(func(w *oracle.Witness) { w.Holds(a.index, o.index) })
 			}
 		}
 	}
-	return held == len(a.r.actors)-1
+	return !slices.ContainsFunc(others, func(o *actor) bool { return !held[o] })
 }
 
 // page asks for all that the device shows.
@@ -678,12 +682,18 @@ func (a *actor) page(ctx context.Context) (oracle.Page, error) {
 	defer cancel()
 	p := oracle.Page{Paths: map[string]oracle.Answer{}, Conflicts: map[string]string{}}
 	for e, err := range a.api.List(ctx, "", true) {
+		if errors.Is(err, node.ErrFilling) { // what is here is what it shows
+			break
+		}
 		if err != nil {
 			return p, err
 		}
 		p.Paths[e.Path] = a.r.answerOf(e)
 	}
 	for c, err := range a.api.Conflicts(ctx, "") {
+		if errors.Is(err, node.ErrFilling) { // what is here is what it shows
+			break
+		}
 		if err != nil {
 			return p, err
 		}

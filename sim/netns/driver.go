@@ -50,6 +50,11 @@ type Driver struct {
 	Clocked string
 	// Weather is that of single devices, besides that of the scenario's network. It lasts to the end.
 	Weather map[int]Weather
+	// Looks are moments of the scenario, in order, at which all faults end and its time stands still until the devices that are not
+	// away hold the same. What they show then is judged as at the end. An operation on a device that lasts beyond one keeps it away.
+	Looks []time.Duration
+	// Looked, if not nil, is told what each look found, the one at the end, too.
+	Looked func(Look)
 	// Log, if not nil, gets the ends of the devices' logs if a check failed.
 	Log func(device string, end []byte)
 }
@@ -89,7 +94,10 @@ func (d *Driver) Decides(s *scenario.Scenario) error {
 		no("more than %d devices", hostsMax)
 	}
 	if s.NoGossip {
-		no("noGossip: the program always gossips")
+		no("noGossip: this driver starts all devices with gossip")
+	}
+	if s.AnswerRows > 0 {
+		no("answerRows: the program decides by itself how large an answer is")
 	}
 	if s.Network.Break > 0 {
 		no("network.break: a single stream cannot be broken from outside")
@@ -98,6 +106,9 @@ func (d *Driver) Decides(s *scenario.Scenario) error {
 		no("network.loss %v: frames of sessions are lost like those of gossip, and beyond %v no connection lasts", s.Network.Loss, lossMax)
 	}
 	for i, dev := range s.Devices {
+		if dev.Poll != 0 {
+			no("device %d polls: this driver starts all devices with gossip", i)
+		}
 		if dev.Skew != 0 && d.Clocked == "" {
 			no("the wrong clock of device %d: the program takes the time of the machine", i)
 		}
@@ -136,17 +147,17 @@ func (d *Driver) undecided(o *scenario.Op) string {
 
 // A run is one scenario that is carried out.
 type run struct {
-	s       *scenario.Scenario
-	clocked string
-	lab     *Lab
-	dir     string
-	events  func(oracle.Event)
-	actors  []*actor
-	start   time.Time // of the scenario, once everything is set up
-	faults  faults
-	final   map[string][]string
-	agreed  time.Duration
-	took    time.Duration
+	s      *scenario.Scenario
+	driver *Driver
+	lab    *Lab
+	dir    string
+	events func(oracle.Event)
+	actors []*actor
+	time   stopwatch // of the scenario, once everything is set up
+	faults faults
+	final  map[string][]string
+	agreed time.Duration
+	took   time.Duration
 
 	mu      sync.Mutex // guards what follows
 	witness *oracle.Witness
@@ -156,7 +167,8 @@ type run struct {
 
 // prepare makes the lab and the devices of a scenario.
 func (d *Driver) prepare(s *scenario.Scenario, events func(oracle.Event)) (*run, error) {
-	r := &run{s: s, clocked: d.Clocked, events: events, start: time.Now()}
+	r := &run{s: s, driver: d, events: events}
+	r.time.begin()
 	r.witness = oracle.NewWitness(s, r.now)
 	r.faults.run = r
 	var err error
@@ -187,8 +199,8 @@ func (r *run) close() error {
 	return errors.Join(err, os.RemoveAll(r.dir))
 }
 
-// now is the time since the start of the scenario.
-func (r *run) now() time.Duration { return max(time.Since(r.start), 0) }
+// now is the time of the scenario.
+func (r *run) now() time.Duration { return r.time.now() }
 
 // judge gives the witness, alone, to f, and tells the violations that it finds.
 func (r *run) judge(f func(w *oracle.Witness)) {
@@ -226,11 +238,15 @@ func (r *run) play(ctx context.Context) error {
 	if err := r.faults.begin(); err != nil {
 		return err
 	}
-	r.start = time.Now()
+	r.time.begin()
 	var work sync.WaitGroup
 	errs := make([]error, len(r.actors))
 	for i, a := range r.actors {
-		work.Go(func() { errs[i] = a.work(ctx) })
+		work.Go(func() {
+			if errs[i] = a.work(ctx); errs[i] != nil {
+				stop() // nobody waits for it
+			}
+		})
 	}
 	err := r.perform(ctx)
 	for _, a := range r.actors {
@@ -301,11 +317,17 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// perform carries out the operations, each at its time, and ends all faults.
+// perform carries out the operations, each at its time, looks when it is time to, and ends all faults.
 func (r *run) perform(ctx context.Context) error {
 	ops := slices.Clone(r.s.Ops)
 	slices.SortStableFunc(ops, func(a, b scenario.Op) int { return cmp.Compare(a.At, b.At) })
+	looks := r.driver.Looks
 	for i := range ops {
+		for ; len(looks) > 0 && looks[0] <= ops[i].At; looks = looks[1:] {
+			if err := r.standStill(ctx, looks[0]); err != nil {
+				return err
+			}
+		}
 		if err := r.until(ctx, ops[i].At); err != nil {
 			return err
 		}
@@ -345,36 +367,11 @@ func (r *run) do(ctx context.Context, o *scenario.Op) error {
 
 // finish waits until all devices show the same, and judges it.
 func (r *run) finish(ctx context.Context) error {
-	r.tell(oracle.Event{Kind: oracle.EventHeal, Device: -1})
-	healed := time.Now()
-	within := cmp.Or(r.s.ConvergeMax, meetWithin)
-	var pages []oracle.Page
-	for {
-		var err error
-		if pages, err = r.pages(ctx); err != nil {
-			return err
-		}
-		if allSame(pages) {
-			if r.agreed = time.Since(healed); r.settle(ctx) {
-				break
-			}
-		}
-		if time.Since(healed) > within {
-			break // the witness says who lacks what
-		}
-		if err := sleep(ctx, pagePoll); err != nil {
-			return err
-		}
-	}
-	pages, err := r.pages(ctx)
+	pages, err := r.look(ctx, r.actors)
 	if err != nil {
 		return err
 	}
-	if allSame(pages) {
-		r.tell(oracle.Event{Kind: oracle.EventAgree, Device: -1})
-	}
 	r.took = r.now()
-	r.judge(func(w *oracle.Witness) { w.Finish(pages) })
 	r.final = map[string][]string{}
 	for path, a := range pages[0].Paths {
 		for _, v := range a.Values {
@@ -383,33 +380,6 @@ func (r *run) finish(ctx context.Context) error {
 		slices.Sort(r.final[path])
 	}
 	return nil
-}
-
-// pages asks all devices for what they show.
-func (r *run) pages(ctx context.Context) ([]oracle.Page, error) {
-	var pages []oracle.Page
-	for _, a := range r.actors {
-		p, err := a.page(ctx)
-		if err != nil {
-			return nil, err
-		}
-		pages = append(pages, p)
-	}
-	return pages, nil
-}
-
-func allSame(pages []oracle.Page) bool {
-	return !slices.ContainsFunc(pages, func(p oracle.Page) bool { return !p.Same(pages[0]) })
-}
-
-// settle lets every device find out that the others hold what it holds, and reports whether that is so.
-func (r *run) settle(ctx context.Context) bool {
-	for _, a := range r.actors {
-		if !a.sync(ctx) {
-			return false
-		}
-	}
-	return true
 }
 
 func (r *run) report() *oracle.Report {

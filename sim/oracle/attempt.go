@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,6 +24,8 @@ type Attempt struct {
 	expect  expectation
 	wall    int64
 	written *write
+	// merge says that it is the result of a merge function, which nobody waits for.
+	merge bool
 }
 
 // An expectation says what the harness knows of the outcome beforehand.
@@ -37,7 +40,8 @@ const (
 // Attempt prepares a write: it reads what the device shows and derives what the write will supersede. wall is the device's clock.
 func (o *Oracle) Attempt(device int, parts []scenario.Part, wall int64) *Attempt {
 	d := o.devices[device]
-	a := &Attempt{device: device, ctx: d.app.clone(), expect: success, wall: wall}
+	d.view.pass()
+	a := &Attempt{device: device, ctx: d.app, expect: success, wall: wall}
 	for i, p := range parts {
 		if p.Verb == scenario.PutIf && d.versions[p.Path].name == "" {
 			p.Verb = scenario.Put
@@ -54,7 +58,7 @@ func (o *Oracle) Attempt(device int, parts []scenario.Part, wall int64) *Attempt
 
 // plan derives one part.
 func (a *Attempt) plan(o *Oracle, p scenario.Part, i int, reg crdt.Register) {
-	e := &entry{path: p.Path, put: p.Verb != scenario.Delete && p.Verb != scenario.DeleteAll, resolve: p.Verb == scenario.Resolve || p.Verb == scenario.Keep || p.Verb == scenario.Merge,
+	e := &entry{path: p.Path, mime: contentType, put: p.Verb != scenario.Delete && p.Verb != scenario.DeleteAll, resolve: p.Verb == scenario.Resolve || p.Verb == scenario.Keep || p.Verb == scenario.Merge,
 		preds: newSet(o.limit), below: newSet(o.limit), kept: newSet(o.limit)}
 	op := node.WriteOp{Path: p.Path, Delete: !e.put, Sibling: p.Verb == scenario.Sibling, All: p.Verb == scenario.PutAll || p.Verb == scenario.DeleteAll, Resolve: e.resolve}
 	if e.put {
@@ -65,7 +69,10 @@ func (a *Attempt) plan(o *Oracle, p scenario.Part, i int, reg crdt.Register) {
 		e.data = o.Program.content(p.Value)
 	}
 	if p.Verb == scenario.Merge {
-		e.data, e.inputs = p.Value, o.inputs(p.Path, reg)
+		e.data = p.Value
+		if o.Program != nil {
+			e.inputs = o.inputs(p.Path, reg)
+		}
 	}
 	op.Content = node.Content{Data: []byte(e.data)}
 	if e.put {
@@ -85,6 +92,9 @@ func (a *Attempt) plan(o *Oracle, p scenario.Part, i int, reg crdt.Register) {
 		op.Kind = &e.kind
 	}
 	gone := superseded(p.Verb, reg.Live)
+	if _, viewed := o.view(o.devices[a.device], p.Path, reg); viewed && (p.Verb == scenario.Put || p.Verb == scenario.Delete) {
+		gone = reg.Live // the view is of all of them
+	}
 	for _, v := range reg.Live {
 		f := o.identify(p.Path, v)
 		if f == nil {
@@ -103,7 +113,7 @@ func (a *Attempt) plan(o *Oracle, p scenario.Part, i int, reg crdt.Register) {
 	}
 	for q := range e.preds.all {
 		e.below.add(q)
-		e.below.join(o.at(p.Path, q).below)
+		e.below.join(o.entries[q].below)
 	}
 	a.condition(o, &op, p, reg)
 	a.entries, a.Ops = append(a.entries, e), append(a.Ops, op)
@@ -116,7 +126,7 @@ func (a *Attempt) condition(o *Oracle, op *node.WriteOp, p scenario.Part, reg cr
 	case p.Verb == scenario.PutIf:
 		v := o.devices[a.device].versions[p.Path]
 		op.IfVersion = v.name
-		if v.live != liveKey(reg.Live) {
+		if v.live != o.versionKey(o.devices[a.device], p.Path, reg) {
 			want = refusal
 		}
 	case op.Delete && len(reg.Live) == 0, op.Resolve && len(reg.Live) == 0:
@@ -168,12 +178,22 @@ func newest(live []crdt.Value) crdt.Value {
 	})
 }
 
-func liveKey(live []crdt.Value) string {
-	key := ""
-	for _, v := range live {
-		key += v.Dot.String() + " "
+// versionKey is equal for what has one version: the values and, where a view settles what competes, its policy.
+func (o *Oracle) versionKey(d *truth, path string, reg crdt.Register) string {
+	if _, viewed := o.view(d, path, reg); viewed {
+		return liveKey(reg.Live) + d.policy(path)
 	}
-	return key
+	return liveKey(reg.Live)
+}
+
+// liveKey is equal for equal live sets.
+func liveKey(live []crdt.Value) string {
+	key := make([]byte, 0, 16*len(live))
+	for i := range live {
+		key = append(key, live[i].Dot.Replica[:]...)
+		key = binary.BigEndian.AppendUint64(key, live[i].Dot.Counter)
+	}
+	return string(key)
 }
 
 // enter makes an attempt that succeeded part of the truth, under the dot by which the device's context grew.
@@ -182,7 +202,7 @@ func (o *Oracle) enter(a *Attempt, d crdt.Dot, t crdt.Timestamp) *write {
 		t = o.timeHere(a, d)
 	}
 	w := &write{index: len(o.writes), device: a.device, by: o.s.DeviceName(a.device), dot: d, time: t, entries: a.entries, ctx: a.ctx}
-	if w.index >= o.limit {
+	if len(o.entries)+len(a.entries) > o.limit {
 		panic("sim: more writes than the scenario holds")
 	}
 	if old := o.byDot[d]; old != nil {
@@ -191,17 +211,19 @@ func (o *Oracle) enter(a *Attempt, d crdt.Dot, t crdt.Timestamp) *write {
 	o.writes = append(o.writes, w)
 	o.byDot[d] = w
 	for _, e := range a.entries {
-		e.write = w
+		e.write, e.index = w, len(o.entries)
+		o.entries = append(o.entries, e)
 		o.byPath[e.path] = append(o.byPath[e.path], e)
-		if e.put {
-			o.byData[e.path+"\x00"+e.data] = append(o.byData[e.path+"\x00"+e.data], e)
+		if c := (content{e.path, e.data}); e.put {
+			o.byData[c] = append(o.byData[c], e)
 		}
 	}
 	a.written = w
 	return w
 }
 
-// timeHere returns the timestamp of a write that was not gossiped, being too large: that of its values on the device that wrote it.
+// timeHere returns the timestamp of a write that was not gossiped: that of its values on the device that wrote it. A delete leaves none;
+// then it is that of the device's clock, which stands at its last write.
 func (o *Oracle) timeHere(a *Attempt, d crdt.Dot) crdt.Timestamp {
 	for _, e := range a.entries {
 		reg, err := o.devices[a.device].view.Get(e.path)
@@ -209,5 +231,5 @@ func (o *Oracle) timeHere(a *Attempt, d crdt.Dot) crdt.Timestamp {
 			return reg.Live[i].Time
 		}
 	}
-	return 0
+	return o.devices[a.device].view.Head().Clock
 }

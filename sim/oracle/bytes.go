@@ -61,8 +61,11 @@ func (s *Session) Sent(device, bytes int) {
 // limit is what a session may cost in one direction.
 func (s *Session) limit(from, to *end) int {
 	o, d, peer := s.o, s.o.devices[from.device], s.o.devices[to.device]
-	context, floor := size(d.context), size(d.view.Floor())
+	context, floor := o.size(d.parts.Top()), o.size(d.view.Floor())
 	limit := fixedBytes + 2*context + 2*floor
+	if o.s.AnswerRows > 0 { // so much for each answer, of which there may be one for each path
+		limit *= 1 + len(o.paths)
+	}
 	for top := range d.context.All() {
 		if to.context.Get(top.Replica) == 0 {
 			limit += bindingBytes
@@ -72,7 +75,7 @@ func (s *Session) limit(from, to *end) int {
 	if lists {
 		limit += context
 	}
-	for _, path := range o.s.Paths {
+	for _, path := range o.paths {
 		lacked, known := 0, 0
 		for e := range o.current(path, from.app, d.app) {
 			if to.app.has(e.index) {
@@ -97,7 +100,11 @@ func (s *Session) limit(from, to *end) int {
 	return limit
 }
 
-func size(v crdt.Vector) int { return len(crdt.AppendVector(nil, v)) }
+// size is the number of bytes in an encoded vector.
+func (o *Oracle) size(v crdt.Vector) int {
+	o.encoded = crdt.AppendVector(o.encoded[:0], v)
+	return len(o.encoded)
+}
 
 // current yields what stands at a path when before has been seen and what came until now: values and deletes that nothing superseded at
 // the beginning.

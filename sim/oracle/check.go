@@ -12,31 +12,41 @@ import (
 // whether the step took operations from gossip.
 func (o *Oracle) Stepped(device int, out []node.Output, a *Attempt, via bool) {
 	d := o.devices[device]
-	context := d.view.Context()
+	d.view.pass()
+	context, parts := d.view.Context(), d.parts
+	if o.s.AnswerRows > 0 || !context.Equal(d.context) {
+		parts = o.partsOf(d.view)
+	}
 	before := d.app
-	if a != nil {
+	if a != nil && a.merge {
+		o.settleMerge(device, a, out, context)
+	} else if a != nil {
 		o.settle(device, a, out, context)
 	}
 	o.adopt(device, out)
-	if !context.Equal(d.context) {
-		o.advance(device, context)
+	if !context.Equal(d.context) || len(parts) > 1 || len(d.parts) > 1 {
+		o.advance(device, context, parts)
 	}
-	changes := reports(out)
+	changes := ChangesIn(out)
 	if len(changes) == 0 && slices.Equal(d.app, before) {
 		return
 	}
 	var paths []string
 	var added []*write
-	for i := range d.app.minus(before).all {
-		added = append(added, o.writes[i])
-		for _, e := range o.writes[i].entries {
-			paths = append(paths, e.path)
+	for i := range d.app.beyond(before) {
+		e := o.entries[i]
+		paths = append(paths, e.path)
+		if len(added) == 0 || added[len(added)-1] != e.write { // its entries follow each other
+			added = append(added, e.write)
 		}
 	}
 	for _, c := range changes {
 		paths = append(paths, c.Paths...)
 	}
 	slices.Sort(paths)
+	if slices.ContainsFunc(paths, crdt.IsSystemPath) {
+		o.learn(device)
+	}
 	o.checkConflicts(device, before, changes)
 	o.checkReports(device, before, added, changes)
 	for _, path := range slices.Compact(paths) {
@@ -53,7 +63,8 @@ func (o *Oracle) Stepped(device int, out []node.Output, a *Attempt, via bool) {
 	}
 }
 
-func reports(out []node.Output) []node.Changed {
+// ChangesIn returns the changes that a step told of.
+func ChangesIn(out []node.Output) []node.Changed {
 	var cs []node.Changed
 	for _, x := range out {
 		if c, ok := x.(node.Changed); ok {
@@ -142,7 +153,7 @@ func (o *Oracle) remember(device int, a *Attempt, reply node.Reply) {
 	for i, e := range a.entries {
 		reg, err := d.view.Get(e.path)
 		if err == nil && i < len(reply.Results) {
-			d.versions[e.path] = version{reply.Results[i].Version, liveKey(reg.Live)}
+			d.versions[e.path] = version{reply.Results[i].Version, o.versionKey(d, e.path, reg)}
 		}
 	}
 }
@@ -162,56 +173,63 @@ func (o *Oracle) adopt(device int, out []node.Output) {
 		if err != nil || o.byDot[op.Dot] != nil || o.asides[op.Dot] {
 			continue
 		}
-		a := &Attempt{device: device, ctx: d.app.clone()}
+		a := &Attempt{device: device, ctx: d.app}
 		for i := range op.Entries {
 			a.entries = append(a.entries, o.reissued(&op.Entries[i]))
 		}
 		o.enter(a, op.Dot, op.Time)
 		d.app = d.app.clone()
-		d.app.add(a.written.index)
+		for _, e := range a.entries {
+			d.app.add(e.index)
+		}
 		o.Sometimes("write under a new id")
 	}
 }
 
 func (o *Oracle) reissued(e *crdt.OpEntry) *entry {
-	out := &entry{path: e.Path, put: !e.Delete, data: string(e.Data), kind: e.Kind, preds: newSet(o.limit), below: newSet(o.limit), kept: newSet(o.limit)}
+	out := &entry{path: e.Path, put: !e.Delete, data: string(e.Data), mime: e.Type, kind: e.Kind, preds: newSet(o.limit), below: newSet(o.limit), kept: newSet(o.limit)}
 	for _, d := range slices.Concat(e.Preds, e.PredDeletes) {
 		if w := o.byDot[d]; w != nil {
-			out.preds.add(w.index)
-			out.below.add(w.index)
-			out.below.join(o.at(e.Path, w.index).below)
+			f := w.at(e.Path)
+			out.preds.add(f.index)
+			out.below.add(f.index)
+			out.below.join(f.below)
 		}
 	}
 	for _, d := range e.Also {
 		if w := o.byDot[d]; w != nil {
-			out.kept.add(w.index)
+			out.kept.add(w.at(e.Path).index)
 		}
 	}
 	return out
 }
 
-// advance follows a device's context.
-func (o *Oracle) advance(device int, context crdt.Vector) {
+// advance follows what a device says that it has seen.
+func (o *Oracle) advance(device int, context crdt.Vector, parts crdt.Parts) {
 	d := o.devices[device]
-	if !d.context.Within(context) {
+	app := d.app.clone()
+	if ranges := len(parts) > 1 || len(d.parts) > 1; ranges {
+		app = o.seen(device, parts)
+		o.Sometimes("filled range by range")
+	} else {
+		for top := range context.Above(d.context).All() {
+			o.addDots(device, app, parts, top.Replica, d.context.Get(top.Replica), top.Counter)
+		}
+	}
+	if !d.context.Within(context) || d.app.less(app) >= 0 {
 		o.Fail(Monotonic, device, "the device has forgotten that it has seen something")
-		d.app, d.context = o.seen(device, context), context
+		d.app, d.context, d.parts = o.seen(device, parts), context, parts
 		return
 	}
-	app := d.app.clone()
-	for top := range context.Above(d.context).All() {
-		o.addDots(device, app, top.Replica, d.context.Get(top.Replica), top.Counter)
-	}
-	for i := range app.minus(d.app).all {
-		for _, e := range o.writes[i].entries {
-			for _, named := range []set{e.preds, e.kept} {
-				if q := named.less(app); q >= 0 {
-					o.Fail(Causal, device, "%s is here without %s, which its writer knew", o.writes[i], o.writes[q])
-				}
+	for i := range app.beyond(d.app) {
+		e := o.entries[i]
+		for _, named := range []set{e.preds, e.kept} {
+			if q := named.less(app); q >= 0 {
+				o.Fail(Causal, device, "%s is here without %s, which its writer knew", e.write, o.entries[q].write)
 			}
 		}
 	}
-	d.app, d.context = app, context
+	d.app, d.context, d.parts = app, context, parts
 }
 
 // checkPath compares what a device holds at a path with the truth. fresh says that the device has just started: nothing has been
@@ -225,7 +243,12 @@ func (o *Oracle) checkPath(device int, path string, fresh bool) {
 		return
 	}
 	if !reg.IsEmpty() {
-		if err := crdt.CheckRegister(path, reg, d.context, d.view.Floor()); err != nil {
+		context, floor := d.context, d.view.Floor()
+		if len(d.parts) > 1 {
+			part := d.parts[d.parts.Of(path)]
+			context, floor = part.Context, part.Floor
+		}
+		if err := crdt.CheckRegister(path, reg, context, floor); err != nil {
 			o.Fail(Metadata, device, "%v", err)
 		}
 	}
@@ -237,7 +260,7 @@ func (o *Oracle) checkPath(device int, path string, fresh bool) {
 	o.checkTransactions(device, path, live)
 	if want := o.spec(path, d.app); !slices.Equal(live, want) {
 		o.checkResurrection(device, path, live.minus(want))
-		o.Fail(Exact, device, "%s holds %s, want %s", path, o.names(path, live), o.names(path, want))
+		o.Fail(Exact, device, "%s holds %s, want %s", path, o.names(live), o.names(want))
 	}
 	o.checkPairs(device, path, es)
 	for i, e := range es {
@@ -253,13 +276,17 @@ func (o *Oracle) checkTransactions(device int, path string, live set) {
 	o.Checked++
 	d := o.devices[device]
 	for i := range live.all {
-		w := o.writes[i]
+		w := o.entries[i].write
 		if len(w.entries) < 2 {
 			continue
 		}
 		for _, e := range w.entries {
 			if e.path == path || !e.put {
 				continue
+			}
+			if len(d.parts) > 1 && d.parts.Of(e.path) != d.parts.Of(path) && !d.app.has(e.index) {
+				o.Sometimes("transaction seen in one range")
+				continue // rule 16: as a whole within one range
 			}
 			reg, err := d.view.Get(e.path)
 			if err != nil || slices.ContainsFunc(reg.Live, func(v crdt.Value) bool { return v.Dot == w.dot }) {
@@ -280,7 +307,7 @@ func (o *Oracle) isOver(e *entry, seen set) bool {
 // checkResurrection gives values that stand though they were resolved a name of their own.
 func (o *Oracle) checkResurrection(device int, path string, extra set) {
 	for i := range extra.all {
-		e := o.at(path, i)
+		e := o.entries[i]
 		for _, f := range o.byPath[path] {
 			if f.resolve && o.devices[device].app.has(f.index) && f.over(e) {
 				o.Fail(Finality, device, "%s stands at %s though %s resolved it", e.write, path, f.write)

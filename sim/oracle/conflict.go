@@ -15,7 +15,7 @@ func (o *Oracle) mayBeMarked(e *entry) bool {
 		}
 	}
 	for q := range e.preds.all {
-		if f := o.at(e.path, q); f.put && o.mayBeMarked(f) {
+		if f := o.entries[q]; f.put && o.mayBeMarked(f) {
 			return true
 		}
 	}
@@ -150,7 +150,7 @@ func (o *Oracle) checkCarried(device int, before set, changes []node.Changed) {
 			}
 			var old []*entry
 			for i := range o.spec(c.Path, before).all {
-				old = append(old, o.at(c.Path, i))
+				old = append(old, o.entries[i])
 			}
 			if contents(o.identifyAll(device, c.Path, c.Siblings)) <= contents(old) {
 				o.Fail(FalseConflict, device, "%s and %s at %s are reported as new, and one writer knew the other and left it alone", e.write, f.write, c.Path)
@@ -180,7 +180,7 @@ func (o *Oracle) checkDeleteUpdate(device int, w *write, before set, changes []n
 	for _, x := range w.entries {
 		apart := false
 		for i := range o.spec(x.path, before).all {
-			apart = apart || x.apart(o.at(x.path, i))
+			apart = apart || x.apart(o.entries[i])
 		}
 		must := false
 		for _, y := range o.byPath[x.path] {
@@ -198,7 +198,7 @@ func (o *Oracle) checkDeleteUpdate(device int, w *write, before set, changes []n
 // share reports whether a value that x replaces is also superseded by y.
 func (o *Oracle) share(x, y *entry) bool {
 	for q := range x.preds.all {
-		if f := o.at(x.path, q); f.put && y.over(f) {
+		if f := o.entries[q]; f.put && y.over(f) {
 			return true
 		}
 	}

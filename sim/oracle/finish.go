@@ -19,18 +19,37 @@ func (o *Oracle) Healed() {
 // Agree reports whether all devices have seen the same.
 func (o *Oracle) Agree() bool {
 	for _, d := range o.devices {
-		if !d.up || !d.context.Equal(o.devices[0].context) {
+		if !d.up || !samePaths(d.parts, o.devices[0].parts) {
 			return false
 		}
 	}
 	return true
 }
 
+// samePaths reports whether the same was seen of every path. Devices whose parts stay different for ever, because what would have made
+// them one was lost with its only holder, agree, too (rule 17).
+func samePaths(a, b crdt.Parts) bool {
+	if len(a) == 1 && len(b) == 1 {
+		return a[0].Context.Equal(b[0].Context)
+	}
+	for _, p := range append(a[:len(a):len(a)], b...) {
+		if !a[a.Of(p.From)].Context.Equal(b[b.Of(p.From)].Context) {
+			return false
+		}
+	}
+	return true
+}
+
+// Ranges reports whether a device has several parts.
+func (o *Oracle) Ranges() bool {
+	return slices.ContainsFunc(o.devices, func(d *truth) bool { return len(d.parts) > 1 })
+}
+
 // NotConverged notes that the devices did not agree in time, and who lacks what.
 func (o *Oracle) NotConverged() {
 	for i, d := range o.devices {
 		if lacks := o.survived.minus(d.app); lacks.len() > 0 {
-			o.Fail(Convergence, i, "still without %d writes, the first %s", lacks.len(), o.writes[o.survived.less(d.app)])
+			o.Fail(Convergence, i, "still without %d writes, the first %s", lacks.len(), o.entries[o.survived.less(d.app)].write)
 		}
 	}
 	if !slices.ContainsFunc(o.Violations, func(v Violation) bool { return v.Check == Convergence }) {
@@ -41,15 +60,16 @@ func (o *Oracle) NotConverged() {
 // Finish compares the devices with the truth and with each other, once nothing happens any more.
 func (o *Oracle) Finish() {
 	for i, d := range o.devices {
-		for _, path := range o.s.Paths {
+		d.view.pass()
+		for _, path := range o.paths {
 			o.checkPath(i, path, true)
 		}
 		o.checkDigest(i)
 		if j := o.survived.less(d.app); j >= 0 {
-			o.Fail(LostUpdate, i, "%s was on a living device when the last fault was over and is not here", o.writes[j])
+			o.Fail(LostUpdate, i, "%s was on a living device when the last fault was over and is not here", o.entries[j].write)
 		}
-		for _, w := range o.writes {
-			o.checkKept(i, d, w)
+		for _, e := range o.entries {
+			o.checkKept(i, d, e)
 		}
 		o.checkCounts(i, d)
 		o.checkSettled(i)
@@ -62,7 +82,7 @@ func (o *Oracle) Finish() {
 func (o *Oracle) HeldBack(device, n int) {
 	lost := 0
 	for _, w := range o.writes {
-		if !o.devices[device].app.has(w.index) {
+		if slices.ContainsFunc(w.entries, func(e *entry) bool { return !o.devices[device].app.has(e.index) }) {
 			lost++
 		}
 	}
@@ -106,21 +126,16 @@ func (o *Oracle) Final(device int) map[string][]string {
 	return out
 }
 
-// checkKept says whether a write that a device has, or that was acknowledged by a device that was never set back, is live or
-// superseded there.
-func (o *Oracle) checkKept(device int, d *truth, w *write) {
+// checkKept says whether a value that a device has, or that was acknowledged by a device that was never set back, is live or superseded
+// there.
+func (o *Oracle) checkKept(device int, d *truth, e *entry) {
 	o.Checked++
-	if !o.survived.has(w.index) {
+	if !o.survived.has(e.index) || !e.put || o.isOver(e, d.app) {
 		return
 	}
-	for _, e := range w.entries {
-		if !e.put || o.isOver(e, d.app) {
-			continue
-		}
-		reg, err := d.view.Get(e.path)
-		if err != nil || !slices.ContainsFunc(reg.Live, func(v crdt.Value) bool { return o.identify(e.path, v) == e }) {
-			o.Fail(LostUpdate, device, "%s is gone from %s and nothing supersedes it", w, e.path)
-		}
+	reg, err := d.view.Get(e.path)
+	if err != nil || !slices.ContainsFunc(reg.Live, func(v crdt.Value) bool { return o.identify(e.path, v) == e }) {
+		o.Fail(LostUpdate, device, "%s is gone from %s and nothing supersedes it", e.write, e.path)
 	}
 }
 
@@ -132,7 +147,7 @@ func (o *Oracle) checkCounts(device int, d *truth) {
 	}
 	var digest crdt.Digest
 	entries, deletes, conflicts := 0, 0, 0
-	for _, path := range o.s.Paths {
+	for _, path := range o.paths {
 		reg, err := d.view.Get(path)
 		if err != nil {
 			continue
@@ -140,7 +155,7 @@ func (o *Oracle) checkCounts(device int, d *truth) {
 		for _, v := range reg.Live {
 			digest.Add(path, v)
 		}
-		if len(reg.Live) > 0 {
+		if len(reg.Live) > 0 && !crdt.IsSystemPath(path) {
 			entries++
 		}
 		if reg.Contending() > 0 {

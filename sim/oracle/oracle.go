@@ -19,31 +19,67 @@ type pair struct {
 
 func pairOf(e, f *entry) pair { return pair{e.path, min(e.index, f.index), max(e.index, f.index)} }
 
+// A content is what a value holds, and where.
+type content struct{ path, data string }
+
 // A View is a device's committed state, as anybody on the device can read it; *store.Store is one.
 type View interface {
 	Context() crdt.Vector
 	Floor() crdt.Vector
+	// Parts returns what was seen of each range of paths; see [crdt.Part].
+	Parts() crdt.Parts
 	Head() store.Head
 	Get(path string) (crdt.Register, error)
 	// Check returns the first disagreement between the records of the store.
 	Check() error
 }
 
+// A moment is a device's committed state between two of its steps: each register is read once.
+type moment struct {
+	View
+	registers map[string]crdt.Register
+}
+
+func momentOf(v View) *moment { return &moment{v, map[string]crdt.Register{}} }
+
+// pass begins the next moment.
+func (m *moment) pass() { clear(m.registers) }
+
+// Get is that of the View.
+func (m *moment) Get(path string) (crdt.Register, error) {
+	if reg, ok := m.registers[path]; ok {
+		return reg, nil
+	}
+	reg, err := m.View.Get(path)
+	if err == nil {
+		m.registers[path] = reg
+	}
+	return reg, err
+}
+
 // An Oracle knows the truth about one run and compares the devices with it. Its methods are called as things happen, by one
 // goroutine.
 type Oracle struct {
-	s        *scenario.Scenario
-	now      func() time.Duration
-	devices  []*truth
-	writes   []*write
-	byDot    map[crdt.Dot]*write
-	byData   map[string][]*entry
-	byPath   map[string][]*entry
-	limit    int
-	digests  map[string]crdt.Digest
-	clocks   map[crdt.ReplicaID]crdt.Timestamp
-	survived set
-	failed   map[Check]int
+	s       *scenario.Scenario
+	now     func() time.Duration
+	devices []*truth
+	writes  []*write
+	entries []*entry
+	byDot   map[crdt.Dot]*write
+	byData  map[content][]*entry
+	byPath  map[string][]*entry
+	limit   int
+	// policyPaths are those under which policies are kept; paths are all, those of the scenario among them.
+	policyPaths, paths []string
+	digests            map[string]crdt.Digest
+	clocks             map[crdt.ReplicaID]crdt.Timestamp
+	survived           set
+	failed             map[Check]int
+	encoded            []byte // of one vector after the other
+	scratch            set    // of spec
+
+	// merges counts the results of merge functions.
+	merges int
 
 	// Program runs on every device; nil if none does. Set it before anything happens.
 	Program *Program
@@ -63,18 +99,28 @@ type write struct {
 	dot           crdt.Dot
 	time          crdt.Timestamp
 	entries       []*entry
-	// ctx holds the writes that the device had seen.
+	// ctx holds what the device had seen.
 	ctx set
 }
 
-// An entry is what a write did at one path.
+// at returns what the write did at a path.
+func (w *write) at(path string) *entry {
+	return w.entries[slices.IndexFunc(w.entries, func(e *entry) bool { return e.path == path })]
+}
+
+// An entry is what a write did at one path. What a device has seen is a set of entries and not of writes: while it fills range by range,
+// it may have seen what a write did at one path, and not what it did at another.
 type entry struct {
 	*write
+	index   int // among all entries
 	path    string
 	put     bool
 	resolve bool
 	data    string
 	kind    crdt.Kind
+	// mime is the media type, rule the policy if the entry is one.
+	mime string
+	rule *rule
 	// inputs is what a program made the value of.
 	inputs []crdt.Value
 	// preds are what its writer was shown and replaced, and all deletes that it had seen there; below is their closure. kept is
@@ -95,11 +141,13 @@ func (e *entry) settled(f *entry) bool {
 
 // truth is what the oracle knows of one device.
 type truth struct {
-	view    View
-	up      bool
+	view *moment
+	up   bool
+	// context is what the device says that it has seen of every path, parts what it says of each range of paths.
 	context crdt.Vector
-	// app holds the writes that the device has seen, durable those of them that its disk confirmed, backup those in its last
-	// backup, told those that it acknowledged.
+	parts   crdt.Parts
+	// app holds the entries that the device has seen, durable those of them that its disk confirmed, backup those in its last
+	// backup, told those that it acknowledged. app is replaced and never changed, so others keep it as it was.
 	app, durable, backup, told set
 	// ever holds what the disk confirmed at any time, also before the device was set back.
 	ever set
@@ -109,9 +157,18 @@ type truth struct {
 	frontier map[string]set
 	versions map[string]version
 	// once holds the conflicts that were told since the start; starts counts those.
-	once   map[string]bool
+	once   map[told]bool
 	starts int
 	fails  bool
+	// rules are the policies that the device has seen.
+	rules []rule
+}
+
+// told is a report of a conflict between two values, with all that stood there.
+type told struct {
+	path          string
+	local, remote crdt.Dot
+	live          string
 }
 
 // A version is what a device was told after a write, and the live set for which it stands.
@@ -122,8 +179,11 @@ type version struct {
 
 // New returns an oracle that has seen nothing. now tells the virtual time.
 func New(s *scenario.Scenario, now func() time.Duration) *Oracle {
-	o := &Oracle{s: s, now: now, byDot: map[crdt.Dot]*write{}, byData: map[string][]*entry{}, byPath: map[string][]*entry{},
-		limit: 2*(s.Writes()+s.MergesMax) + 64, digests: map[string]crdt.Digest{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, failed: map[Check]int{}, asides: map[crdt.Dot]bool{}, Coverage: Coverage{}}
+	o := &Oracle{s: s, now: now, byDot: map[crdt.Dot]*write{}, byData: map[content][]*entry{}, byPath: map[string][]*entry{},
+		limit: 2*(s.Parts()+s.Merges()) + 64, digests: map[string]crdt.Digest{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, failed: map[Check]int{}, asides: map[crdt.Dot]bool{}, Coverage: Coverage{}}
+	o.scratch = newSet(o.limit)
+	o.policyPaths = policyPaths(s)
+	o.paths = append(slices.Clone(s.Paths), o.policyPaths...)
 	for range s.Devices {
 		o.devices = append(o.devices, &truth{app: newSet(o.limit), durable: newSet(o.limit), ever: newSet(o.limit), backup: newSet(o.limit), told: newSet(o.limit),
 			open: map[string]bool{}, reported: map[pair]bool{}, frontier: map[string]set{}, versions: map[string]version{}})
@@ -158,39 +218,40 @@ func (o *Oracle) Started(device int, how Start, v View) {
 	o.Checked++
 	d := o.devices[device]
 	before := d.app
-	d.view, d.up = v, true
-	d.once = map[string]bool{}
+	d.view, d.up = momentOf(v), true
+	d.once = map[told]bool{}
 	d.starts++
-	d.context = v.Context()
-	d.app = o.seen(device, d.context)
+	d.context, d.parts = v.Context(), o.partsOf(v)
+	d.app = o.seen(device, d.parts)
 	switch how {
 	case AfterCrash:
 		if i := d.durable.less(d.app); i >= 0 {
-			o.Fail(Durability, device, "%s was durable and is gone after a crash", o.writes[i])
+			o.Fail(Durability, device, "%s was durable and is gone after a crash", o.entries[i].write)
 		}
 		if i := d.app.less(before); i >= 0 {
-			o.Fail(Phantom, device, "%s came out of a crash", o.writes[i])
+			o.Fail(Phantom, device, "%s came out of a crash", o.entries[i].write)
 		}
 	case AfterClose:
 		if i := before.less(d.app); i >= 0 {
-			o.Fail(Durability, device, "%s is gone after an orderly close", o.writes[i])
+			o.Fail(Durability, device, "%s is gone after an orderly close", o.entries[i].write)
 		}
 	case AfterRestore:
 		if i := d.backup.less(d.app); i >= 0 {
-			o.Fail(Durability, device, "%s was in the backup and is not here", o.writes[i])
+			o.Fail(Durability, device, "%s was in the backup and is not here", o.entries[i].write)
 		}
 		d.told = newSet(o.limit)
 	}
 	d.durable = d.app.clone()
 	d.ever.join(d.durable)
 	if i := d.told.less(d.app); i >= 0 {
-		o.Fail(Durability, device, "%s was acknowledged here and is gone", o.writes[i])
+		o.Fail(Durability, device, "%s was acknowledged here and is gone", o.entries[i].write)
 		d.told = newSet(o.limit)
 	}
 	clear(d.frontier)
 	clear(d.versions)
 	clear(d.open)
-	for _, path := range o.s.Paths {
+	o.learn(device)
+	for _, path := range o.paths {
 		o.checkPath(device, path, true)
 	}
 	o.checkDigest(device)
@@ -212,7 +273,7 @@ func (o *Oracle) DiskFails(device int, fails bool) { o.devices[device].fails = f
 // Durable is what a sync that begins now will cover; call the result when it is done.
 func (o *Oracle) Durable(device int) (done func()) {
 	d := o.devices[device]
-	covered := d.app.clone()
+	covered := d.app
 	return func() {
 		d.durable.join(covered)
 		d.ever.join(covered)
@@ -222,26 +283,40 @@ func (o *Oracle) Durable(device int) (done func()) {
 // Has reports whether a device has seen a dot, as of its last step.
 func (o *Oracle) Has(device int, d crdt.Dot) bool { return o.devices[device].context.Has(d) }
 
-// seen translates a context into writes. A dot that nobody wrote is a violation.
-func (o *Oracle) seen(device int, c crdt.Vector) set {
+// partsOf returns what a device says that it has seen, part by part. Where answers are not cut there is one part.
+func (o *Oracle) partsOf(v View) crdt.Parts {
+	if o.s.AnswerRows > 0 {
+		return v.Parts()
+	}
+	return crdt.Parts{{Context: v.Context()}}
+}
+
+// seen translates contexts into entries. A dot that nobody wrote is a violation.
+func (o *Oracle) seen(device int, parts crdt.Parts) set {
 	s := newSet(o.limit)
-	for top := range c.All() {
-		o.addDots(device, s, top.Replica, 0, top.Counter)
+	for top := range parts.Top().All() {
+		o.addDots(device, s, parts, top.Replica, 0, top.Counter)
 	}
 	return s
 }
 
-func (o *Oracle) addDots(device int, s set, r crdt.ReplicaID, above, upto uint64) {
+// addDots adds what the writes of a replica did, on the paths of those parts that have seen them.
+func (o *Oracle) addDots(device int, s set, parts crdt.Parts, r crdt.ReplicaID, above, upto uint64) {
 	for n := above + 1; n <= upto; n++ {
-		w := o.byDot[crdt.Dot{Replica: r, Counter: n}]
-		if w == nil && o.asides[crdt.Dot{Replica: r, Counter: n}] {
+		dot := crdt.Dot{Replica: r, Counter: n}
+		w := o.byDot[dot]
+		if w == nil && o.asides[dot] {
 			continue
 		}
 		if w == nil {
-			o.Fail(Phantom, device, "the device says that it has seen %v, which nobody wrote", crdt.Dot{Replica: r, Counter: n})
+			o.Fail(Phantom, device, "the device says that it has seen %v, which nobody wrote", dot)
 			return
 		}
-		s.add(w.index)
+		for _, e := range w.entries {
+			if len(parts) == 1 || parts[parts.Of(e.path)].Context.Has(dot) {
+				s.add(e.index)
+			}
+		}
 	}
 }
 
@@ -275,8 +350,8 @@ func abbreviate(data string) string {
 
 // identify finds the write that a live value stems from: by its content, and among writes of the same content by its dot.
 func (o *Oracle) identify(path string, v crdt.Value) *entry {
-	for _, e := range o.byData[path+"\x00"+string(v.Data)] {
-		if e.dot == v.Dot && e.time == v.Time && e.kind == v.Kind && v.Type == contentType {
+	for _, e := range o.byData[content{path, string(v.Data)}] {
+		if e.dot == v.Dot && e.time == v.Time && e.kind == v.Kind && v.Type == e.mime {
 			return e
 		}
 	}
@@ -285,7 +360,7 @@ func (o *Oracle) identify(path string, v crdt.Value) *entry {
 
 // identifyAll is identify for a list; what nobody wrote is a violation and left out.
 func (o *Oracle) identifyAll(device int, path string, live []crdt.Value) []*entry {
-	var es []*entry
+	es := make([]*entry, 0, len(live))
 	for _, v := range live {
 		e := o.identify(path, v)
 		if e == nil {
@@ -299,7 +374,8 @@ func (o *Oracle) identifyAll(device int, path string, live []crdt.Value) []*entr
 
 // spec returns the truth about a path: the values among the writes seen that nothing seen supersedes.
 func (o *Oracle) spec(path string, seen set) set {
-	dead, live := newSet(o.limit), newSet(o.limit)
+	dead, live := o.scratch, newSet(o.limit)
+	clear(dead)
 	for _, e := range o.byPath[path] {
 		if seen.has(e.index) {
 			dead.join(e.below)
@@ -313,24 +389,15 @@ func (o *Oracle) spec(path string, seen set) set {
 	return live
 }
 
-// at returns what a write did at a path.
-func (o *Oracle) at(path string, index int) *entry {
-	w := o.writes[index]
-	i := slices.IndexFunc(w.entries, func(e *entry) bool { return e.path == path })
-	return w.entries[i]
-}
-
 // names lists writes for people.
-func (o *Oracle) names(path string, s set) string {
+func (o *Oracle) names(s set) string {
 	text := "{"
 	for i := range s.all {
 		if len(text) > 1 {
 			text += " "
 		}
-		text += fmt.Sprintf("w%d", i)
-		if w := o.writes[i]; w != nil {
-			text += fmt.Sprintf("@%d", w.device)
-		}
+		w := o.entries[i].write
+		text += fmt.Sprintf("w%d@%d", w.index, w.device)
 	}
 	return text + "}"
 }

@@ -13,7 +13,8 @@ import (
 // write, just before it does.
 func (o *Oracle) Planned(device int, ops []node.WriteOp, wall int64) *Attempt {
 	d := o.devices[device]
-	a := &Attempt{device: device, ctx: d.app.clone(), expect: success, wall: wall}
+	d.view.pass()
+	a := &Attempt{device: device, ctx: d.app, expect: success, wall: wall}
 	for i, op := range ops {
 		reg, err := d.view.Get(op.Path)
 		if err != nil {

@@ -16,6 +16,7 @@ type shelf struct{ reg crdt.Register }
 
 func (s shelf) Context() crdt.Vector              { return crdt.Vector{} }
 func (s shelf) Floor() crdt.Vector                { return crdt.Vector{} }
+func (s shelf) Parts() crdt.Parts                 { return crdt.Parts{{}} }
 func (s shelf) Head() store.Head                  { return store.Head{} }
 func (s shelf) Check() error                      { return errors.New("nothing to check") }
 func (s shelf) Get(string) (crdt.Register, error) { return s.reg, nil }
@@ -32,12 +33,12 @@ func TestPlannedIsAttempt(t *testing.T) {
 			o := New(s, func() time.Duration { return 0 })
 			var reg crdt.Register
 			for i := range values {
-				a := &Attempt{ctx: newSet(o.limit), entries: []*entry{{path: "a", put: true, data: string(rune('x' + i)), kind: crdt.Multi,
+				a := &Attempt{ctx: newSet(o.limit), entries: []*entry{{path: "a", put: true, data: string(rune('x' + i)), mime: contentType, kind: crdt.Multi,
 					preds: newSet(o.limit), below: newSet(o.limit), kept: newSet(o.limit)}}}
 				w := o.enter(a, dot(uint64(i+1)), crdt.Timestamp(i+1))
 				reg.Live = append(reg.Live, value(w.dot.Counter, w.entries[0].data, crdt.Multi))
 			}
-			o.devices[0].view = shelf{reg}
+			o.devices[0].view = momentOf(shelf{reg})
 			o.devices[0].versions["a"] = version{"v1.1", liveKey(reg.Live)}
 			want := o.Attempt(0, []scenario.Part{{Path: "a", Verb: verb}}, 7)
 			got := o.Planned(0, want.Ops, 7)
@@ -51,7 +52,7 @@ func TestPlannedIsAttempt(t *testing.T) {
 // A version that somebody else was told leaves the outcome open, and one that this device was told after another write does too.
 func TestPlannedOverAnUnknownVersion(t *testing.T) {
 	o := New(&scenario.Scenario{Devices: make([]scenario.Device, 1), Paths: []string{"a"}}, func() time.Duration { return 0 })
-	o.devices[0].view = shelf{}
+	o.devices[0].view = momentOf(shelf{})
 	o.devices[0].versions["a"] = version{"v1.1", "elsewhere"}
 	a := o.Attempt(0, []scenario.Part{{Path: "a", Verb: scenario.PutIf}}, 7)
 	if a.expect != refusal {

@@ -42,7 +42,7 @@ func (o *Oracle) inputs(path string, reg crdt.Register) []crdt.Value {
 	out := []crdt.Value{}
 	for _, v := range reg.Newest() {
 		if e := o.identify(path, v); e != nil {
-			out = append(out, crdt.Value{Dot: e.dot, Time: e.time, Kind: e.kind, Type: contentType, Data: []byte(e.data), Won: v.Won, Resolved: v.Resolved})
+			out = append(out, crdt.Value{Dot: e.dot, Time: e.time, Kind: e.kind, Type: e.mime, Data: []byte(e.data), Won: v.Won, Resolved: v.Resolved})
 		}
 	}
 	return out

@@ -17,12 +17,12 @@ func (o *Oracle) Replied(device int, a *Attempt, err *node.Problem) {
 		return
 	}
 	d := o.devices[device]
-	d.told.add(a.written.index)
-	if !d.durable.has(a.written.index) {
-		o.Fail(Durability, device, "%s was acknowledged before it was durable", a.written)
-	}
 	for _, e := range a.written.entries {
+		d.told.add(e.index)
 		o.see(d, e.path, e.index)
+	}
+	if first := a.written.entries[0]; !d.durable.has(first.index) {
+		o.Fail(Durability, device, "%s was acknowledged before it was durable", a.written)
 	}
 	o.Sometimes("acknowledged")
 }
@@ -46,7 +46,7 @@ func (o *Oracle) Read(device int, path string, live []crdt.Value) {
 	}
 	if f := d.frontier[path]; f != nil {
 		for i := range f.all {
-			e := o.at(path, i)
+			e := o.entries[i]
 			if got.has(i) || o.isOver(e, d.app) && !o.goesBack(es, e) || !e.put {
 				continue
 			}
@@ -54,7 +54,7 @@ func (o *Oracle) Read(device int, path string, live []crdt.Value) {
 			if e.device == device {
 				check = ReadYourWrites
 			}
-			o.Fail(check, device, "%s was read or written here and %s shows %s", e.write, path, o.names(path, got))
+			o.Fail(check, device, "%s was read or written here and %s shows %s", e.write, path, o.names(got))
 		}
 	}
 	for _, e := range es {
@@ -70,27 +70,12 @@ func (o *Oracle) goesBack(es []*entry, e *entry) bool {
 	return slices.ContainsFunc(es, func(f *entry) bool { return e.over(f) })
 }
 
-// Shown compares the value that a plain read returns with the newest one, which all devices with the same values must show.
-func (o *Oracle) Shown(device int, path string, live []crdt.Value, shown crdt.Value) {
-	o.Checked++
-	if want := newest(live); want.Dot != shown.Dot {
-		o.Fail(SEC, device, "%s shows %.24q, not %.24q", path, shown.Data, want.Data)
-	}
-}
-
 // Held compares what a device is said to have on disk with what its disk confirmed.
 func (o *Oracle) Held(device, peer int, v crdt.Vector) {
 	o.Checked++
-	held := newSet(o.limit)
-	o.addHeld(device, held, v)
+	held := o.seen(device, crdt.Parts{{Context: v}})
 	if i := held.less(o.devices[peer].ever); i >= 0 {
-		o.Fail(HeldClaim, device, "%s is said to have %s on disk", o.s.DeviceName(peer), o.writes[i])
-	}
-}
-
-func (o *Oracle) addHeld(device int, s set, v crdt.Vector) {
-	for top := range v.All() {
-		o.addDots(device, s, top.Replica, 0, top.Counter)
+		o.Fail(HeldClaim, device, "%s is said to have %s on disk", o.s.DeviceName(peer), o.entries[i].write)
 	}
 }
 

@@ -39,6 +39,7 @@ const (
 	Reports        Check = "reports"         // what changed is told, each conflict once, and nothing after what came of it
 	Bytes          Check = "bytes"           // a session costs what differs, whatever happened before
 	NoPanic        Check = "panic"           // nothing panics
+	Views          Check = "views"           // a device shows what the policies that it has seen make of its values
 	Merged         Check = "merged"          // a program settles the conflicts that it merges, everywhere with the same value
 	Invariant      Check = "invariant"       // what a program says of its data holds
 )

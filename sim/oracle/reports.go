@@ -1,7 +1,6 @@
 package oracle
 
 import (
-	"fmt"
 	"slices"
 
 	"syncline/crdt"
@@ -15,7 +14,7 @@ func (o *Oracle) checkReports(device int, before set, added []*write, changes []
 	for _, w := range added {
 		for _, e := range w.entries {
 			told := slices.ContainsFunc(changes, func(c node.Changed) bool { return slices.Contains(c.Paths, e.path) })
-			if !told && o.spec(e.path, before).key() != o.spec(e.path, d.app).key() {
+			if !told && !slices.Equal(o.spec(e.path, before), o.spec(e.path, d.app)) {
 				o.Fail(Reports, device, "%s changed %s and nobody was told", w, e.path)
 			}
 		}
@@ -38,7 +37,7 @@ func (o *Oracle) checkOnce(device int, c crdt.Conflict) {
 		return
 	}
 	d := o.devices[device]
-	key := fmt.Sprint(c.Path, c.Local.Dot, c.Remote.Dot, liveKey(c.Siblings))
+	key := told{c.Path, c.Local.Dot, c.Remote.Dot, liveKey(c.Siblings)}
 	if d.once[key] {
 		o.Fail(Reports, device, "the conflict at %s between %.24q and %.24q is told a second time", c.Path, c.Local.Data, c.Remote.Data)
 	}

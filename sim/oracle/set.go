@@ -1,6 +1,9 @@
 package oracle
 
-import "math/bits"
+import (
+	"iter"
+	"math/bits"
+)
 
 // A set is a set of writes, by their indexes.
 type set []uint64
@@ -27,6 +30,19 @@ func (s set) less(t set) int {
 		}
 	}
 	return -1
+}
+
+// beyond yields the elements of s that are not in t, in order.
+func (s set) beyond(t set) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := range s {
+			for w := s[i] &^ t[i]; w != 0; w &= w - 1 {
+				if !yield(64*i + bits.TrailingZeros64(w)) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // minus returns the elements of s that are not in t.

@@ -474,13 +474,25 @@ func (p Page) Same(q Page) bool {
 
 // Finish compares the devices with each other and with all that was written, once nothing happens any more.
 func (w *Witness) Finish(pages []Page) {
+	all := map[int]Page{}
 	for i, p := range pages {
-		if !p.Same(pages[0]) {
-			w.Fail(Convergence, i, "device 0 shows %v with conflicts %v, this one %v with %v", show(pages[0]), keys(pages[0].Conflicts), show(p), keys(p.Conflicts))
+		all[i] = p
+	}
+	w.Compare(all)
+}
+
+// Compare compares devices, by what each shows, with each other and with all that was written, while nothing happens among them. A
+// device that is left out is away: what it wrote may still be on it alone.
+func (w *Witness) Compare(pages map[int]Page) {
+	here := slices.Sorted(maps.Keys(pages))
+	for _, i := range here {
+		p, first := pages[i], pages[here[0]]
+		if !p.Same(first) {
+			w.Fail(Convergence, i, "device %d shows %v with conflicts %v, this one %v with %v", here[0], show(first), keys(first.Conflicts), show(p), keys(p.Conflicts))
 		}
 		for _, path := range keys(w.byPath) {
 			w.Read(i, path, p.Paths[path])
-			w.checkEnd(i, path, p)
+			w.checkEnd(i, path, pages)
 		}
 		for _, path := range keys(p.Paths) {
 			if w.byPath[path] == nil {
@@ -503,11 +515,12 @@ func (w *Witness) Finish(pages []Page) {
 	}
 }
 
-// checkEnd judges what a device shows at one path in the end.
-func (w *Witness) checkEnd(device int, path string, page Page) {
+// checkEnd judges what a device shows at one path once devices have had their time to agree.
+func (w *Witness) checkEnd(device int, path string, pages map[int]Page) {
+	page := pages[device]
 	a := page.Paths[path]
 	for _, p := range w.byPath[path] {
-		if p.wish.outcome != granted || p.wish.excused {
+		if _, here := pages[p.wish.device]; !here || p.wish.outcome != granted || p.wish.excused {
 			continue
 		}
 		if !p.IsDelete() && !w.justified(path, p.Data, a, map[string]bool{}) {

@@ -236,6 +236,21 @@ func TestWitnessNotices(t *testing.T) {
 	}
 }
 
+// TestWitnessComparesThoseWhoAreThere: what a device that is away has written may be on it alone; what others have written may not be
+// missing among them.
+func TestWitnessComparesThoseWhoAreThere(t *testing.T) {
+	p := newPlay()
+	p.puts(0, Answer{})
+	p.Compare(map[int]Page{1: {}})
+	if len(p.Violations) > 0 {
+		t.Errorf("what is on the device that is away alone is missed: %v", p.Violations)
+	}
+	p.Compare(map[int]Page{0: {}, 1: {}})
+	if len(p.Violations) == 0 || !slices.ContainsFunc(p.Violations, func(v Violation) bool { return v.Check == LostUpdate }) {
+		t.Errorf("nobody misses what was acknowledged: %v", p.Violations)
+	}
+}
+
 // TestWitnessKeepsTheFirstViolations: a history of many violations keeps the first ones only.
 func TestWitnessKeepsTheFirstViolations(t *testing.T) {
 	p := newPlay()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -17,6 +18,10 @@ const (
 	// spanMax bounds the length of a scenario and all durations in it, clockMax the error and the jumps of a clock.
 	spanMax  = 100 * year
 	clockMax = 250 * year
+	// pollMin is the shortest period between two polls, that of package node.
+	pollMin = 100 * time.Millisecond
+	// patternMax bounds the pattern of a policy, in bytes.
+	patternMax = crdt.PathBytesMax - len("/policies/")
 )
 
 // A problem is something that makes a scenario impossible to run.
@@ -93,6 +98,9 @@ func (c *checker) devices() {
 			}
 			names[d.Name] = true
 		}
+		if d.Poll != 0 && (d.Poll < pollMin || d.Poll > spanMax) {
+			c.fail("poll", "", "%s polls every %s, not between %s and %s", s.DeviceName(i), formatDuration(d.Poll), formatDuration(pollMin), formatDuration(spanMax))
+		}
 		if d.Skew < -clockMax.Milliseconds() || d.Skew > clockMax.Milliseconds() {
 			c.fail("clocks", "", "the clock of %s is wrong by %d ms, more than %s", s.DeviceName(i), d.Skew, formatDuration(clockMax))
 		}
@@ -111,6 +119,9 @@ func (c *checker) settings() {
 	c.span("anti-entropy", s.AntiEntropy, time.Millisecond)
 	if s.DeleteLog < 0 {
 		c.fail("delete-log", "", "a device cannot remember %d deletes", s.DeleteLog)
+	}
+	if s.AnswerRows < 0 {
+		c.fail("answer-rows", "", "an answer cannot have %d rows", s.AnswerRows)
 	}
 	for _, p := range s.Paths {
 		if err := crdt.CheckPath(p); err != nil {
@@ -218,6 +229,8 @@ func (c *checker) operation(o *Op) {
 		c.parts(o)
 	case f.is == isPath && !c.paths[o.Path]:
 		c.fail(f.key, "add it to paths", "%q is not among the paths of the scenario", o.Path)
+	case f.is == isPattern:
+		c.policy(o)
 	case f.is == isGroups:
 		c.groups(o)
 	case f.is == isShare, f.takes("keep"):
@@ -288,7 +301,8 @@ func (c *checker) fields(o *Op, f *form) {
 		{"device", o.Device != 0, f.onDevice()},
 		{"second device", o.Of != 0, f.is == isSource},
 		{"part", len(o.Parts) > 0, f.is == isParts},
-		{"path", o.Path != "", f.is == isPath},
+		{"path", o.Path != "", f.is == isPath || f.is == isPattern},
+		{"policy", o.Policy != "", f.is == isPattern},
 		{"group", len(o.Groups) > 0, f.is == isGroups},
 		{"length", o.For != 0, f.takes("for")},
 		{"amount", o.Amount != 0, f.hasAmount()},
@@ -324,6 +338,22 @@ func (c *checker) parts(o *Op) {
 			c.fail("value", "", "%.40q is not UTF-8", p.Value)
 		}
 		seen[p.Path] = true
+	}
+}
+
+// policy wants a pattern and a policy, both as package node takes them.
+func (c *checker) policy(o *Op) {
+	const hint = "a pattern is written like a path; * stands for characters within one segment, a segment ** for any number of segments"
+	if err := crdt.CheckPath(o.Path); err != nil || len(o.Path) > patternMax {
+		c.fail("policy", hint, "%q is no pattern", abbreviate(o.Path))
+	}
+	for segment := range strings.SplitSeq(o.Path, "/") {
+		if segment != "**" && strings.Contains(segment, "**") {
+			c.fail("policy", hint, "the segment %q has ** beside other characters", abbreviate(segment))
+		}
+	}
+	if !slices.Contains(Policies, o.Policy) {
+		c.fail("is", meant(o.Policy, Policies), "there is no policy %q", abbreviate(o.Policy))
 	}
 }
 

@@ -25,6 +25,7 @@ const (
 	isShare
 	isMillis
 	isTrue
+	isPattern
 )
 
 // forms lists the actions in the order in which people are told of them.
@@ -32,6 +33,7 @@ var forms = []form{
 	{key: "write", do: DoWrite, is: isParts, needs: []string{"on"}, may: []string{"how", "newest", "value", "size"}},
 	{key: "delete", do: DoWrite, is: isParts, needs: []string{"on"}, may: []string{"how", "newest"}},
 	{key: "read", do: DoRead, is: isPath, needs: []string{"on"}},
+	{key: "policy", do: DoPolicy, is: isPattern, needs: []string{"on", "is"}},
 	{key: "sync", do: DoSync},
 	{key: "join", do: DoJoin},
 	{key: "clone", do: DoClone, is: isSource, needs: []string{"on"}},
@@ -54,7 +56,7 @@ var forms = []form{
 }
 
 // further lists the keys of an operation that are no action.
-var further = []string{"t", "on", "how", "newest", "value", "size", "for", "keep", "by"}
+var further = []string{"t", "on", "how", "newest", "value", "size", "for", "keep", "by", "is"}
 
 // verbs lists the verbs in the order in which people are told of them.
 var verbs = []Verb{Put, PutAll, Sibling, Resolve, Keep, PutIf, Delete, DeleteAll}

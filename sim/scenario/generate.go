@@ -31,6 +31,9 @@ func Generate(seed uint64, size Size) *Scenario {
 	g.work()
 	g.faults()
 	g.extremes(seed)
+	g.polls(seed)
+	g.ranges(seed)
+	g.policies(seed)
 	g.s.sortOps()
 	return g.s
 }
@@ -365,5 +368,67 @@ func (g *generator) extremes(seed uint64) {
 		for _, o := range writes[1:min(len(writes), 5)] {
 			o.Device, o.At = writes[0].Device, min(writes[0].At+g.between(0, time.Millisecond), g.s.End)
 		}
+	}
+}
+
+// polls lets the devices of a few scenarios poll in place of gossip: all of them, or some. It has a source of its own, as extremes has.
+func (g *generator) polls(seed uint64) {
+	g.rand = rand.New(rand.NewPCG(seed, 0x9011))
+	share := 0.0
+	switch {
+	case g.chance(0.05):
+		share = 1
+	case g.chance(0.18):
+		share = 0.4
+	}
+	for i := range g.s.Devices {
+		if g.chance(share) {
+			g.s.Devices[i].Poll = pick(g, time.Second, 2*time.Second, 5*time.Second)
+		}
+	}
+}
+
+// ranges cuts the answers of a few scenarios, so that devices fill range by range, and lets some start anew while they do. It has a
+// source of its own, as extremes has.
+func (g *generator) ranges(seed uint64) {
+	g.rand = rand.New(rand.NewPCG(seed, 0x4a9e5))
+	if !g.chance(0.1) {
+		return
+	}
+	g.s.AnswerRows = pick(g, 1, 1, 2, 3)
+	if g.chance(0.5) {
+		g.s.DeleteLog = pick(g, 0, 1)
+	}
+	for _, o := range slices.Clone(g.s.Ops) {
+		switch o.Do {
+		case DoJoin, DoClone, DoCrash, DoRestart, DoRestore, DoDisconnect:
+			if back := o.At + o.For; back < g.s.End && g.chance(0.5) {
+				g.add(Op{At: back + g.between(20*time.Millisecond, time.Second), Do: DoRestart, Device: o.Device, For: g.between(time.Millisecond, 200*time.Millisecond)})
+			}
+		}
+	}
+}
+
+// policies puts paths of a few scenarios under policies, which change, and writes contents there that the policies tell apart. It has a
+// source of its own, as extremes has.
+func (g *generator) policies(seed uint64) {
+	g.rand = rand.New(rand.NewPCG(seed, 0x9011c1e5))
+	if !g.chance(0.15) {
+		return
+	}
+	contents := pick(g, []string{"7", "12", "1e1", "10.0", " -3 "}, []string{"7", "12", "a", "b"}, []string{"milk\n", "milk\nbread\n", "tea\r\nmilk", "\n"})
+	for i := range g.s.Ops {
+		for k := range g.s.Ops[i].Parts {
+			if p := &g.s.Ops[i].Parts[k]; !p.Verb.deletes() && p.Verb != Keep && p.Size == 0 && g.chance(0.4) {
+				p.Value = pick(g, contents...)
+			}
+		}
+	}
+	for range 1 + g.rand.IntN(5) {
+		o := Op{At: g.between(0, g.last), Do: DoPolicy, Device: g.device(), Path: pick(g, "**", "*", "p*", "p0", "p1", "l*", "**/p0"), Policy: pick(g, append(Policies[:len(Policies):len(Policies)], "merge:join", "merge:join", "merge:join")...)}
+		if g.chance(0.5) {
+			o.At = g.between(0, 2*g.from)
+		}
+		g.add(o)
 	}
 }

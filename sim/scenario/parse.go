@@ -84,8 +84,8 @@ var (
 )
 
 func (p *parser) document(t table) {
-	t.only("name", "about", "seed", "devices", "paths", "end", "converge", "anti-entropy", "delete-log", "gossip",
-		"network", "clocks", "random", "at")
+	t.only("name", "about", "seed", "devices", "paths", "end", "converge", "anti-entropy", "delete-log", "answer-rows", "gossip",
+		"network", "clocks", "poll", "random", "at")
 	s := p.s
 	s.Name, _ = t.text("name")
 	s.About, _ = t.text("about")
@@ -96,12 +96,14 @@ func (p *parser) document(t table) {
 	s.ConvergeMax = t.duration("converge", convergeDefault)
 	s.AntiEntropy = t.duration("anti-entropy", antiEntropyDefault)
 	s.DeleteLog = t.count("delete-log", deleteLogDefault, math.MaxInt32)
+	s.AnswerRows = t.count("answer-rows", 0, math.MaxInt32)
 	s.NoGossip = !t.flag("gossip", true)
 	if !p.devices(t) {
 		return // every further mistake might follow from this one
 	}
 	p.network(t)
 	p.clocks(t)
+	p.polls(t)
 	r := p.random(t)
 	p.operations(t)
 	s.Paths = t.list("paths")
@@ -216,6 +218,15 @@ func (p *parser) clocks(t table) {
 	}
 }
 
+func (p *parser) polls(t table) {
+	t = t.sub("poll")
+	for _, name := range slices.Sorted(maps.Keys(t.m)) {
+		if i, ok := p.device(t, name, name); ok {
+			p.s.Devices[i].Poll = t.duration(name, 0)
+		}
+	}
+}
+
 // device finds a device by its name, or by its number if it has no name. v stands at key.
 func (p *parser) device(t table, key string, v any) (int, bool) {
 	devices := p.s.Devices
@@ -299,8 +310,8 @@ func (p *parser) operation(t table) (o Op) {
 
 // meaningOf says what the keys that an action may need mean, exampleOf what may stand there.
 var (
-	meaningOf = map[string]string{"t": "when it happens", "on": "on which device", "by": "how far the clock jumps"}
-	exampleOf = map[string]string{"t": `"3s"`, "on": `"laptop"`, "by": `"-1h"`}
+	meaningOf = map[string]string{"t": "when it happens", "on": "on which device", "by": "how far the clock jumps", "is": "which policy"}
+	exampleOf = map[string]string{"t": `"3s"`, "on": `"laptop"`, "by": `"-1h"`, "is": `"newest"`}
 )
 
 // content reads what stands behind the action, and the amount.
@@ -314,6 +325,9 @@ func (p *parser) content(t table, f *form, o *Op) {
 		o.Parts = p.parts(t, f)
 	case isPath:
 		o.Path, _ = t.text(f.key)
+	case isPattern:
+		o.Path, _ = t.text(f.key)
+		o.Policy, _ = t.text("is")
 	case isGroups:
 		o.Groups = p.groups(t, f.key)
 	case isShare:
@@ -448,7 +462,9 @@ func (s *Scenario) named() []string {
 		}
 	}
 	for i := range s.Ops {
-		add(s.Ops[i].Path)
+		if s.Ops[i].Do != DoPolicy {
+			add(s.Ops[i].Path)
+		}
 		for _, p := range s.Ops[i].Parts {
 			add(p.Path)
 		}

@@ -22,7 +22,7 @@ func anyScenario(t *rapid.T) *scenario.Scenario {
 	names := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-zé][a-z0-9_.-]{0,8}`).Filter(func(n string) bool { return n != "others" }), 1, 6, rapid.ID).Draw(t, "names")
 	named := rapid.Bool().Draw(t, "named")
 	for _, name := range names {
-		d := scenario.Device{Skew: rapid.Int64Range(-1<<42, 1<<42).Draw(t, "skew")}
+		d := scenario.Device{Skew: rapid.Int64Range(-1<<42, 1<<42).Draw(t, "skew"), Poll: rapid.SampledFrom([]time.Duration{0, 0, 5 * time.Second, 1500 * time.Millisecond}).Draw(t, "poll")}
 		if named && rapid.IntRange(0, 4).Draw(t, "is named") > 0 {
 			d.Name = name
 		}
@@ -86,7 +86,7 @@ func (g drawer) op() {
 			o.For = g.duration(s.End - o.At)
 		}
 	}
-	o.Do = rapid.SampledFrom([]scenario.Action{scenario.DoWrite, scenario.DoWrite, scenario.DoRead, scenario.DoSync, scenario.DoJoin, scenario.DoClone, scenario.DoPartition,
+	o.Do = rapid.SampledFrom([]scenario.Action{scenario.DoWrite, scenario.DoWrite, scenario.DoRead, scenario.DoPolicy, scenario.DoSync, scenario.DoJoin, scenario.DoClone, scenario.DoPartition,
 		scenario.DoDisconnect, scenario.DoStall, scenario.DoHeal, scenario.DoLoss, scenario.DoDuplicate, scenario.DoReorder, scenario.DoSlow, scenario.DoReset,
 		scenario.DoCrash, scenario.DoRestart, scenario.DoBackup, scenario.DoRestore, scenario.DoDiskFull, scenario.DoSyncFail, scenario.DoClock}).Draw(t, "do")
 	switch o.Do {
@@ -100,6 +100,8 @@ func (g drawer) op() {
 		if len(s.Paths) > 0 {
 			o.Path = rapid.SampledFrom(s.Paths).Draw(t, "path")
 		}
+	case scenario.DoPolicy:
+		o.Path, o.Policy = rapid.SampledFrom([]string{"**", "a*/b", "p0"}).Draw(t, "pattern"), rapid.SampledFrom(scenario.Policies).Draw(t, "policy")
 	case scenario.DoClone:
 		o.Of = g.device()
 	case scenario.DoPartition, scenario.DoStall:
@@ -212,6 +214,11 @@ func TestMistakesAreExplained(t *testing.T) {
 		{"devices = 2\n[network]\nlinks = [\"0 - 1\", \"1 - 0\"]", `3:9: device 1 and device 0 are linked twice`},
 		{"devices = 2\n[network]\nlinks = [\"0 - 1\", \"1 - 1\"]", `3:9: device 1 is linked with itself`},
 		{"devices = 2\n[clocks]\n3 = \"1s\"", `3:5: there is no device "3"; the devices are 0 to 1`},
+		{"devices = 2\n[[at]]\nt = \"1s\"\npolicy = \"a/**b\"\nis = \"max\"\non = 1", `4:10: the segment "**b" has ** beside other characters`},
+		{"devices = 2\n[[at]]\nt = \"1s\"\npolicy = \"a\"\nis = \"mix\"\non = 1", `5:6: there is no policy "mix"; did you mean "max"?`},
+		{"devices = 2\n[[at]]\nt = \"1s\"\npolicy = \"a\"\non = 1", `4:10: policy needs "is": which policy; add a line is = "newest"`},
+		{"devices = 2\n[poll]\n3 = \"1s\"", `3:5: there is no device "3"; the devices are 0 to 1`},
+		{"devices = 2\n[poll]\n1 = \"10ms\"", `2:1: device 1 polls every 10ms, not between 100ms and 100y`},
 		{"devices = 2\n[clocks]\n1 = \"1us\"", `3:5: 1µs is not a whole number of milliseconds`},
 		{"devices = 2\n[random]\nwrite = 3", `3:1: the key "write" is not known`},
 		{"devices = 2\nend = \"1s\"\n[random]\nwrites = 3\nbetween = \"2s..3s\"", `5:11: nothing fits between 2s and 3s when the end is 1s; make end later`},

@@ -15,6 +15,7 @@ func (s *Scenario) TOML() []byte {
 	p.head()
 	p.network()
 	p.clocks()
+	p.polls()
 	for i := range s.Ops {
 		p.operation(&s.Ops[i])
 	}
@@ -67,6 +68,9 @@ func (p *printer) head() {
 	p.duration("converge", s.ConvergeMax)
 	p.duration("anti-entropy", s.AntiEntropy)
 	p.line("delete-log", strconv.Itoa(s.DeleteLog))
+	if s.AnswerRows != 0 {
+		p.line("answer-rows", strconv.Itoa(s.AnswerRows))
+	}
 	if s.NoGossip {
 		p.line("gossip", "false")
 	}
@@ -101,6 +105,17 @@ func (p *printer) clocks() {
 	}
 }
 
+func (p *printer) polls() {
+	header := "\n[poll]\n"
+	for i, d := range p.s.Devices {
+		if d.Poll != 0 {
+			p.b.WriteString(header)
+			header = ""
+			p.duration(bareKey(p.s.short(i)), d.Poll)
+		}
+	}
+}
+
 func (p *printer) operation(o *Op) {
 	f := formOf(o.Do)
 	if f == nil {
@@ -115,7 +130,7 @@ func (p *printer) operation(o *Op) {
 		p.line(f.key, p.device(o.Of))
 	case isParts:
 		p.parts(o.Parts)
-	case isPath:
+	case isPath, isPattern:
 		p.line(f.key, quote(o.Path))
 	case isGroups:
 		p.text(f.key, p.s.groupsText(o.Groups))
@@ -128,6 +143,9 @@ func (p *printer) operation(o *Op) {
 	}
 	if f.takes("on") {
 		p.line("on", p.device(o.Device))
+	}
+	if f.takes("is") {
+		p.line("is", quote(o.Policy))
 	}
 	if f.takes("by") {
 		p.text("by", formatMillis(o.Amount))

@@ -21,8 +21,10 @@ type Scenario struct {
 	// AntiEntropy is the mean period between sessions with one peer; DeleteLog is how many deletes a replica remembers.
 	AntiEntropy time.Duration `json:"antiEntropy"`
 	DeleteLog   int           `json:"deleteLog"`
-	// NoGossip lets operations travel by sessions only, as devices do that poll.
+	// NoGossip lets operations travel by sessions only: no device gossips.
 	NoGossip bool `json:"noGossip,omitempty"`
+	// AnswerRows, if it is not 0, bounds the rows of an answer in a session: a larger one comes in several, each about a range of paths.
+	AnswerRows int `json:"answerRows,omitempty"`
 	// Ops are sorted by time, and none lasts longer than End.
 	Ops []Op `json:"ops"`
 	// End is when all faults are over; ConvergeMax is how long the devices may take from then until they agree.
@@ -50,6 +52,16 @@ type Device struct {
 	Name string `json:"name,omitempty"`
 	// Skew is the error of its clock at the start, in milliseconds.
 	Skew int64 `json:"skew,omitempty"`
+	// Poll, if it is not 0, is the mean period between its sessions with one peer, in place of AntiEntropy. The device does not gossip.
+	Poll time.Duration `json:"poll,omitempty"`
+}
+
+// Gossips reports whether a device publishes what is written on it, and hears what others publish.
+func (s *Scenario) Gossips(device int) bool { return !s.NoGossip && s.Devices[device].Poll == 0 }
+
+// Period returns the mean period between a device's sessions with one peer.
+func (s *Scenario) Period(device int) time.Duration {
+	return cmp.Or(s.Devices[device].Poll, s.AntiEntropy)
 }
 
 // A Network says how the links behave.
@@ -75,6 +87,7 @@ type Action string
 const (
 	DoWrite      Action = "write"      // Device writes Parts as one transaction
 	DoRead       Action = "read"       // Device reads Path
+	DoPolicy     Action = "policy"     // Device puts the paths that match the pattern Path under Policy, on all devices
 	DoSync       Action = "sync"       // Device starts a session with every peer
 	DoJoin       Action = "join"       // Device starts for the first time, empty
 	DoClone      Action = "clone"      // Device starts for the first time, with a copy of the data of Of
@@ -105,6 +118,7 @@ type Op struct {
 	Of     int     `json:"of,omitempty"`
 	Parts  []Part  `json:"parts,omitempty"`
 	Path   string  `json:"path,omitempty"`
+	Policy string  `json:"policy,omitempty"`
 	Groups [][]int `json:"groups,omitempty"`
 	// For is how long it lasts. With 0 a device that went away starts again at once; everything else lasts until an operation with
 	// DoHeal, or the end.
@@ -148,6 +162,17 @@ func (s *Scenario) Writes() int {
 	n := 0
 	for i := range s.Ops {
 		if s.Ops[i].Do == DoWrite {
+			n++
+		}
+	}
+	return n
+}
+
+// Parts returns the number of paths that all writes of the scenario name together; a policy is one.
+func (s *Scenario) Parts() int {
+	n := 0
+	for i := range s.Ops {
+		if n += len(s.Ops[i].Parts); s.Ops[i].Do == DoPolicy {
 			n++
 		}
 	}

@@ -194,7 +194,13 @@ func (x *Shrinker) settings() {
 		},
 		func(c *Scenario) { c.AntiEntropy = antiEntropyDefault },
 		func(c *Scenario) { c.DeleteLog = deleteLogDefault },
+		func(c *Scenario) { c.AnswerRows = 0 },
 		func(c *Scenario) { c.NoGossip = false },
+		func(c *Scenario) {
+			for i := range c.Devices {
+				c.Devices[i].Poll = 0
+			}
+		},
 		func(c *Scenario) {
 			for i := range c.Devices {
 				c.Devices[i].Skew = 0
@@ -214,6 +220,7 @@ func (x *Shrinker) settings() {
 	}
 	for i := range x.best.Devices {
 		x.try(func(c *Scenario) { c.Devices[i].Skew = 0 })
+		x.try(func(c *Scenario) { c.Devices[i].Poll = 0 })
 	}
 	if x.best.Network.Loss > 0 {
 		x.try(func(c *Scenario) { c.Network.Loss = 1 }) // simpler than now and then
@@ -239,6 +246,9 @@ func (x *Shrinker) plain() {
 			edit(func(o *Op) { o.For = time.Second })
 			edit(func(o *Op) { o.For = max(o.For.Round(time.Second), time.Second) })
 			edit(func(o *Op) { o.For = max(o.For.Round(time.Millisecond), time.Millisecond) })
+		}
+		if f.is == isPattern {
+			edit(func(o *Op) { o.Path = "**" })
 		}
 		switch {
 		case f.takes("keep"):

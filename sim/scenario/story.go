@@ -48,7 +48,13 @@ func (t *teller) setting() []string {
 	if s.DeleteLog < deleteLogDefault {
 		parts = append(parts, fmt.Sprintf("a device remembers %s", count(int64(s.DeleteLog), "delete")))
 	}
+	if s.AnswerRows > 0 {
+		parts = append(parts, fmt.Sprintf("an answer in a session holds %s", count(int64(s.AnswerRows), "path")))
+	}
 	for i, d := range s.Devices {
+		if d.Poll != 0 {
+			parts = append(parts, fmt.Sprintf("%s polls every %s", s.DeviceName(i), lengthOf(d.Poll)))
+		}
 		if d.Skew != 0 {
 			parts = append(parts, fmt.Sprintf("the clock of %s is %s", s.DeviceName(i), wrong(d.Skew)))
 		}
@@ -118,6 +124,8 @@ func (t *teller) what(o *Op) string {
 		return who + " " + t.parts(o.Parts)
 	case DoRead:
 		return who + " reads " + o.Path
+	case DoPolicy:
+		return who + " puts " + o.Path + " under the policy " + o.Policy
 	case DoSync:
 		return who + " starts a session with every peer"
 	case DoJoin:

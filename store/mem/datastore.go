@@ -7,6 +7,7 @@ package mem
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/ipfs/go-datastore"
@@ -17,19 +18,22 @@ import (
 // value, so that opening a store on it again is a restart.
 type Datastore struct {
 	// mu guards all fields.
-	mu       sync.RWMutex
-	tree     tree
-	unsynced [][]undo
-	inject   func(Op, int) error
+	mu   sync.RWMutex
+	tree tree
+	// unsynced holds for each batch that no sync covered what takes it back; spare has slices for the next ones.
+	unsynced, spare [][]change
+	inject          func(Op, int) error
+	// scans counts the scans under way: while there is one, what it reads is not changed in place.
+	scans int
 	// ops and read count operations, and entries that were read.
 	ops, read int
 }
 
-// An undo takes one write back.
-type undo struct {
-	key     string
-	value   []byte
-	existed bool
+// A change lets a key have a value, or none.
+type change struct {
+	key    string
+	value  []byte
+	exists bool
 }
 
 var (
@@ -61,26 +65,36 @@ func (d *Datastore) Crash(keep int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	keep = min(max(keep, 0), len(d.unsynced))
+	d.beforeChange()
 	for _, undos := range slices.Backward(d.unsynced[keep:]) {
 		for _, u := range slices.Backward(undos) {
-			if u.existed {
-				d.tree.set(u.key, u.value)
-			} else {
-				d.tree.delete(u.key)
-			}
+			d.tree.apply(u)
 		}
 	}
-	d.unsynced = nil
+	d.forget(len(d.unsynced))
 }
 
 // Settle counts the first n unsynced batches as synced: the disk has got so far.
 func (d *Datastore) Settle(n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	rest := d.unsynced[min(max(n, 0), len(d.unsynced)):]
-	copy(d.unsynced, rest)
-	clear(d.unsynced[len(rest):])
-	d.unsynced = d.unsynced[:len(rest)]
+	d.forget(min(max(n, 0), len(d.unsynced)))
+}
+
+// spareMax and spareCapMax bound the slices that are kept for later batches, and what each of them can hold.
+const (
+	spareMax    = 4
+	spareCapMax = 64
+)
+
+// forget gives up the means to take the first n unsynced batches back. The caller holds mu.
+func (d *Datastore) forget(n int) {
+	for _, undos := range d.unsynced[:n] {
+		if clear(undos); len(d.spare) < spareMax && cap(undos) <= spareCapMax {
+			d.spare = append(d.spare, undos[:0])
+		}
+	}
+	d.unsynced = slices.Delete(d.unsynced, 0, n)
 }
 
 // Len returns the number of entries.
@@ -136,30 +150,40 @@ func (d *Datastore) GetSize(_ context.Context, key datastore.Key) (int, error) {
 // Range calls yield for the entries with lo <= key < hi in order, as they were when Range was called, until yield returns false.
 func (d *Datastore) Range(ctx context.Context, lo, hi []byte, yield func(key, value []byte) bool) error {
 	d.mu.Lock()
-	err := d.count(OpScan)
-	t := d.tree.snapshot()
-	d.mu.Unlock()
-	if err != nil {
+	if err := d.count(OpScan); err != nil {
+		d.mu.Unlock()
 		return err
 	}
-	read := 0
-	var key []byte
-	t.scan(string(lo), func(i item) bool {
-		if hi != nil && i.key >= string(hi) {
-			return false
-		}
-		read++
-		if read%64 == 0 && ctx.Err() != nil {
-			err = ctx.Err()
-			return false
-		}
-		key = append(key[:0], i.key...)
-		return yield(key, i.value)
-	})
-	d.mu.Lock()
-	d.read += read
+	t := d.tree
+	d.scans++
 	d.mu.Unlock()
-	return err
+	read := 0
+	defer func() {
+		d.mu.Lock()
+		d.scans--
+		d.read += read
+		d.mu.Unlock()
+	}()
+	var key []byte
+	for i := range t.from(string(lo)) {
+		if hi != nil && i.key >= string(hi) {
+			break
+		}
+		if read++; read%64 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if key = append(key[:0], i.key...); !yield(key, i.value) {
+			break
+		}
+	}
+	return nil
+}
+
+// beforeChange keeps what scans under way read as it is. The caller holds mu.
+func (d *Datastore) beforeChange() {
+	if d.scans > 0 {
+		d.tree.snapshot()
+	}
 }
 
 // Query implements [datastore.Datastore].
@@ -176,17 +200,16 @@ func (d *Datastore) Query(_ context.Context, q query.Query) (query.Results, erro
 		prefix += "/"
 	}
 	var entries []query.Entry
-	t.scan(prefix, func(i item) bool {
-		if len(i.key) < len(prefix) || i.key[:len(prefix)] != prefix {
-			return false
+	for i := range t.from(prefix) {
+		if !strings.HasPrefix(i.key, prefix) {
+			break
 		}
 		e := query.Entry{Key: i.key, Size: len(i.value)}
 		if !q.KeysOnly {
 			e.Value = slices.Clone(i.value)
 		}
 		entries = append(entries, e)
-		return true
-	})
+	}
 	rest := q
 	rest.Prefix = ""
 	return query.NaiveQueryApply(rest, query.ResultsWithEntries(q, entries)), nil
@@ -194,12 +217,12 @@ func (d *Datastore) Query(_ context.Context, q query.Query) (query.Results, erro
 
 // Put implements [datastore.Datastore]. It keeps a copy of the value.
 func (d *Datastore) Put(_ context.Context, key datastore.Key, value []byte) error {
-	return d.apply([]write{{key: key.String(), value: clone(value)}}, OpPut)
+	return d.apply([]change{{key.String(), clone(value), true}}, OpPut)
 }
 
 // Delete implements [datastore.Datastore].
 func (d *Datastore) Delete(_ context.Context, key datastore.Key) error {
-	return d.apply([]write{{key: key.String(), remove: true}}, OpDelete)
+	return d.apply([]change{{key: key.String()}}, OpDelete)
 }
 
 // Sync implements [datastore.Datastore]. It covers all keys, whatever the prefix.
@@ -209,8 +232,7 @@ func (d *Datastore) Sync(context.Context, datastore.Key) error {
 	if err := d.count(OpSync); err != nil {
 		return err
 	}
-	clear(d.unsynced)
-	d.unsynced = d.unsynced[:0]
+	d.forget(len(d.unsynced))
 	return nil
 }
 
@@ -219,72 +241,65 @@ func (d *Datastore) Close() error { return nil }
 
 // Batch implements [datastore.Batching].
 func (d *Datastore) Batch(context.Context) (datastore.Batch, error) {
-	return &batch{d: d, writes: make([]write, 0, 8)}, nil
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b := &batch{d: d}
+	if n := len(d.spare); n > 0 {
+		b.changes, d.spare = d.spare[n-1], d.spare[:n-1]
+	}
+	return b, nil
 }
 
-// A write is one operation of a batch.
-type write struct {
-	key    string
-	value  []byte
-	remove bool
-}
-
-// apply applies writes as one step, or none of them.
-func (d *Datastore) apply(writes []write, op Op) error {
+// apply applies changes as one step, or none of them. It takes the slice over.
+func (d *Datastore) apply(changes []change, op Op) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.count(op); err != nil {
 		return err
 	}
-	undos := make([]undo, len(writes))
-	for i, w := range writes {
-		u := undo{key: w.key}
-		if w.remove {
-			u.value, u.existed = d.tree.delete(w.key)
-		} else {
-			u.value, u.existed = d.tree.set(w.key, w.value)
-		}
-		undos[i] = u
+	d.beforeChange()
+	for i, c := range changes {
+		changes[i] = d.tree.apply(c)
 	}
-	d.unsynced = append(d.unsynced, undos)
+	d.unsynced = append(d.unsynced, changes)
 	return nil
 }
 
-// A batch collects writes.
+// A batch collects changes.
 type batch struct {
-	d      *Datastore
-	writes []write
+	d       *Datastore
+	changes []change
 }
 
 // Put implements [datastore.Batch]. It keeps a copy of the value.
 func (b *batch) Put(_ context.Context, key datastore.Key, value []byte) error {
-	b.writes = append(b.writes, write{key: key.String(), value: clone(value)})
+	b.changes = append(b.changes, change{key.String(), clone(value), true})
 	return nil
 }
 
 // Delete implements [datastore.Batch].
 func (b *batch) Delete(_ context.Context, key datastore.Key) error {
-	b.writes = append(b.writes, write{key: key.String(), remove: true})
+	b.changes = append(b.changes, change{key: key.String()})
 	return nil
 }
 
 // PutBytes is Put with the key as bytes, of which it keeps a copy too.
 func (b *batch) PutBytes(key, value []byte) error {
-	b.writes = append(b.writes, write{key: string(key), value: clone(value)})
+	b.changes = append(b.changes, change{string(key), clone(value), true})
 	return nil
 }
 
 // DeleteBytes is Delete with the key as bytes.
 func (b *batch) DeleteBytes(key []byte) error {
-	b.writes = append(b.writes, write{key: string(key), remove: true})
+	b.changes = append(b.changes, change{key: string(key)})
 	return nil
 }
 
 // Commit implements [datastore.Batch].
 func (b *batch) Commit(context.Context) error {
-	writes := b.writes
-	b.writes = nil
-	return b.d.apply(writes, OpCommit)
+	changes := b.changes
+	b.changes = nil
+	return b.d.apply(changes, OpCommit)
 }
 
 // clone returns a copy that is not nil, so that an empty value stays a value.

@@ -80,14 +80,19 @@ func TestModel(t *testing.T) {
 				lo, hi := key.Draw(t, "lo"), key.Draw(t, "hi")
 				var got []string
 				before := slices.Sorted(maps.Keys(now()))
-				d.Range(ctx, []byte(lo), []byte(hi), func(key, _ []byte) bool {
-					got = append(got, string(key))
-					d.Delete(ctx, datastore.RawKey("/none"))
+				d.Range(ctx, []byte(lo), []byte(hi), func(k, _ []byte) bool {
+					got = append(got, string(k))
+					next, other := maps.Clone(now()), key.Draw(t, "changed")
+					if _, ok := next[other]; ok {
+						d.Delete(ctx, datastore.RawKey(other))
+						delete(next, other)
+					} else {
+						d.Put(ctx, datastore.RawKey(other), nil)
+						next[other] = ""
+					}
+					versions = append(versions, next)
 					return true
 				})
-				for d.Unsynced() > len(versions)-1 {
-					versions = append(versions, now())
-				}
 				want := slices.DeleteFunc(before, func(k string) bool { return k < lo || k >= hi })
 				if !slices.Equal(got, want) {
 					t.Fatalf("%q to %q: got %q, want %q", lo, hi, got, want)

@@ -1,6 +1,9 @@
 package mem
 
-import "slices"
+import (
+	"iter"
+	"slices"
+)
 
 // leafMax bounds the entries of a leaf.
 const leafMax = 96
@@ -76,6 +79,16 @@ func (t *tree) ownLeaves() {
 	}
 }
 
+// apply makes a change, whose value is kept, and returns the change that takes it back.
+func (t *tree) apply(c change) change {
+	if c.exists {
+		c.value, c.exists = t.set(c.key, c.value)
+	} else {
+		c.value, c.exists = t.delete(c.key)
+	}
+	return c
+}
+
 // set puts a value and returns what it replaces. The value is kept.
 func (t *tree) set(key string, value []byte) (old []byte, existed bool) {
 	l, place, found := t.find(key)
@@ -137,13 +150,15 @@ func (t *tree) snapshot() tree {
 	return tree{leaves: t.leaves, generation: t.generation, shared: true, size: t.size}
 }
 
-// scan calls yield for the items with lo <= key, in order, until it returns false.
-func (t *tree) scan(lo string, yield func(item) bool) {
-	l, place, _ := t.find(lo)
-	for ; l < len(t.leaves); l, place = l+1, 0 {
-		for _, i := range t.leaves[l].items[place:] {
-			if !yield(i) {
-				return
+// from yields the items with lo <= key, in order.
+func (t *tree) from(lo string) iter.Seq[item] {
+	return func(yield func(item) bool) {
+		l, place, _ := t.find(lo)
+		for ; l < len(t.leaves); l, place = l+1, 0 {
+			for _, i := range t.leaves[l].items[place:] {
+				if !yield(i) {
+					return
+				}
 			}
 		}
 	}

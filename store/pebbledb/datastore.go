@@ -84,7 +84,9 @@ func Open(dir string, o Options) (*Datastore, error) {
 }
 
 // options says how the database uses memory and disk: few and small tables in memory, a Bloom filter so that the read before the
-// first write of a path rarely touches the disk, and one compaction at a time.
+// first write of a path rarely touches the disk, and one compaction at a time. The first level takes many tables before it is merged
+// with the rest: while a store is small, each merge writes nearly all of it anew, which is most of what a write costs. The filters
+// keep reads as cheap.
 func (d *Datastore) options(o Options) *pebble.Options {
 	opts := &pebble.Options{
 		Cache:                       d.cache,
@@ -92,8 +94,8 @@ func (d *Datastore) options(o Options) *pebble.Options {
 		FormatMajorVersion:          pebble.FormatNewest,
 		MemTableSize:                o.MemTableBytes,
 		MemTableStopWritesThreshold: 3,
-		L0CompactionThreshold:       4,
-		L0StopWritesThreshold:       24,
+		L0CompactionThreshold:       12,
+		L0StopWritesThreshold:       36,
 		MaxOpenFiles:                256,
 		BytesPerSync:                512 << 10,
 		Logger:                      d.fault,

@@ -158,6 +158,18 @@ func damage(res *http.Response) error {
 	return ErrDamaged.With("%s cannot be read here, the first is %s; they were left out, and everything else is listed.", lost, path).On(path)
 }
 
+// filling returns a [node.ErrFilling] if the header of a list says that more belongs to it than is there.
+func filling(res *http.Response) error {
+	from := res.Header.Get(wire.HeaderFilling)
+	if len(res.Header[wire.HeaderFilling]) == 0 {
+		return nil
+	}
+	if path, err := url.QueryUnescape(from); err == nil {
+		from = path
+	}
+	return node.Filling{Ranges: 1, From: from}.Err()
+}
+
 func set(h http.Header, key, value string) http.Header {
 	if h == nil {
 		h = http.Header{}

@@ -80,7 +80,8 @@ func (c *Client) Entry(ctx context.Context, path string) (wire.Entry, error) {
 }
 
 // List yields the entries under a prefix in the order of paths, with their values if values is set. If entries cannot be read it
-// yields the others, and then [ErrDamaged].
+// yields the others, and then [ErrDamaged]; if the device still receives what others have, it yields what is here, and then
+// [node.ErrFilling].
 func (c *Client) List(ctx context.Context, prefix string, values bool) iter.Seq2[wire.Entry, error] {
 	return lines[wire.Entry](ctx, c, request{
 		method: http.MethodGet, path: "/v1/entries", query: query("prefix", prefix, "values", yes(values)),
@@ -116,10 +117,10 @@ func (c *Client) DeletePrefix(ctx context.Context, prefix string, dryRun bool) (
 	return doc, err
 }
 
-// Export returns the export of a prefix, one line an entry. It ends with [ErrDamaged] if entries had to be left out. The caller
-// closes it.
-func (c *Client) Export(ctx context.Context, prefix string) (io.ReadCloser, error) {
-	res, err := c.do(ctx, request{method: http.MethodGet, path: "/v1/export", query: query("prefix", prefix)})
+// Export returns the export of a prefix, one line an entry. It ends with [ErrDamaged] if entries had to be left out. While the device
+// still receives what others have it is refused with [node.ErrFilling], unless partial is set. The caller closes it.
+func (c *Client) Export(ctx context.Context, prefix string, partial bool) (io.ReadCloser, error) {
+	res, err := c.do(ctx, request{method: http.MethodGet, path: "/v1/export", query: query("prefix", prefix, "partial", yes(partial))})
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +176,7 @@ func (c *Client) Tx(ctx context.Context, ops []wire.TxOp) (wire.TxDone, error) {
 	return doc, err
 }
 
-// Conflicts yields the open conflicts under a prefix.
+// Conflicts yields the open conflicts under a prefix. What cannot be read or is not here yet ends it as it ends List.
 func (c *Client) Conflicts(ctx context.Context, prefix string) iter.Seq2[wire.Conflict, error] {
 	return lines[wire.Conflict](ctx, c, request{method: http.MethodGet, path: "/v1/conflicts", query: query("prefix", prefix)})
 }

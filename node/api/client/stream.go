@@ -2,6 +2,7 @@ package client
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -13,7 +14,7 @@ import (
 
 const ndjson = "application/x-ndjson"
 
-// lines asks for a stream and yields its lines. An [ErrDamaged] comes after the last one.
+// lines asks for a stream and yields its lines. An [ErrDamaged] or [node.ErrFilling] comes after the last one.
 func lines[T any](ctx context.Context, c *Client, q request) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
@@ -29,7 +30,7 @@ func lines[T any](ctx context.Context, c *Client, q request) iter.Seq2[T, error]
 			var doc T
 			err := d.Decode(&doc)
 			if err == io.EOF {
-				if err := damage(res); err != nil {
+				if err := cmp.Or(damage(res), filling(res)); err != nil {
 					yield(none, err)
 				}
 				return

@@ -41,10 +41,11 @@ func ConflictOf(c node.Conflict) Conflict {
 	}
 }
 
-// Conflicts lists what is open, in the order of paths.
+// Conflicts lists what is open, in the order of paths. Incomplete says that the device still receives what others have.
 type Conflicts struct {
-	Schema    string     `json:"schema"`
-	Conflicts []Conflict `json:"conflicts"`
+	Schema     string     `json:"schema"`
+	Conflicts  []Conflict `json:"conflicts"`
+	Incomplete bool       `json:"incomplete,omitempty"`
 }
 
 // Resolve asks to close a Conflict: by keeping one value (Keep has one element, the version of a value), or all (KeepAll: the others

@@ -157,11 +157,13 @@ func valuesOf(vs []node.Value) []Value {
 	return out
 }
 
-// Entries is a listing in the order of paths. Next is set if a limit ended it: the path to give as after.
+// Entries is a listing in the order of paths. Next is set if a limit ended it: the path to give as after. Incomplete says that the
+// device still receives what others have.
 type Entries struct {
-	Schema  string  `json:"schema"`
-	Entries []Entry `json:"entries"`
-	Next    string  `json:"next,omitempty"`
+	Schema     string  `json:"schema"`
+	Entries    []Entry `json:"entries"`
+	Next       string  `json:"next,omitempty"`
+	Incomplete bool    `json:"incomplete,omitempty"`
 }
 
 // Put says what a write did. Remaining is the number of other values that stay because the writer was not shown them.

@@ -38,6 +38,10 @@ func (p Problem) Err() *node.Problem {
 	}
 }
 
+// HeaderFilling is a header of a list that is not complete because the device still receives what others have: the first path from which
+// entries are missing, escaped as in the query of a URL.
+const HeaderFilling = "Peer-Filling"
+
 // Trailers of a list from which entries that cannot be read are left out: how many, and the path of the first, escaped as in the
 // query of a URL.
 const (

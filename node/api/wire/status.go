@@ -94,6 +94,12 @@ type Warning struct {
 	Hint string `json:"hint,omitempty"`
 }
 
+// Filling says of how many ranges of paths something is not here yet, and from which path on.
+type Filling struct {
+	Ranges int    `json:"ranges"`
+	From   string `json:"from"`
+}
+
 // Status is one page about a device and one of its spaces. Devices holds the other members.
 type Status struct {
 	Schema    string         `json:"schema"`
@@ -102,6 +108,7 @@ type Status struct {
 	Started   time.Time      `json:"started"`
 	Entries   int            `json:"entries"`
 	Bytes     int64          `json:"bytes"`
+	Filling   *Filling       `json:"filling,omitempty"` // absent if nothing is known to be missing
 	Conflicts int            `json:"conflicts"`
 	Invites   int            `json:"invites"`
 	Devices   []DeviceStatus `json:"devices"`
@@ -122,6 +129,10 @@ func StatusOf(s node.Status) Status {
 		Schema: SchemaStatus, Device: DeviceOf(s.Device), Space: SpaceOf(s.Space), Started: s.Started.UTC(),
 		Entries: s.Entries, Bytes: s.Bytes, Conflicts: s.Conflicts, Invites: s.Invites,
 		Devices: DeviceStatusesOf(s.Devices), Warnings: []Warning{}, Network: s.Network, Addrs: nonNil(s.Addrs), Dir: s.Dir,
+	}
+	if s.Filling.Ranges > 0 {
+		f := Filling(s.Filling)
+		w.Filling = &f
 	}
 	w.Alarms = map[string]int{}
 	maps.Copy(w.Alarms, s.Alarms)
@@ -166,7 +177,7 @@ type SyncWait struct {
 	Timeout string `json:"timeout,omitempty"`
 }
 
-// Sync says who holds all that this device held when the wait began.
+// Sync says who holds all that this device held when the wait began; a device with an empty path, when it was last seen.
 type Sync struct {
 	Schema   string         `json:"schema"`
 	CaughtUp bool           `json:"caught_up"`

@@ -1,0 +1,50 @@
+package node
+
+import "time"
+
+// healPause is how long a damaged path is left alone after nobody who was connected had what was lost; healPathsMax bounds the paths
+// that are remembered so.
+const (
+	healPause    = 10 * time.Second
+	healPathsMax = 256
+)
+
+// healing is what is remembered of damaged records that replication or a write met.
+type healing struct {
+	busy bool
+	// next says when a path may be tried again.
+	next map[string]time.Time
+}
+
+// heal repairs a path whose damaged record stands in the way, if a connected device has what was lost. Nothing is given up: that is
+// for a person to decide. One path is tried at a time; what is met meanwhile is met again.
+func (l *loop) heal(path string) {
+	s := l.space
+	now := time.Now()
+	s.mu.Lock()
+	wait := s.healing.busy || now.Before(s.healing.next[path])
+	if !wait {
+		if s.healing.busy = true; len(s.healing.next) >= healPathsMax || s.healing.next == nil {
+			s.healing.next = map[string]time.Time{}
+		}
+		s.healing.next[path] = now.Add(healPause)
+	}
+	s.mu.Unlock()
+	if wait {
+		return
+	}
+	l.wg.Go(func() {
+		found, _ := s.Repair(l.ctx, path, RepairOptions{})
+		whole := 0
+		for _, r := range found {
+			if r.Err == nil {
+				s.log.Warn("repaired", "path", r.Path, "device", r.From.Name)
+				whole++
+			}
+		}
+		s.touch(func() { s.healing.busy = false })
+		if whole > 0 {
+			l.put(l.ctx, SyncNow{}) // what was in its way goes on
+		}
+	})
+}
