@@ -204,7 +204,7 @@ func Apply(b Base, op *Op) ([]Effect, error) {
 		if err != nil {
 			return nil, err
 		}
-		effects = append(effects, more...)
+		effects = appendEffects(effects, more)
 	}
 	return effects, knit(b)
 }

@@ -186,13 +186,15 @@ func (tx *Tx) entry(path string) (*entry, error) {
 	if tx.s.closed.Load() {
 		return nil, ErrClosed
 	}
-	from, err := tx.source()
-	if err != nil {
-		return nil, err
-	}
-	r, err := tx.s.read(from, &tx.key, path)
-	if err != nil {
-		return nil, err
+	r, cached := tx.s.cache.get(path)
+	if !cached {
+		from, err := tx.source()
+		if err != nil {
+			return nil, err
+		}
+		if r, err = tx.s.read(from, &tx.key, path); err != nil {
+			return nil, err
+		}
 	}
 	if tx.clean >= cleanMax {
 		tx.forgetClean()
