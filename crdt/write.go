@@ -78,7 +78,7 @@ func Write(b Base, w Writer, changes []Change) (*Op, []Effect, error) {
 			stale[e.Path] = true
 		}
 		if !e.Delete {
-			e.Descent = descend(w.Dot, e.Preds, reg)
+			e.Descent = descend(w.Dot, e.Preds, e.Also, reg)
 		}
 		op.Entries = append(op.Entries, e)
 	}

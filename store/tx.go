@@ -17,9 +17,8 @@ type Tx struct {
 	changed, parted bool
 	head            Head
 	writer          crdt.ReplicaID
-	// now is the wall time in milliseconds, 0 if it was not told; policy is what decides, empty for a person or a program.
-	now    int64
-	policy string
+	// now is the wall time in milliseconds, 0 if it was not told.
+	now int64
 	// swept is where the sweep of this commit got to, nil if there was none.
 	swept *sweep
 
@@ -113,7 +112,7 @@ func (tx *Tx) reset() {
 	tx.live.reset()
 	tx.log.reset()
 	tx.clean, tx.open, tx.changed, tx.parted = 0, false, false, false
-	tx.now, tx.policy, tx.swept = 0, "", nil
+	tx.now, tx.swept = 0, nil
 }
 
 // Head returns the head with the changes of the transaction.
