@@ -65,6 +65,9 @@ func (a *app) createBackup(ctx context.Context, c *client.Client, file string) e
 		return err
 	}
 	defer in.Close()
+	if st, err := c.Status(ctx); err == nil && st.Filling != nil { // a backup of a part is better than none
+		a.tellFilling(node.ErrFilling.With("This device still receives what others have, and so the backup is not of everything."))
+	}
 	bar := a.progress(-1, "copying", true)
 	defer bar.Finish()
 	sized := &byteCounter{bar: bar}
