@@ -472,6 +472,9 @@ func (s *Session) onAsk(v View, msg []byte) error {
 	}
 	live := rowNames(s.theirLive)
 	s.theirLive = nil
+	if s.fetches {
+		return nil // what we told is not what we have seen, so there is nothing to answer under; our last word ends the session
+	}
 	return s.answer(v, &m, vec, live)
 }
 
