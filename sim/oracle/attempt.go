@@ -40,16 +40,20 @@ const (
 func (o *Oracle) Attempt(device int, parts []scenario.Part, wall int64) *Attempt {
 	d := o.devices[device]
 	a := &Attempt{device: device, ctx: d.app.clone(), expect: success, wall: wall}
+	unread := false
 	for i, p := range parts {
 		if p.Verb == scenario.PutIf && d.versions[p.Path].name == "" {
 			p.Verb = scenario.Put
 		}
 		reg, err := d.view.Get(p.Path)
 		if err != nil {
-			o.Fail(Available, device, "read %s: %v", p.Path, err)
-			return nil
+			o.Unread(device, p.Path, err)
+			unread = true
 		}
 		a.plan(o, p, i, reg)
+	}
+	if unread {
+		a.expect = refusal
 	}
 	return a
 }
@@ -206,6 +210,7 @@ func (o *Oracle) enter(a *Attempt, d crdt.Dot, t crdt.Timestamp) *write {
 	}
 	o.writes = append(o.writes, w)
 	o.byDot[d] = w
+	o.replicas[d.Replica] = true
 	for _, e := range a.entries {
 		e.write, e.index = w, len(o.entries)
 		o.entries = append(o.entries, e)

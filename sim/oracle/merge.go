@@ -28,7 +28,7 @@ func (o *Oracle) Asked(device int, m node.Merge) *Merge {
 	reg, err := d.view.Get(m.Path)
 	switch {
 	case err != nil:
-		o.Fail(Available, device, "read %s: %v", m.Path, err)
+		o.Unread(device, m.Path, err)
 		return nil
 	case string(m.Policy) != d.policy(m.Path):
 		o.Fail(Merged, device, "a merge of %s by %s, and the policy there is %s", m.Path, m.Policy, d.policy(m.Path))
