@@ -2,6 +2,7 @@ package crdt
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -285,11 +286,16 @@ func trim(b Base, max int) error {
 		path string
 	}
 	var all []aged
+	var unread []Dot
 	for name, err := range b.DeletesAbove(Vector{}) {
 		if err != nil {
 			return err
 		}
 		reg, err := b.Register(name.Path)
+		if errors.Is(err, ErrDecode) {
+			unread = append(unread, name.Dot) // a damaged path keeps its deletes until it is whole again, and nobody from writing elsewhere
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -300,7 +306,11 @@ func trim(b Base, max int) error {
 		}
 	}
 	slices.SortFunc(all, func(x, y aged) int { return cmp.Or(cmp.Compare(x.time, y.time), x.dot.Compare(y.dot)) })
-	for _, x := range all[:len(all)-(max-max/16)] {
+	for _, x := range all[:len(all)-min(len(all), max-max/16)] {
+		below := func(d Dot) bool { return d.Replica == x.dot.Replica && d.Counter <= x.dot.Counter }
+		if slices.ContainsFunc(unread, below) {
+			continue // the floor would rise over what cannot be forgotten
+		}
 		if err := b.RaiseFloorPart(b.Parts().Of(x.path), x.dot); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2" // only its types: the source is given by the caller
+	"slices"
 	"strings"
 	"time"
 
@@ -77,10 +78,11 @@ type Replica struct {
 	// trimAt is when the remembered deletes are looked at again after the record of one was found damaged.
 	trimAt time.Duration
 
-	// now, tx and out belong to the Step under way.
-	now Time
-	tx  *store.Tx
-	out []Output
+	// now, tx and out belong to the Step under way, as do the repairs that it answered.
+	now      Time
+	tx       *store.Tx
+	out      []Output
+	answered []*repair
 }
 
 // NewReplica returns the replica that the store holds.
@@ -120,7 +122,7 @@ func (r *Replica) reload() {
 // If the store fails, nothing of the inputs has happened: every write among them is answered with the failure, all sessions are
 // broken off, and the replica is as the store holds it. Step may be called again.
 func (r *Replica) Step(now Time, in ...Input) ([]Output, error) {
-	r.now, r.out, r.tx = now, nil, r.store.Begin()
+	r.now, r.out, r.answered, r.tx = now, nil, nil, r.store.Begin()
 	r.tx.SetNow(now.Wall)
 	if r.rescan {
 		if err := r.scanConflicts(); err != nil {
@@ -204,11 +206,19 @@ func (r *Replica) fail(in []Input, err error) ([]Output, error) {
 			r.emit(Reply{Tag: i.Tag, Err: storeProblem(err)})
 		}
 	}
+	unheard := r.answered // an answer of this step was not heard
 	for _, id := range r.sessionIDs() {
-		if repair := r.sessions[id].repair; repair != nil {
-			repair.answered = true // an answer of this step was not heard
-			r.emit(Reply{Tag: repair.Tag, Err: storeProblem(err)})
+		if x := r.sessions[id].repair; x != nil && !x.answered {
+			unheard = append(unheard, x)
 		}
+	}
+	for _, x := range unheard {
+		x.answered = true
+		if !slices.ContainsFunc(in, func(i Input) bool { y, ok := i.(Repair); return ok && y.Tag == x.Tag }) {
+			r.emit(Reply{Tag: x.Tag, Err: storeProblem(err)})
+		}
+	}
+	for _, id := range r.sessionIDs() {
 		r.emit(CloseSession{ID: id, Reset: true})
 		r.dropSession(id, gossip.RetryDelay)
 	}

@@ -125,8 +125,7 @@ func (r *Replica) mend(s *session, d *crdt.Delta) error {
 	}
 	s.repair.left = append(s.repair.left, slices.DeleteFunc(found, func(d store.Damage) bool { return slices.Contains(paths(seen), d.Path) })...)
 	if d.To == "" {
-		s.repair.answered = true
-		r.emit(Reply{Tag: s.repair.Tag, Mended: without(s.repair.Paths, s.repair.left)})
+		r.answer(s.repair, Reply{Mended: without(s.repair.Paths, s.repair.left)})
 	}
 	return nil
 }
@@ -146,4 +145,12 @@ func (r *Replica) mended(damages []store.Damage, values map[string][]crdt.Value,
 		r.emit(Changed{Paths: paths(damages), Remote: true})
 	}
 	return nil
+}
+
+// answer answers a repair that a session carried out.
+func (r *Replica) answer(x *repair, reply Reply) {
+	x.answered = true
+	r.answered = append(r.answered, x)
+	reply.Tag = x.Tag
+	r.emit(reply)
 }

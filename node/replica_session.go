@@ -444,7 +444,7 @@ func (r *Replica) dropSession(id SessionID, delay time.Duration) {
 	s := r.sessions[id]
 	delete(r.sessions, id)
 	if s.repair != nil && !s.repair.answered {
-		r.emit(Reply{Tag: s.repair.Tag, Err: ErrUnreachable.With("device %s answered nothing, or broke off", s.peer.Short())})
+		r.answer(s.repair, Reply{Err: ErrUnreachable.With("device %s answered nothing, or broke off", s.peer.Short())})
 	}
 	p := r.peers[s.peer]
 	if p == nil || p.session != id {

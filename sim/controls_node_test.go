@@ -345,3 +345,25 @@ func mergeWrittenBlindly(*scenario.Scenario) des.Taps {
 	}
 	return taps
 }
+
+// repairMadeUp mends whatever is lost as if it had been deleted.
+func repairMadeUp(*scenario.Scenario) des.Taps {
+	return des.Taps{Input: func(_ int, in node.Input) node.Input {
+		if r, ok := in.(node.Repair); ok {
+			r.GiveUp = true
+			return r
+		}
+		return in
+	}}
+}
+
+// repairOfOthers is about other paths than those that are damaged.
+func repairOfOthers(*scenario.Scenario) des.Taps {
+	return des.Taps{Input: func(_ int, in node.Input) node.Input {
+		if r, ok := in.(node.Repair); ok {
+			r.Paths = []string{"another"}
+			return r
+		}
+		return in
+	}}
+}

@@ -100,6 +100,10 @@ var controls = []control{
 	{mistake: "a condition is not looked at", check: oracle.Conditional, taps: conditionIgnored},
 	{mistake: "a resolution covers one side", check: oracle.Finality, taps: resolvedOneSided},
 
+	// Damaged records.
+	{mistake: "a repair takes what is lost for deleted", check: oracle.Exact, taps: repairMadeUp},
+	{mistake: "a repair is about other paths than the damaged ones", check: oracle.Repaired, taps: repairOfOthers},
+
 	// Reads and reports.
 	{mistake: "reads come from a cache", check: oracle.ReadYourWrites, taps: staleReads},
 	{mistake: "the value that came last is shown", check: oracle.SEC, taps: lastSeenShown},

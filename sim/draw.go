@@ -20,7 +20,7 @@ func (c *Config) scenario(seed uint64) *scenario.Scenario {
 	size.Devices, size.Writes, size.Reads = c.Devices, c.Writes, c.Writes/2
 	s := scenario.Generate(seed, size)
 	s.MergesMax = mergesPerWrite * (c.Writes + 1) * c.Devices
-	s.Ops = slices.DeleteFunc(s.Ops, func(o scenario.Op) bool { return o.Do == scenario.DoPolicy }) // programs settle the conflicts
+	s.Ops = slices.DeleteFunc(s.Ops, func(o scenario.Op) bool { return o.Do == scenario.DoPolicy || o.Do == scenario.DoDamage }) // programs settle the conflicts
 	drawn := s.Paths
 	s.Paths = slices.Compact(slices.Sorted(slices.Values(c.Paths)))
 	as := func(p string) string { return s.Paths[max(0, slices.Index(drawn, p))%len(s.Paths)] }

@@ -46,6 +46,9 @@ func (s *Store) Damaged(prefix string) iter.Seq2[string, error] {
 	}
 }
 
+// RecordKey returns where the live values of a path are kept, for who spoils them on purpose.
+func RecordKey(path string) []byte { return appendPath(nil, path) }
+
 // A Damage is what the indexes still tell of a path whose records do not all decode.
 type Damage struct {
 	Path string
@@ -152,6 +155,9 @@ func (tx *Tx) placehold(d *Damage) error {
 // the others count as superseded, so the caller must know that they are, or give them up. Deletes that were lost are forgotten as if
 // there had been too many: the floor rises over them. Digest and counts are made anew from all records that can be read.
 func (tx *Tx) Mend(damages []Damage, values map[string][]crdt.Value) error {
+	if len(damages) == 0 {
+		return nil // digest and counts hold what is damaged, too
+	}
 	for i := range damages {
 		d := &damages[i]
 		if d.Live != nil && len(d.Live) == 0 || d.Deletes != nil && len(d.Deletes) == 0 {

@@ -27,7 +27,7 @@ type device struct {
 	skew   int64
 	disk   *disk
 	token  *store.MemoryToken
-	backup *mem.Datastore
+	backup *disk
 	full   bool // the disk
 	// pairs are those that the device belongs to, in the order of the other device.
 	pairs []*pair
@@ -46,7 +46,10 @@ type device struct {
 	syncing bool
 	attempt map[uint64]*oracle.Attempt // by tag
 	tag     uint64
-	merging map[string]bool // the paths at which a program is about to settle a conflict
+	// repairing says that a repair is under way; repairs holds, by tag, the peers that are asked next.
+	repairing bool
+	repairs   map[uint64][]gossip.DeviceID
+	merging   map[string]bool // the paths at which a program is about to settle a conflict
 }
 
 // A disk is a datastore that knows how much of it is durable while a sync is under way.
@@ -57,6 +60,9 @@ type disk struct {
 	// covers is what the sync that ends now covers: the batches before a mark, or everything if it is negative.
 	covers int
 	fails  failure
+	// bad holds the paths of damaged records, by their keys.
+	bad    map[string]string
+	mended []mended
 }
 
 // A failure is what is wrong with the syncs of a disk. One that failed to write says so once: the operating system then takes what it
@@ -70,7 +76,9 @@ const (
 	lies
 )
 
-func newDisk(ds *mem.Datastore) *disk { return &disk{Datastore: ds, covers: -1} }
+func newDisk(ds *mem.Datastore) *disk {
+	return &disk{Datastore: ds, covers: -1, bad: map[string]string{}}
+}
 
 // written returns the number of batches that were written.
 func (d *disk) written() int { return d.durable + d.Unsynced() }
@@ -118,9 +126,10 @@ func (w *world) join(op *scenario.Op) {
 	}
 	how := oracle.FirstStart
 	if op.Do == scenario.DoClone {
-		d.disk = newDisk(w.devices[op.Of].disk.Clone())
+		d.disk = w.devices[op.Of].disk.copy()
 		how = oracle.AsClone
 		w.oracle.Sometimes("clone")
+		d.tellDamage()
 	}
 	d.start(how)
 }
@@ -147,7 +156,7 @@ func (d *device) start(how oracle.Start) {
 	}
 	d.life++
 	source := rand.NewPCG(w.s.Seed, uint64(d.index)<<32|uint64(d.life))
-	st, err := store.Open(context.Background(), d.datastore(), store.Options{Token: d.bootToken(), Random: reader{rand.New(source)}, CacheBytes: 1024})
+	st, err := store.Open(context.Background(), d.datastore(), store.Options{Token: d.bootToken(), Random: reader{rand.New(source)}, CacheBytes: w.cacheBytes()})
 	if err != nil {
 		w.oracle.Fail(oracle.Available, d.index, "open: %v", err)
 		w.done = true
@@ -157,6 +166,7 @@ func (d *device) start(how oracle.Start) {
 	d.streams, d.seen, d.attempt = map[node.SessionID]*end{}, map[uint64]bool{}, map[uint64]*oracle.Attempt{}
 	d.lastIn, d.frame, d.waiting, d.syncing = 1<<63, nil, nil, false
 	d.merging = map[string]bool{}
+	d.repairing, d.repairs = false, map[uint64][]gossip.DeviceID{}
 	if _, ok := st.Incarnation(); ok {
 		w.oracle.Sometimes("replica id continued")
 	}
@@ -224,6 +234,8 @@ func (d *device) crash(share int64) {
 	} else {
 		d.disk.Crash(keep)
 	}
+	d.disk.relapse(d.disk.durable + keep)
+	d.tellDamage()
 	d.disk.durable = 0
 	d.disk.epoch++
 	d.works()
@@ -260,6 +272,7 @@ func (d *device) stepFor(how Phase, a *oracle.Attempt, in ...node.Input) {
 	if tap := w.taps.Wall; tap != nil {
 		now.Wall = tap(d.index, now.Wall)
 	}
+	damaged := len(d.disk.bad)
 	out, err := d.replica.Step(now, in...)
 	if tap := w.taps.Output; tap != nil {
 		out = tap(d.index, how, out)
@@ -271,6 +284,9 @@ func (d *device) stepFor(how Phase, a *oracle.Attempt, in ...node.Input) {
 	w.fold(uint64(d.index)<<16 | uint64(len(out)))
 	if how != PhaseOther || len(out) > 0 {
 		w.oracle.Stepped(d.index, out, a, how == PhaseGossip)
+	}
+	if damaged != len(d.disk.bad) {
+		d.tellDamage()
 	}
 	if w.trace != nil {
 		d.tellStep(in, out)
@@ -432,6 +448,10 @@ func (d *device) release(out node.Output) {
 }
 
 func (d *device) reply(r node.Reply) {
+	if _, ok := d.repairs[r.Tag]; ok {
+		d.repaired(r)
+		return
+	}
 	a := d.attempt[r.Tag]
 	delete(d.attempt, r.Tag)
 	d.w.history.refused(d, a, r.Err)
@@ -482,7 +502,7 @@ func (d *device) sessions() int { return len(d.streams) }
 func (d *device) read(path string) {
 	reg, err := d.store.Get(path)
 	if err != nil {
-		d.w.oracle.Fail(oracle.Available, d.index, "read %s: %v", path, err)
+		d.w.oracle.Unread(d.index, path, err)
 		return
 	}
 	live := reg.Live

@@ -240,6 +240,10 @@ func faultText(op *scenario.Op) string {
 	switch op.Do {
 	case scenario.DoPolicy:
 		return fmt.Sprintf("the policy of %s is %s", op.Path, op.Policy)
+	case scenario.DoDamage:
+		return "the record of " + op.Path + " is damaged"
+	case scenario.DoRepair:
+		return "damaged records are repaired"
 	case scenario.DoDisconnect:
 		return "disconnected"
 	case scenario.DoHeal:

@@ -487,6 +487,10 @@ func (w *world) doOn(d *device, op *scenario.Op) {
 		d.write(op.Parts)
 	case scenario.DoPolicy:
 		d.policy(op)
+	case scenario.DoDamage:
+		d.damage(op.Path)
+	case scenario.DoRepair:
+		d.repair()
 	case scenario.DoRead:
 		d.read(op.Path)
 	case scenario.DoReset:
@@ -511,7 +515,7 @@ func (w *world) doOn(d *device, op *scenario.Op) {
 		}
 		again(oracle.AfterClose) // nothing is lost even if the mark of an orderly end could not be written
 	case scenario.DoBackup:
-		d.backup = d.disk.Clone()
+		d.backup = d.disk.copy()
 		w.oracle.BackedUp(d.index)
 	case scenario.DoRestore:
 		w.restore(d, op.For, again)
@@ -531,7 +535,8 @@ func (w *world) restore(d *device, length time.Duration, again func(oracle.Start
 	w.history.down(d, oracle.EventStop, "its data are set back to the backup", length)
 	d.stop()
 	d.works()
-	d.disk = newDisk(d.backup.Clone())
+	d.disk = d.backup.copy()
+	d.tellDamage()
 	again(oracle.AfterRestore)
 }
 

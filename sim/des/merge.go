@@ -17,14 +17,19 @@ const (
 func (d *device) call(m node.Merge) {
 	w := d.w
 	asked := w.oracle.Asked(d.index, m)
+	life := d.life
 	if asked == nil {
+		w.after(mergeTakesMin, func() {
+			if d.life == life {
+				d.step(PhaseOther, node.Merged{Path: m.Path, Version: m.Version, Reason: "the values cannot be read"})
+			}
+		})
 		return
 	}
 	takes := w.fate(fateCall, d.index, 0, sum([]byte(m.Path))).between(mergeTakesMin, mergeTakesMax)
 	if name, _ := m.Policy.Merge(); name == "hang" {
 		takes = node.MergeDeadlineDefault
 	}
-	life := d.life
 	w.after(takes, func() {
 		if d.life == life {
 			d.answer(m, asked)

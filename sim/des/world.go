@@ -194,12 +194,21 @@ func (w *world) heal() {
 	w.healed = true
 	w.healAll()
 	w.oracle.Healed()
+	for _, d := range w.devices {
+		d.keepRepairing()
+	}
 	w.probe()
 }
 
 // probe looks from time to time whether the devices agree.
 func (w *world) probe() {
-	if w.oracle.Agree() && !w.merging() && w.oracle.Unmerged() == "" {
+	damage, lost := w.hasDamage()
+	if lost && w.now > w.s.End+w.s.ConvergeMax/4 {
+		w.oracle.Sometimes("damage that nobody could repair")
+		w.done = true // nothing can be said of how it ends
+		return
+	}
+	if w.oracle.Agree() && !w.merging() && w.oracle.Unmerged() == "" && !damage {
 		w.converged = w.now - w.s.End
 		w.tell("the devices agree")
 		w.history.event(oracle.Event{Kind: oracle.EventAgree, Device: -1})
@@ -215,7 +224,9 @@ func (w *world) probe() {
 		return
 	}
 	if w.now > w.s.End+w.s.ConvergeMax {
-		if path := w.oracle.Unmerged(); w.oracle.Agree() && path != "" {
+		if damage {
+			w.oracle.Unrepaired()
+		} else if path := w.oracle.Unmerged(); w.oracle.Agree() && path != "" {
 			w.oracle.Fail(oracle.Merged, 0, "what competes at %s is left open, and there is a function that would combine it", path)
 		} else if w.oracle.Agree() {
 			w.oracle.Fail(oracle.Merged, 0, "programs go on merging %v after the last fault", w.s.ConvergeMax)

@@ -42,16 +42,20 @@ func (o *Oracle) Attempt(device int, parts []scenario.Part, wall int64) *Attempt
 	d := o.devices[device]
 	d.view.pass()
 	a := &Attempt{device: device, ctx: d.app, expect: success, wall: wall}
+	unread := false
 	for i, p := range parts {
 		if p.Verb == scenario.PutIf && d.versions[p.Path].name == "" {
 			p.Verb = scenario.Put
 		}
 		reg, err := d.view.Get(p.Path)
 		if err != nil {
-			o.Fail(Available, device, "read %s: %v", p.Path, err)
-			return nil
+			o.Unread(device, p.Path, err)
+			unread = true
 		}
 		a.plan(o, p, i, reg)
+	}
+	if unread {
+		a.expect = refusal
 	}
 	return a
 }
@@ -210,6 +214,7 @@ func (o *Oracle) enter(a *Attempt, d crdt.Dot, t crdt.Timestamp) *write {
 	}
 	o.writes = append(o.writes, w)
 	o.byDot[d] = w
+	o.replicas[d.Replica] = true
 	for _, e := range a.entries {
 		e.write, e.index = w, len(o.entries)
 		o.entries = append(o.entries, e)

@@ -23,6 +23,8 @@ const (
 type Session struct {
 	o    *Oracle
 	ends [2]end
+	// free says that nothing is said of its costs: who repairs asks as if it had not seen what it lost, and what came after it.
+	free bool
 }
 
 // An end is one device of a session: what it had seen when the session began, and how much it has said since.
@@ -38,6 +40,7 @@ func (o *Oracle) Session(a, b int) *Session {
 	s := &Session{o: o}
 	for i, device := range []int{a, b} {
 		d := o.devices[device]
+		s.free = s.free || len(d.damaged) > 0
 		s.ends[i] = end{device: device, app: d.app, context: d.context}
 	}
 	return s
@@ -49,7 +52,7 @@ func (s *Session) Sent(device, bytes int) {
 	if to.device == device {
 		from, to = to, from
 	}
-	if from.bytes += bytes; from.bytes <= fixedBytes {
+	if from.bytes += bytes; from.bytes <= fixedBytes || s.free {
 		return
 	}
 	if limit := s.limit(from, to); from.bytes > limit {

@@ -51,7 +51,7 @@ func (o *Oracle) Stepped(device int, out []node.Output, a *Attempt, via bool) {
 	o.checkReports(device, before, added, changes)
 	for _, path := range slices.Compact(paths) {
 		o.checkArrivals(device, path, before, changes)
-		o.checkPath(device, path, false)
+		o.checkPath(device, path, slices.Contains(d.damaged, path)) // one that can be read again may have been open before
 	}
 	if via && len(added) == 1 {
 		o.checkDeleteUpdate(device, added[0], before, changes)
@@ -239,7 +239,7 @@ func (o *Oracle) checkPath(device int, path string, fresh bool) {
 	d := o.devices[device]
 	reg, err := d.view.Get(path)
 	if err != nil {
-		o.Fail(Metadata, device, "read %s: %v", path, err)
+		o.Unread(device, path, err)
 		return
 	}
 	if !reg.IsEmpty() {
@@ -331,6 +331,9 @@ func (o *Oracle) checkPairs(device int, path string, es []*entry) {
 func (o *Oracle) checkDigest(device int) {
 	o.Checked++
 	d := o.devices[device]
+	if len(d.damaged) > 0 {
+		return // it is made anew with the last record that is mended
+	}
 	key, digest := d.app.key(), d.view.Head().Digest
 	if old, ok := o.digests[key]; ok && old != digest {
 		o.Fail(SEC, device, "the digest differs from that of another device that has seen the same")

@@ -11,6 +11,9 @@ import (
 	"syncline/sim/scenario"
 )
 
+// CoverMerge is what the coverage calls a result of a merge function that was written.
+const CoverMerge = "merge by a policy"
+
 // A Merge is what a device wants a merge function to make one value of.
 type Merge struct {
 	device int
@@ -28,7 +31,7 @@ func (o *Oracle) Asked(device int, m node.Merge) *Merge {
 	reg, err := d.view.Get(m.Path)
 	switch {
 	case err != nil:
-		o.Fail(Available, device, "read %s: %v", m.Path, err)
+		o.Unread(device, m.Path, err)
 		return nil
 	case string(m.Policy) != d.policy(m.Path):
 		o.Fail(Merged, device, "a merge of %s by %s, and the policy there is %s", m.Path, m.Policy, d.policy(m.Path))
@@ -94,7 +97,7 @@ func (o *Oracle) settleMerge(device int, a *Attempt, out []node.Output, context 
 	}
 	o.enter(a, fresh[0], timeOf(out))
 	o.remember(device, a, node.Reply{})
-	o.Sometimes("merge by a policy")
+	o.Sometimes(CoverMerge)
 	if o.merges++; o.merges > o.s.Merges() {
 		o.Fail(Merged, device, "%d results of merges: they conflict again and again, as at %s", o.merges, a.entries[0].path)
 	}

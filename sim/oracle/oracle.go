@@ -71,6 +71,7 @@ type Oracle struct {
 	limit   int
 	// policyPaths are those under which policies are kept; paths are all, those of the scenario among them.
 	policyPaths, paths []string
+	replicas           map[crdt.ReplicaID]bool // those that wrote something
 	digests            map[string]crdt.Digest
 	clocks             map[crdt.ReplicaID]crdt.Timestamp
 	survived           set
@@ -162,6 +163,9 @@ type truth struct {
 	fails  bool
 	// rules are the policies that the device has seen.
 	rules []rule
+	// damaged are the paths whose records cannot be read; spoiled says that there was one at any time.
+	damaged []string
+	spoiled bool
 }
 
 // told is a report of a conflict between two values, with all that stood there.
@@ -180,7 +184,7 @@ type version struct {
 // New returns an oracle that has seen nothing. now tells the virtual time.
 func New(s *scenario.Scenario, now func() time.Duration) *Oracle {
 	o := &Oracle{s: s, now: now, byDot: map[crdt.Dot]*write{}, byData: map[content][]*entry{}, byPath: map[string][]*entry{},
-		limit: 2*(s.Parts()+s.Merges()) + 64, digests: map[string]crdt.Digest{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, failed: map[Check]int{}, asides: map[crdt.Dot]bool{}, Coverage: Coverage{}}
+		limit: 2*(s.Parts()+s.Merges()) + 64, replicas: map[crdt.ReplicaID]bool{}, digests: map[string]crdt.Digest{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, failed: map[Check]int{}, asides: map[crdt.Dot]bool{}, Coverage: Coverage{}}
 	o.scratch = newSet(o.limit)
 	o.policyPaths = policyPaths(s)
 	o.paths = append(slices.Clone(s.Paths), o.policyPaths...)

@@ -10,6 +10,10 @@ import (
 // Replied takes note that a device told the outcome of an attempt.
 func (o *Oracle) Replied(device int, a *Attempt, err *node.Problem) {
 	o.Checked++
+	if a == nil {
+		o.Fail(Reports, device, "an answer to nothing that was asked")
+		return
+	}
 	if err != nil || a.written == nil {
 		if err == nil {
 			o.Fail(LostUpdate, device, "%s was acknowledged and never happened", describe(a))
@@ -73,6 +77,12 @@ func (o *Oracle) goesBack(es []*entry, e *entry) bool {
 // Held compares what a device is said to have on disk with what its disk confirmed.
 func (o *Oracle) Held(device, peer int, v crdt.Vector) {
 	o.Checked++
+	for top := range v.All() {
+		if d := o.devices[peer]; d.spoiled && !o.replicas[top.Replica] {
+			v = v.Clone()
+			v.Retreat(crdt.Dot{Replica: top.Replica}) // whoever repairs asks under a name that nobody has
+		}
+	}
 	held := o.seen(device, crdt.Parts{{Context: v}})
 	if i := held.less(o.devices[peer].ever); i >= 0 {
 		o.Fail(HeldClaim, device, "%s is said to have %s on disk", o.s.DeviceName(peer), o.entries[i].write)
@@ -82,8 +92,8 @@ func (o *Oracle) Held(device, peer int, v crdt.Vector) {
 // Alarm judges an alarm.
 func (o *Oracle) Alarm(device int, a node.Alarm) {
 	o.Checked++
-	switch a.Code {
-	case node.AlarmClock:
+	switch {
+	case a.Code == node.AlarmClock, o.maySay(device, a):
 		o.Sometimes("alarm " + a.Code)
 	default:
 		o.Fail(NoAlarm, device, "%s: %s", a.Code, a.Text)

@@ -40,6 +40,7 @@ const (
 	Bytes          Check = "bytes"           // a session costs what differs, whatever happened before
 	NoPanic        Check = "panic"           // nothing panics
 	Views          Check = "views"           // a device shows what the policies that it has seen make of its values
+	Repaired       Check = "repaired"        // what cannot be read on a device is fetched from one that has it
 	Merged         Check = "merged"          // a program settles the conflicts that it merges, everywhere with the same value
 	Invariant      Check = "invariant"       // what a program says of its data holds
 )

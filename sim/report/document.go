@@ -113,9 +113,11 @@ type Violation struct {
 	Text   string       `json:"text"`
 }
 
-// Conflicts counts the different conflicts that devices reported, and the paths that wait for a decision in the end.
+// Conflicts counts the different conflicts that devices reported, the results of merge functions that were written, and the paths that
+// wait for a decision in the end.
 type Conflicts struct {
 	Reported int `json:"reported"`
+	Merged   int `json:"merged"`
 	Open     int `json:"open"`
 }
 

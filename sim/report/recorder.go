@@ -79,6 +79,7 @@ func (r *Recorder) Close(o Outcome) (*Document, error) {
 		d.First.Violation = d.Violations[0]
 	}
 	conflicts := r.page.conflicts()
+	conflicts.Merged = o.Report.Coverage[oracle.CoverMerge]
 	d.Conflicts = &conflicts
 	d.Events = &Events{SchemaEvent, r.count}
 	return d, r.write(d, "")

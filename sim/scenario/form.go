@@ -52,6 +52,8 @@ var forms = []form{
 	{key: "restore", do: DoRestore, may: []string{"for"}},
 	{key: "disk-full", do: DoDiskFull, may: []string{"for"}},
 	{key: "sync-fail", do: DoSyncFail, may: []string{"for", "keep"}},
+	{key: "damage", do: DoDamage, is: isPath, needs: []string{"on"}},
+	{key: "repair", do: DoRepair},
 	{key: "clock", do: DoClock, needs: []string{"by"}},
 }
 

@@ -34,6 +34,7 @@ func Generate(seed uint64, size Size) *Scenario {
 	g.polls(seed)
 	g.ranges(seed)
 	g.policies(seed)
+	g.damages(seed)
 	g.s.sortOps()
 	return g.s
 }
@@ -430,5 +431,21 @@ func (g *generator) policies(seed uint64) {
 			o.At = g.between(0, 2*g.from)
 		}
 		g.add(o)
+	}
+}
+
+// damages spoils a few records, and lets the devices repair them, at the end at the latest. It has a source of its own, as extremes has.
+func (g *generator) damages(seed uint64) {
+	g.rand = rand.New(rand.NewPCG(seed, 0xda3a9e))
+	if !g.chance(0.08) {
+		return
+	}
+	for range 1 + g.rand.IntN(4) {
+		o := Op{At: g.moment(), Do: DoDamage, Device: g.device(), Path: g.path()}
+		g.add(o)
+		g.add(Op{At: o.At + g.between(0, time.Second), Do: DoRead, Device: o.Device, Path: o.Path})
+		if g.chance(0.6) {
+			g.add(Op{At: o.At + g.between(10*time.Millisecond, 3*time.Second), Do: DoRepair, Device: o.Device})
+		}
 	}
 }

@@ -86,7 +86,7 @@ func (g drawer) op() {
 			o.For = g.duration(s.End - o.At)
 		}
 	}
-	o.Do = rapid.SampledFrom([]scenario.Action{scenario.DoWrite, scenario.DoWrite, scenario.DoRead, scenario.DoPolicy, scenario.DoSync, scenario.DoJoin, scenario.DoClone, scenario.DoPartition,
+	o.Do = rapid.SampledFrom([]scenario.Action{scenario.DoWrite, scenario.DoWrite, scenario.DoRead, scenario.DoPolicy, scenario.DoDamage, scenario.DoRepair, scenario.DoSync, scenario.DoJoin, scenario.DoClone, scenario.DoPartition,
 		scenario.DoDisconnect, scenario.DoStall, scenario.DoHeal, scenario.DoLoss, scenario.DoDuplicate, scenario.DoReorder, scenario.DoSlow, scenario.DoReset,
 		scenario.DoCrash, scenario.DoRestart, scenario.DoBackup, scenario.DoRestore, scenario.DoDiskFull, scenario.DoSyncFail, scenario.DoClock}).Draw(t, "do")
 	switch o.Do {
@@ -96,7 +96,7 @@ func (g drawer) op() {
 				o.Parts = append(o.Parts, g.part(path))
 			}
 		}
-	case scenario.DoRead:
+	case scenario.DoRead, scenario.DoDamage:
 		if len(s.Paths) > 0 {
 			o.Path = rapid.SampledFrom(s.Paths).Draw(t, "path")
 		}

@@ -50,7 +50,7 @@ func TestExamplesOfTheReferenceAreRead(t *testing.T) {
 		}
 		backAndForth(t, s)
 	}
-	for _, do := range []scenario.Action{scenario.DoWrite, scenario.DoRead, scenario.DoPolicy, scenario.DoSync, scenario.DoJoin, scenario.DoClone, scenario.DoPartition, scenario.DoDisconnect,
+	for _, do := range []scenario.Action{scenario.DoWrite, scenario.DoRead, scenario.DoPolicy, scenario.DoDamage, scenario.DoRepair, scenario.DoSync, scenario.DoJoin, scenario.DoClone, scenario.DoPartition, scenario.DoDisconnect,
 		scenario.DoStall, scenario.DoHeal, scenario.DoLoss, scenario.DoDuplicate, scenario.DoReorder, scenario.DoSlow, scenario.DoReset, scenario.DoCrash, scenario.DoRestart,
 		scenario.DoBackup, scenario.DoRestore, scenario.DoDiskFull, scenario.DoClock} {
 		if !shown[do] {

@@ -106,6 +106,8 @@ const (
 	DoRestore    Action = "restore"    // Device gets the data of its last backup and is away for For
 	DoDiskFull   Action = "diskfull"   // the disk of Device is full for For
 	DoSyncFail   Action = "syncfail"   // the disk of Device confirms no sync for For; then Device loses power, Amount/1000 of what was not durable survives, and starts
+	DoDamage     Action = "damage"     // the record of Path on Device cannot be read any more
+	DoRepair     Action = "repair"     // Device asks the others for what it cannot read
 	DoClock      Action = "clock"      // the clock of Device jumps by Amount milliseconds
 )
 

@@ -162,6 +162,10 @@ func (t *teller) what(o *Op) string {
 		return its("disk") + " is full" + length
 	case DoSyncFail:
 		return its("disk") + " confirms no sync" + length + ", until its power fails and it starts again"
+	case DoDamage:
+		return its("record") + " of " + o.Path + " is damaged"
+	case DoRepair:
+		return who + " repairs what is damaged"
 	case DoClock:
 		if o.Amount < 0 {
 			return its("clock") + " jumps back by " + amount

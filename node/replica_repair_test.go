@@ -1,0 +1,74 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/ipfs/go-datastore"
+
+	"syncline/store"
+)
+
+// spoil damages the record of the values at a path.
+func (r *rig) spoil(path string) {
+	r.t.Helper()
+	if err := r.ds.Put(context.Background(), datastore.RawKey(string(store.RecordKey(path))), []byte{1, 0xff, 0xff}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// TestDamageDoesNotKeepOthersFromBeingWritten: the log of deletes is full, and one of its deletes lies at a path that cannot be read.
+func TestDamageDoesNotKeepOthersFromBeingWritten(t *testing.T) {
+	a, b := newRig(t, "a"), newRig(t, "b")
+	a.cfg.DeleteLog = 2
+	a.put("torn", "1")
+	first := b.put("torn", "2") // beside the delete that follows
+	a.step(Write{Tag: 1, Ops: []WriteOp{{Path: "torn", Delete: true}}})
+	a.step(Ops{Author: b.self, From: b.self, Ops: [][]byte{first}})
+	a.spoil("torn")
+	for i := range 6 {
+		path := fmt.Sprint("path", i)
+		a.put(path, "3")
+		a.step(Write{Tag: 1, Ops: []WriteOp{{Path: path, Delete: true}}})
+	}
+	a.step(Repair{Tag: 2, Paths: []string{"torn"}, GiveUp: true})
+	if n := a.st.Head().Deletes; n > 2 {
+		t.Errorf("%d deletes are remembered once all can be read, of at most 2", n)
+	}
+}
+
+// TestARepairIsAnsweredOnce, also if its step fails, or one after its answer.
+func TestARepairIsAnsweredOnce(t *testing.T) {
+	a, b := newRig(t, "a"), newRig(t, "b")
+	lost := b.put("torn", "1")
+	a.step(Ops{Author: b.self, From: b.self, Ops: [][]byte{lost}}, PeerUp{Peer: b.self})
+	a.spoil("torn")
+	ask := func(tag uint64) Input { return Repair{Tag: tag, Paths: []string{"torn"}, Peer: b.self} }
+	fails := Write{Tag: 9, Ops: []WriteOp{{Path: "torn", Content: Text("2")}}}
+	answers := func(tag uint64, in ...Input) (n int) {
+		out, _ := a.Step(a.now, in...)
+		for _, o := range out {
+			if x, ok := o.(Reply); ok && x.Tag == tag {
+				n++
+			}
+		}
+		return n
+	}
+	if n := answers(2, ask(2), fails); n != 1 {
+		t.Errorf("a repair whose step fails is answered %d times", n)
+	}
+	a.step(ask(3))
+	id := slices.Max(a.sessionIDs())
+	if n := answers(3, SessionEnd{ID: id}, fails); n != 1 {
+		t.Errorf("a repair whose session ends in a step that fails is answered %d times", n)
+	}
+	a.step(ask(4))
+	if n := answers(4, fails); n != 1 {
+		t.Errorf("a repair under way is answered %d times when a step fails", n)
+	}
+	if n := answers(4, fails); n != 0 {
+		t.Errorf("a repair is answered %d times after its answer", n)
+	}
+}

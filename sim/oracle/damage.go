@@ -1,0 +1,53 @@
+package oracle
+
+import (
+	"slices"
+
+	"syncline/node"
+)
+
+// Damaged takes note of the paths whose records on a device cannot be read now: what was there is asked for neither in reads nor in writes,
+// and everything else works as if nothing had happened.
+func (o *Oracle) Damaged(device int, paths []string) {
+	d := o.devices[device]
+	mended := slices.DeleteFunc(d.damaged, func(p string) bool { return slices.Contains(paths, p) })
+	d.damaged, d.spoiled = paths, d.spoiled || len(paths) > 0
+	for _, path := range mended {
+		if d.up {
+			o.checkPath(device, path, true)
+		}
+	}
+}
+
+// Unread judges an error of a device that was asked for a path.
+func (o *Oracle) Unread(device int, path string, err error) {
+	if slices.Contains(o.devices[device].damaged, path) {
+		o.Sometimes("read of a damaged record")
+		return
+	}
+	o.Fail(Available, device, "read %s: %v", path, err)
+}
+
+// HeldElsewhere reports whether what a device has at a path is also on another one that runs.
+func (o *Oracle) HeldElsewhere(device int, path string) bool {
+	live := o.spec(path, o.devices[device].app)
+	return slices.ContainsFunc(o.devices, func(d *truth) bool {
+		return d != o.devices[device] && d.up && live.less(d.app) < 0 && !slices.Contains(d.damaged, path)
+	})
+}
+
+// Unrepaired notes that damage stayed though other devices have what was lost.
+func (o *Oracle) Unrepaired() {
+	for i, d := range o.devices {
+		for _, path := range d.damaged {
+			o.Fail(Repaired, i, "%s is damaged to the end, and another device has what was there", path)
+		}
+	}
+}
+
+// maySay reports whether an alarm is about damage that there is. A store that has mended one of two damaged records leaves the other out of
+// its digest, which differs then from those of other devices.
+func (o *Oracle) maySay(device int, a node.Alarm) bool {
+	damaged := func(d *truth) bool { return len(d.damaged) > 0 }
+	return a.Code == node.AlarmCorrupt && damaged(o.devices[device]) || a.Code == node.AlarmDiverged && slices.ContainsFunc(o.devices, damaged)
+}
