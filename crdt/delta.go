@@ -260,6 +260,27 @@ func ListLive(b Base, v Vector, from, to string, most Limits) (names []Name, end
 	return names, to, nil
 }
 
+// LiveNames yields the live values of b on the paths from from on and before to, "" for no end, in an order that says nothing. For all paths it reads
+// no registers.
+func LiveNames(b Base, from, to string) NameSeq {
+	if from == "" && to == "" {
+		return b.LiveAbove(Vector{})
+	}
+	return func(yield func(Name, error) bool) {
+		for e, err := range b.Between(from, to) {
+			if err != nil {
+				yield(Name{}, err)
+				return
+			}
+			for i := range e.Register.Live {
+				if !yield(Name{e.Register.Live[i].Dot, e.Path}, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // Kills returns those of the names that are inside b's context of their path and not live in b: they are dead.
 func Kills(b Base, names iter.Seq[Name]) ([]Name, error) {
 	parts := b.Parts()

@@ -2,12 +2,15 @@ package crdt
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"flag"
 	"fmt"
 	"math/rand"
 	"slices"
 	"sync/atomic"
 	"testing"
+
+	"syncline/gossip/sketch"
 )
 
 // The model: several replicas write, delete, gossip over a lossy network, synchronise in pairs with deltas that are committed
@@ -52,6 +55,8 @@ const (
 	floorNotRaised   mutation = "forgetting a delete does not raise the floor"
 	killByDot        mutation = "a kill names the dot and not the path"
 	killsTooNew      mutation = "kills come from a later state of the sender than the context"
+	sketchTooOld     mutation = "a sketch of live values is of an earlier moment than the context that is asked with"
+	sketchUnbounded  mutation = "what a sketch leaves over is dead, whether the sender has seen it or not"
 	contextAhead     mutation = "a broken stream raises the context above its data"
 	idContinued      mutation = "a replica restored from a backup continues its id"
 	digestSkipsKills mutation = "the digest forgets the values that were killed"
@@ -72,6 +77,7 @@ type config struct {
 	restore bool
 	full    bool // writers are always shown all live values
 	ranges  bool // most answers are about a range of paths
+	sketch  bool // live values below a floor are compared by sketches
 	mutate  mutation
 	steps   int
 }
@@ -605,11 +611,60 @@ func (w *world) askRange(p, q *peer, from, to string) commit {
 
 func (w *world) kills(receiver, sender *State, d *Delta) []Name {
 	live, _ := liveAbove(receiver, Vector{}, d.From, d.To, 0)
+	var gone []Name
+	if w.sketch {
+		gone, live = w.leftOver(live, sender, d)
+	}
 	dead, err := Kills(sender, slices.Values(live))
 	if err != nil {
 		w.fail("kills succeed", "%v", err)
 	}
-	return dead
+	return append(dead, gone...)
+}
+
+// leftOver compares the receiver's live values with the sender's by sketches, as sessions do: both take those within what was asked with and what
+// the sender told of itself, which may be less than it has seen by now. It returns what is live at the receiver alone, and what lies
+// beyond that bound.
+func (w *world) leftOver(live []Name, sender *State, d *Delta) (gone, beyond []Name) {
+	told := d.Context.Clone()
+	for top := range d.Context.All() {
+		if w.random.Intn(3) == 0 {
+			told.Retreat(Dot{top.Replica, top.Counter / 2})
+		}
+	}
+	bound := d.Asked.Meet(told)
+	if w.mutate == sketchUnbounded {
+		bound = d.Asked
+	}
+	item := func(n Name) sketch.Item {
+		sum := sha256.Sum256(fmt.Appendf(nil, "%v %s", n.Dot, n.Path))
+		return sketch.Item(sum[:16])
+	}
+	names := map[sketch.Item]Name{}
+	for n := 8; ; n *= 4 {
+		theirs, ours := sketch.New(sketch.Key{}, n), sketch.New(sketch.Key{}, n)
+		beyond = nil
+		for i, name := range live {
+			if !bound.Has(name.Dot) {
+				beyond = append(beyond, name)
+			} else if names[item(name)] = name; w.mutate != sketchTooOld || i < len(live)-1 {
+				theirs.Add(item(name))
+			}
+		}
+		own, _ := liveAbove(sender, Vector{}, d.From, d.To, 0)
+		for _, name := range own {
+			if bound.Has(name.Dot) {
+				ours.Add(item(name))
+			}
+		}
+		if _, there, ok := ours.Diff(theirs); ok {
+			for _, x := range there {
+				gone = append(gone, names[x])
+			}
+			slices.SortFunc(gone, Name.Compare)
+			return gone, beyond
+		}
+	}
 }
 
 func (w *world) commit(c commit) {
@@ -894,6 +949,9 @@ var modelRows = []config{
 	{name: "AllShown", log: 1, loss: 0.35, full: true},
 	{name: "SyncOnly", log: 3, loss: 1},
 	{name: "GossipMostly", log: 1, loss: 0.02, restore: true},
+	{name: "SketchLogOfNone", log: 0, loss: 0.35, sketch: true},
+	{name: "SketchSyncOnly", log: 1, loss: 1, restore: true, sketch: true},
+	{name: "SketchRanges", log: 0, loss: 0.35, ranges: true, sketch: true},
 	{name: "Ranges", log: endless, loss: 0.35, ranges: true},
 	{name: "RangesLogOfNone", log: 0, loss: 0.35, ranges: true},
 	{name: "RangesLogOfTwo", log: 2, loss: 0.2, ranges: true, restore: true},
@@ -951,6 +1009,9 @@ func TestModelNoticesBrokenRules(t *testing.T) {
 		{mutate: floorNotRaised, log: 1},
 		{mutate: killByDot, log: 0},
 		{mutate: killsTooNew, log: 0},
+		{mutate: killsTooNew, log: 0, sketch: true},
+		{mutate: sketchTooOld, log: 0, sketch: true},
+		{mutate: sketchUnbounded, log: 0, sketch: true},
 		{mutate: contextAhead, log: endless},
 		{mutate: idContinued, log: endless, restore: true},
 		{mutate: digestSkipsKills, log: 0},

@@ -208,6 +208,42 @@ func (v Vector) Equal(w Vector) bool { return slices.Equal(v.tops, w.tops) }
 // Above returns the entries of v that are higher than in w.
 func (v Vector) Above(w Vector) Vector { return Vector{slices.Collect(v.above(w))} }
 
+// Changes returns the entries in which v differs from base, in the order of replicas; with counter zero those of which v holds nothing.
+func (v Vector) Changes(base Vector) []Dot {
+	var out []Dot
+	rest := base.tops
+	for _, d := range v.tops {
+		for len(rest) > 0 && rest[0].Replica.key() < d.Replica.key() {
+			out, rest = append(out, Dot{Replica: rest[0].Replica}), rest[1:]
+		}
+		if len(rest) == 0 || rest[0] != d {
+			out = append(out, d)
+		}
+		if len(rest) > 0 && rest[0].Replica == d.Replica {
+			rest = rest[1:]
+		}
+	}
+	for _, d := range rest {
+		out = append(out, Dot{Replica: d.Replica})
+	}
+	return out
+}
+
+// Patch is the inverse of Changes: it returns base with those entries instead of its own. They are in order, each replica once.
+func (base Vector) Patch(changes []Dot) Vector {
+	out := make([]Dot, 0, len(base.tops)+len(changes))
+	for _, d := range base.tops {
+		for len(changes) > 0 && changes[0].Replica.key() < d.Replica.key() {
+			out, changes = append(out, changes[0]), changes[1:]
+		}
+		if len(changes) > 0 && changes[0].Replica == d.Replica {
+			d, changes = changes[0], changes[1:]
+		}
+		out = append(out, d)
+	}
+	return Vector{slices.DeleteFunc(append(out, changes...), func(d Dot) bool { return d.Counter == 0 })}
+}
+
 // Hash returns the first 16 bytes of the SHA-256 over the entries in order, 16 bytes each: replica, counter big-endian. Equal
 // sets have equal hashes.
 func (v Vector) Hash() [16]byte {

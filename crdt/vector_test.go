@@ -176,3 +176,20 @@ func TestVectorOfIsWhatAddMakes(t *testing.T) {
 		}
 	})
 }
+
+// TestPatchUndoesChanges: what differs between two vectors, put into the one, gives the other.
+func TestPatchUndoesChanges(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		v, _ := drawVector(t, "v")
+		base, _ := drawVector(t, "base")
+		changes := v.Changes(base)
+		for i, d := range changes {
+			if i > 0 && d.Replica.Compare(changes[i-1].Replica) <= 0 || d.Counter != v.Get(d.Replica) || d.Counter == base.Get(d.Replica) {
+				t.Fatalf("%v to %v: changes %v", base, v, changes)
+			}
+		}
+		if got := base.Patch(changes); !got.Equal(v) {
+			t.Fatalf("%v with %v: got %v, want %v", base, changes, got, v)
+		}
+	})
+}

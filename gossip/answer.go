@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"syncline/crdt"
+	"syncline/gossip/sketch"
 )
 
 // AnswerRowsMax and AnswerBytesMax bound what is taken for one answer, which a receiver holds in memory until it commits. A path with
@@ -19,8 +20,14 @@ const (
 // other. The largest transaction that a node takes fits into a whole one.
 var answerLimits = crdt.Limits{Rows: 64 << 10, Bytes: 8 << 20, Whole: 24 << 20, Names: 64 << 10}
 
-// answer sends what a replica with context asked lacks, and which of its live values are dead.
-func (s *Session) answer(v View, m *ask, asked crdt.Vector, live []crdt.Name) error {
+// answer sends what a replica with context asked lacks, and which of its live values are dead: those of the names that are, and gone, which was
+// made out from a sketch at this moment. If it must know what is live there, and was not told, it says so instead.
+func (s *Session) answer(v View, m *ask, asked crdt.Vector, live []crdt.Name, gone []sketch.Item) error {
+	parts := v.Parts()
+	if above := parts[parts.Of(m.From)].Floor.Above(asked); m.Listed == listedNot && above.Len() > 0 {
+		s.say(&floor{Type: msgFloor, Floor: crdt.AppendVector([]byte{}, above)})
+		return nil
+	}
 	limits := s.limits
 	if s.large {
 		limits.Whole, limits.Names = 0, 0
@@ -28,10 +35,6 @@ func (s *Session) answer(v View, m *ask, asked crdt.Vector, live []crdt.Name) er
 	d, err := crdt.AnswerPart(v, asked, m.From, m.To, limits)
 	if err != nil {
 		return err
-	}
-	if m.Listed == 0 && d.Floor.Len() > 0 {
-		s.Refuse("floor_rose", "this device has forgotten deletes since it said hello; try again")
-		return nil
 	}
 	live = slices.DeleteFunc(live, func(n crdt.Name) bool { return d.To != "" && n.Path >= d.To })
 	if len(live) > 0 {
@@ -49,9 +52,10 @@ func (s *Session) answer(v View, m *ask, asked crdt.Vector, live []crdt.Name) er
 	s.sendRows(msgRows, d.Rows)
 	kills := nameRows(d.Kills)
 	s.sendRows(msgKill, kills)
+	s.sayDead(gone)
 	e := end{Type: msgEnd, Asked: asked.Hash(), Hash: d.Context.Hash(), Digest: digestOf(v),
 		Context: crdt.AppendVector([]byte{}, d.Context.Above(s.told)), Floor: crdt.AppendVector([]byte{}, d.Floor),
-		Rows: uint64(len(d.Rows)), Kills: uint64(len(kills)), Opens: uint64(len(d.Opens))}
+		Rows: uint64(len(d.Rows)), Kills: uint64(len(kills) + len(gone)), Opens: uint64(len(d.Opens))}
 	if d.To != m.To {
 		e.To = d.To
 	}
@@ -187,9 +191,9 @@ func (s *Session) onEnd(v View, msg []byte) (*crdt.Delta, error) {
 	if err := e.decode(msg); err != nil {
 		return nil, err
 	}
-	if e.Rows != uint64(len(s.rows)) || e.Kills != uint64(len(s.kills)) || e.Opens != uint64(len(s.opens)) {
+	if e.Rows != uint64(len(s.rows)) || e.Kills != uint64(len(s.kills)+len(s.dead)) || e.Opens != uint64(len(s.opens)) {
 		return nil, fmt.Errorf("%w: %d rows, %d kills and %d bindings; %d, %d and %d were announced", crdt.ErrDecode,
-			len(s.rows), len(s.kills), len(s.opens), e.Rows, e.Kills, e.Opens)
+			len(s.rows), len(s.kills)+len(s.dead), len(s.opens), e.Rows, e.Kills, e.Opens)
 	}
 	if e.Asked != s.asked.Hash() {
 		return nil, fmt.Errorf("%w: the answer is to another question", crdt.ErrDecode)
@@ -212,6 +216,9 @@ func (s *Session) onEnd(v View, msg []byte) (*crdt.Delta, error) {
 	if d.Context.Hash() != e.Hash {
 		return nil, fmt.Errorf("%w: a context that does not have its hash", crdt.ErrDecode)
 	}
+	if err := s.nameDead(v, d); err != nil {
+		return nil, err
+	}
 	if err := checkDelta(d); err != nil {
 		return nil, err
 	}
@@ -219,7 +226,7 @@ func (s *Session) onEnd(v View, msg []byte) (*crdt.Delta, error) {
 		return nil, nil
 	}
 	s.result.RowsIn += len(s.rows)
-	s.rows, s.kills, s.opens, s.bytes, s.waiting = nil, nil, nil, 0, false
+	s.rows, s.kills, s.dead, s.opens, s.bytes, s.waiting = nil, nil, nil, nil, 0, false
 	s.theirHash, s.theirDigest = e.Hash, e.Digest
 	s.theirTop.Join(d.Context)
 	s.theirFloor.Join(d.Floor)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"syncline/crdt"
+	"syncline/gossip/sketch"
 )
 
 const (
@@ -52,26 +53,58 @@ func missing(top, v crdt.Vector) (n uint64) {
 	return n
 }
 
-// sayAsk asks for an answer to the vector asked. If we may hold values whose delete the peer has forgotten it says first what is live
-// here of what that vector holds, at this moment: also what the peer had not seen when it spoke, for it may see it, and see it go,
-// before it answers. If that is too much for one question, the question is about fewer paths.
+// askAgain asks the last question anew, of this moment: the answer takes that what is live here was told.
+func (s *Session) askAgain(v View) error {
+	if !s.fetches {
+		parts := v.Parts()
+		i := parts.Of(s.from)
+		s.asked = parts[i].Context.Clone()
+		for i++; i < len(parts) && (s.to == "" || parts[i].From < s.to); i++ {
+			s.asked = s.asked.Meet(parts[i].Context)
+		}
+	}
+	return s.sayAsk(v)
+}
+
+// sayAsk asks for an answer to the vector asked. If we may hold values whose delete the peer has forgotten it says first what is live here of
+// what that vector holds, at this moment.
 func (s *Session) sayAsk(v View) error {
-	m := ask{Type: msgAsk, From: s.from, Vector: crdt.AppendVector([]byte{}, s.asked)}
+	if !s.told.Within(s.asked) {
+		s.Refuse("rolled_back", "this device was set back; it goes on under a new replica id")
+		return nil
+	}
+	m := ask{Type: msgAsk, From: s.from, Sketch: []byte{}}
+	s.listing, s.sketched = listedNot, 0
 	if !s.theirFloor.Within(s.asked) {
-		m.Listed = 1
-		names, to, err := crdt.ListLive(v, s.asked, s.from, s.to, s.limits)
-		if err != nil {
+		if err := s.sayLive(v, &m); err != nil {
 			return err
 		}
-		s.to = to
-		rows := nameRows(names)
-		s.sendRows(msgLive, rows)
-		m.Rows = uint64(len(rows))
 	}
-	m.To = s.to
+	s.listing = m.Listed
+	m.Vector, m.To = crdt.AppendVector([]byte{}, s.asked.Above(s.told)), s.to
 	s.say(&m)
 	return nil
 }
+
+// onFloor asks again, with what is live here, after the peer said that it cannot answer otherwise.
+func (s *Session) onFloor(v View, msg []byte) error {
+	var m floor
+	if err := m.decode(msg); err != nil {
+		return err
+	}
+	above, err := crdt.DecodeVector(m.Floor)
+	if err != nil {
+		return err
+	}
+	if !s.waiting || s.listing != listedNot || !s.nothingCame() || above.Len() == 0 || above.Within(s.asked) {
+		return s.unexpected(msgFloor)
+	}
+	s.theirFloor.Join(above)
+	return s.askAgain(v)
+}
+
+// nothingCame reports whether nothing of the answer that is due has come.
+func (s *Session) nothingCame() bool { return len(s.rows)+len(s.kills)+len(s.dead)+len(s.opens) == 0 }
 
 func (s *Session) onAsk(v View, msg []byte) error {
 	if !s.mayAsk() {
@@ -84,16 +117,31 @@ func (s *Session) onAsk(v View, msg []byte) error {
 	if m.Rows != uint64(len(s.theirLive)) {
 		return fmt.Errorf("%w: %d rows of live values, %d were announced", crdt.ErrDecode, len(s.theirLive), m.Rows)
 	}
-	if m.From < s.next || m.To != "" && m.To <= m.From || m.Listed > 1 || m.Listed == 0 && m.Rows > 0 {
+	if m.From < s.next || m.To != "" && m.To <= m.From || m.Listed > listedSketch || m.Listed == listedNot && m.Rows > 0 ||
+		(m.Listed == listedSketch) != (len(m.Sketch) > 0) {
 		return fmt.Errorf("%w: a question about %q to %q, with %d rows", crdt.ErrDecode, m.From, m.To, m.Rows)
 	}
-	vec, err := crdt.DecodeVector(m.Vector)
+	grown, err := crdt.DecodeVector(m.Vector)
 	if err != nil {
 		return err
 	}
+	if !grown.Above(s.theirs).Equal(grown) {
+		return fmt.Errorf("%w: a vector that is not above the one that was told", crdt.ErrDecode)
+	}
+	asked := s.theirs.Clone()
+	asked.Join(grown)
 	live := rowNames(s.theirLive)
 	s.theirLive = nil
-	return s.answer(v, &m, vec, live)
+	var gone []sketch.Item
+	if m.Listed != listedSketch {
+		s.unread = 0
+	} else {
+		var ok bool
+		if gone, ok, err = s.readLive(v, &m, asked); err != nil || !ok {
+			return err
+		}
+	}
+	return s.answer(v, &m, asked, live, gone)
 }
 
 // mayAsk reports whether a question of the peer may come.

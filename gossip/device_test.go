@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"syncline/crdt"
+	"syncline/gossip/sketch"
 )
 
 var (
@@ -34,6 +35,8 @@ type world struct {
 	ops     map[crdt.Dot]*crdt.Op
 	// limits bound the answers of all devices.
 	limits crdt.Limits
+	// symbols is the size of first sketches.
+	symbols int
 }
 
 // A device is a replica in memory, and its writer.
@@ -159,7 +162,7 @@ type meeting struct {
 func (w *world) meet(a, b *device, believed bool) *meeting {
 	m := &meeting{w: w, devices: [2]*device{a, b}}
 	for i, d := range m.devices {
-		c := SessionConfig{Initiator: i == 0, BelievedEqual: believed, WallMillis: wallMillis, Limits: w.limits}
+		c := SessionConfig{Initiator: i == 0, BelievedEqual: believed, WallMillis: wallMillis, Limits: w.limits, Symbols: w.symbols}
 		if n := d.Context().Get(d.id); n > 0 {
 			c.Replica = crdt.Dot{Replica: d.id, Counter: n}
 		}
@@ -267,20 +270,26 @@ func describe(msg []byte, w *world) string {
 		if err != nil {
 			return err.Error()
 		}
-		var dots []string
-		for d := range v.All() {
-			dots = append(dots, dot(d))
-		}
-		if slices.Sort(dots); len(dots) > 0 {
-			return strings.Join(dots, " ")
-		}
-		return "nothing"
+		return list(slices.Collect(v.All()), dot)
 	}
 	beyond := func(top []byte) string {
 		if len(top) == 0 {
 			return ""
 		}
 		return ", of some paths " + seen(top)
+	}
+	told := func(form uint8, entries []byte) string {
+		switch form {
+		case formChanges:
+			var dots []crdt.Dot
+			for r := (crdt.Reader{B: entries}); len(r.B) > 0 && r.Err == nil; {
+				dots = append(dots, crdt.Dot{Replica: r.Replica(), Counter: r.Uvarint()})
+			}
+			return "other than you, I have seen " + list(dots, dot)
+		case formSketch:
+			return fmt.Sprintf("%d symbols of what I have seen", symbolsIn(w.t, entries))
+		}
+		return "I have seen " + seen(entries)
 	}
 	decode := func(v any) {
 		if err := crdt.Unmarshal(msg, v); err != nil {
@@ -295,14 +304,29 @@ func describe(msg []byte, w *world) string {
 	case msgHello:
 		var h hello
 		decode(&h)
-		if len(h.Vector) == 0 && len(h.Top) == 0 {
+		if h.Form == formNone {
 			return "HELLO"
 		}
-		return fmt.Sprintf("HELLO: I have seen %s, floor %s%s", seen(h.Vector), seen(h.Floor), beyond(h.Top))
+		return "HELLO: " + told(h.Form, h.Entries) + beyond(h.Top)
 	case msgVector:
 		var v vector
 		decode(&v)
-		return fmt.Sprintf("VECTOR: I have seen %s, floor %s%s", seen(v.Vector), seen(v.Floor), beyond(v.Top))
+		return "VECTOR: " + told(v.Form, v.Entries) + beyond(v.Top)
+	case msgMore:
+		var m more
+		decode(&m)
+		if m.Symbols == 0 {
+			return "MORE: all of it"
+		}
+		return fmt.Sprintf("MORE: up to %d symbols", m.Symbols)
+	case msgFloor:
+		var f floor
+		decode(&f)
+		return "FLOOR: I have forgotten deletes up to " + seen(f.Floor)
+	case msgDead:
+		var d dead
+		decode(&d)
+		return fmt.Sprintf("DEAD: %d values", len(d.Items)/16)
 	case msgRows, msgLive, msgKill:
 		rows, err := decodeRows(msg)
 		if err != nil {
@@ -334,11 +358,17 @@ func describe(msg []byte, w *world) string {
 	case msgAsk:
 		var a ask
 		decode(&a)
-		text := "ASK: I have seen " + seen(a.Vector)
+		text := "ASK: what am I missing"
+		if len(a.Vector) > 0 {
+			text = "ASK: by now I have seen " + seen(a.Vector)
+		}
 		if a.From+a.To != "" {
 			text += fmt.Sprintf(" from %q to %q", a.From, a.To)
 		}
-		if a.Listed > 0 {
+		if a.Listed == listedSketch {
+			text += fmt.Sprintf(", %d symbols of live values", symbolsIn(w.t, a.Sketch[16:]))
+		}
+		if a.Listed == listedNames || a.Rows > 0 {
 			text += fmt.Sprintf(", with %d rows of live values", a.Rows)
 		}
 		return text
@@ -348,6 +378,34 @@ func describe(msg []byte, w *world) string {
 		return fmt.Sprintf("BYE: %s", b.Code)
 	}
 	return map[uint8]string{msgOK: "OK", msgDone: "DONE", msgBusy: "BUSY", msgOpens: "OPENS"}[kind]
+}
+
+// list names dots, the first of many.
+func list(dots []crdt.Dot, name func(crdt.Dot) string) string {
+	if len(dots) == 0 {
+		return "nothing"
+	}
+	var names []string
+	for _, d := range dots {
+		if text := name(d); d.Counter > 0 {
+			names = append(names, text)
+		} else {
+			names = append(names, "nothing of "+strings.TrimRight(text, ":0"))
+		}
+	}
+	slices.Sort(names)
+	if n := len(names); n > 6 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:3], " "), n-3)
+	}
+	return strings.Join(names, " ")
+}
+
+func symbolsIn(t testing.TB, b []byte) int {
+	s, err := sketch.Decode(sketch.Key{}, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Len()
 }
 
 // seeds returns the seeds that a randomised test runs.

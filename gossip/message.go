@@ -25,12 +25,15 @@ const (
 	msgBusy
 	msgBye
 	msgOpens
+	msgMore
+	msgFloor
+	msgDead
 )
 
 // FrameBytesMax is the size at which a message of rows is closed. Only one with a single large value is larger.
 const FrameBytesMax = 256 << 10
 
-// MessageBytesMax bounds a message: the largest value, and the vectors of 100,000 replicas.
+// MessageBytesMax bounds a message: the largest value, and the vector of 100,000 replicas.
 const MessageBytesMax = 2 << 20
 
 // hello opens a session, and answers one that found a difference.
@@ -43,21 +46,44 @@ type hello struct {
 	Digest [8]byte
 	// Wall is the sender's clock, in seconds since 1970. It is only shown to people.
 	Wall int64
-	// Vector and Floor are empty in a first message to a peer that is believed equal.
-	Vector []byte
-	Floor  []byte
-	// Top holds the entries by which some ranges of paths were seen beyond Vector, which was seen of all. It is empty if there is one
-	// context for all paths. Floor is the join of all floors.
+	// Form says how Entries tell the vector: see formWhole. It is none in a first message to a peer that is believed equal.
+	Form    uint8
+	Entries []byte
+	// Top holds the entries by which some ranges of paths were seen beyond the vector, which was seen of all. It is empty if there is one
+	// context for all paths, and if the vector is not told whole.
 	Top []byte
 }
 
-// vector carries what a hello left out.
+// vector tells what a hello left out, or goes on with a sketch. Hash is that of the vector.
 type vector struct {
-	_      struct{} `cbor:",toarray"`
-	Type   uint8
-	Vector []byte
-	Floor  []byte
-	Top    []byte
+	_       struct{} `cbor:",toarray"`
+	Type    uint8
+	Hash    [16]byte
+	Form    uint8
+	Entries []byte
+	Top     []byte
+}
+
+// more says that a sketch did not suffice: go on up to so many symbols, or tell all if it is 0.
+type more struct {
+	_       struct{} `cbor:",toarray"`
+	Type    uint8
+	Symbols uint64
+}
+
+// floor is said instead of an answer, by who has forgotten deletes that the asker may not know of: Floor holds the entries of its floor that
+// lie above the vector that was asked for. The asker must say what is live there.
+type floor struct {
+	_     struct{} `cbor:",toarray"`
+	Type  uint8
+	Floor []byte
+}
+
+// dead names values that are live at the asker and dead at the sender, by the items of the asker's sketch, in their order.
+type dead struct {
+	_     struct{} `cbor:",toarray"`
+	Type  uint8
+	Items []byte
 }
 
 // plain is a message without contents: OK, BUSY.
@@ -68,17 +94,20 @@ type plain struct {
 	Wall int64
 }
 
-// ask asks for an answer to Vector about the paths from From on and before To, empty for no end. If Listed is 1, the LIVE messages
-// before it told what is live there at the asker, inside Vector.
+// ask asks for an answer about the paths from From on and before To, empty for no end.
 type ask struct {
-	_      struct{} `cbor:",toarray"`
-	Type   uint8
+	_    struct{} `cbor:",toarray"`
+	Type uint8
+	// Vector holds the entries by which the vector that is to be answered is above the one that the asker told.
 	Vector []byte
 	// Rows is the number of rows that the LIVE messages held.
-	Rows   uint64
-	From   string
-	To     string
+	Rows uint64
+	From string
+	To   string
+	// Listed says how the asker told what is live there, inside the vector: see listedNot.
 	Listed uint8
+	// Sketch is the sum of the sketched items, 16 bytes, and the symbols.
+	Sketch []byte
 }
 
 // end ends an answer.
@@ -90,7 +119,8 @@ type end struct {
 	Asked   [16]byte
 	Context []byte
 	Floor   []byte
-	// Rows is the number of rows in the ROWS messages, Kills that in the KILL messages, Opens that of bindings in the OPENS messages.
+	// Rows is the number of rows in the ROWS messages, Kills that in the KILL messages and of items in the DEAD messages, Opens that of
+	// bindings in the OPENS messages.
 	Rows  uint64
 	Kills uint64
 	Opens uint64
@@ -138,25 +168,64 @@ type bye struct {
 type encoder interface{ encode() []byte }
 
 func (m *hello) encode() []byte {
-	b := crdt.AppendArray(make([]byte, 0, 64+len(m.Vector)+len(m.Floor)+len(m.Top)), 8)
+	b := crdt.AppendArray(make([]byte, 0, 64+len(m.Entries)+len(m.Top)), 8)
 	b = crdt.AppendUint(crdt.AppendUint(b, uint64(m.Type)), uint64(m.Version))
 	b = crdt.AppendBytes(crdt.AppendBytes(b, m.Hash[:]), m.Digest[:])
-	b = crdt.AppendInt(b, m.Wall)
-	return crdt.AppendBytes(crdt.AppendBytes(crdt.AppendBytes(b, m.Vector), m.Floor), m.Top)
+	b = crdt.AppendUint(crdt.AppendInt(b, m.Wall), uint64(m.Form))
+	return crdt.AppendBytes(crdt.AppendBytes(b, m.Entries), m.Top)
 }
 
 func (m *vector) encode() []byte {
-	b := crdt.AppendArray(make([]byte, 0, 16+len(m.Vector)+len(m.Floor)+len(m.Top)), 4)
-	b = crdt.AppendUint(b, uint64(m.Type))
-	return crdt.AppendBytes(crdt.AppendBytes(crdt.AppendBytes(b, m.Vector), m.Floor), m.Top)
+	b := crdt.AppendArray(make([]byte, 0, 40+len(m.Entries)+len(m.Top)), 5)
+	b = crdt.AppendUint(crdt.AppendBytes(crdt.AppendUint(b, uint64(m.Type)), m.Hash[:]), uint64(m.Form))
+	return crdt.AppendBytes(crdt.AppendBytes(b, m.Entries), m.Top)
 }
 
 func (m *vector) decode(msg []byte) error {
 	i := crdt.ItemsOf(msg)
-	i.Array(4)
+	i.Array(5)
 	m.Type = uint8(i.Uint(math.MaxUint8))
-	m.Vector, m.Floor, m.Top = i.Bytes(MessageBytesMax), i.Bytes(MessageBytesMax), i.Bytes(MessageBytesMax)
+	i.Fill(m.Hash[:])
+	m.Form = uint8(i.Uint(math.MaxUint8))
+	m.Entries, m.Top = i.Bytes(MessageBytesMax), i.Bytes(MessageBytesMax)
 	return i.End()
+}
+
+func (m *more) encode() []byte {
+	return crdt.AppendUint(crdt.AppendUint(crdt.AppendArray(make([]byte, 0, 16), 2), uint64(m.Type)), m.Symbols)
+}
+
+func (m *more) decode(msg []byte) error {
+	i := crdt.ItemsOf(msg)
+	i.Array(2)
+	m.Type, m.Symbols = uint8(i.Uint(math.MaxUint8)), i.Uint(math.MaxUint64)
+	return i.End()
+}
+
+func (m *floor) encode() []byte { return encodeBlob(m.Type, m.Floor) }
+
+func (m *floor) decode(msg []byte) (err error) {
+	m.Type, m.Floor, err = decodeBlob(msg)
+	return err
+}
+
+func (m *dead) encode() []byte { return encodeBlob(m.Type, m.Items) }
+
+func (m *dead) decode(msg []byte) (err error) {
+	m.Type, m.Items, err = decodeBlob(msg)
+	return err
+}
+
+// encodeBlob encodes a message that has one byte string.
+func encodeBlob(kind uint8, blob []byte) []byte {
+	return crdt.AppendBytes(crdt.AppendUint(crdt.AppendArray(make([]byte, 0, 16+len(blob)), 2), uint64(kind)), blob)
+}
+
+func decodeBlob(msg []byte) (kind uint8, blob []byte, err error) {
+	i := crdt.ItemsOf(msg)
+	i.Array(2)
+	kind, blob = uint8(i.Uint(math.MaxUint8)), i.Bytes(MessageBytesMax)
+	return kind, blob, i.End()
 }
 
 func (m *plain) encode() []byte {
@@ -171,16 +240,18 @@ func (m *plain) decode(msg []byte) error {
 }
 
 func (m *ask) encode() []byte {
-	b := crdt.AppendUint(crdt.AppendArray(make([]byte, 0, 32+len(m.Vector)+len(m.From)+len(m.To)), 6), uint64(m.Type))
-	b = crdt.AppendUint(crdt.AppendBytes(b, m.Vector), m.Rows)
-	return crdt.AppendUint(crdt.AppendText(crdt.AppendText(b, m.From), m.To), uint64(m.Listed))
+	b := crdt.AppendArray(make([]byte, 0, 40+len(m.Vector)+len(m.From)+len(m.To)+len(m.Sketch)), 7)
+	b = crdt.AppendUint(crdt.AppendBytes(crdt.AppendUint(b, uint64(m.Type)), m.Vector), m.Rows)
+	b = crdt.AppendUint(crdt.AppendText(crdt.AppendText(b, m.From), m.To), uint64(m.Listed))
+	return crdt.AppendBytes(b, m.Sketch)
 }
 
 func (m *ask) decode(msg []byte) error {
 	i := crdt.ItemsOf(msg)
-	i.Array(6)
+	i.Array(7)
 	m.Type, m.Vector, m.Rows = uint8(i.Uint(math.MaxUint8)), i.Bytes(MessageBytesMax), i.Uint(math.MaxUint64)
 	m.From, m.To, m.Listed = i.Text(MessageBytesMax), i.Text(MessageBytesMax), uint8(i.Uint(math.MaxUint8))
+	m.Sketch = i.Bytes(MessageBytesMax)
 	return i.End()
 }
 
@@ -255,7 +326,7 @@ func (m *bye) decode(msg []byte) error {
 
 // messageType returns the type of an encoded message: the byte after the head of a short array.
 func messageType(msg []byte) (uint8, error) {
-	if len(msg) < 2 || msg[0] < 0x81 || msg[0] > 0x97 || msg[1] < msgHello || msg[1] > msgOpens {
+	if len(msg) < 2 || msg[0] < 0x81 || msg[0] > 0x97 || msg[1] < msgHello || msg[1] > msgDead {
 		return 0, fmt.Errorf("%w: no message of this protocol", crdt.ErrDecode)
 	}
 	if len(msg) > MessageBytesMax {
@@ -275,8 +346,8 @@ func decodeHello(msg []byte) (*hello, error) {
 	h.Type, h.Version = uint8(i.Uint(math.MaxUint8)), uint8(i.Uint(math.MaxUint8))
 	i.Fill(h.Hash[:])
 	i.Fill(h.Digest[:])
-	h.Wall = i.Int()
-	h.Vector, h.Floor, h.Top = i.Bytes(MessageBytesMax), i.Bytes(MessageBytesMax), i.Bytes(MessageBytesMax)
+	h.Wall, h.Form = i.Int(), uint8(i.Uint(math.MaxUint8))
+	h.Entries, h.Top = i.Bytes(MessageBytesMax), i.Bytes(MessageBytesMax)
 	return h, i.End()
 }
 
@@ -286,26 +357,4 @@ type VersionError struct{ Theirs int }
 // Error names both versions.
 func (e *VersionError) Error() string {
 	return fmt.Sprintf("the peer speaks version %d of the session protocol, this device version %d", e.Theirs, ProtocolVersion)
-}
-
-// decodeVectors decodes a vector, and the floor and the top that came with it, and joins the vector into the top. A floor reaches no
-// further than that.
-func decodeVectors(v, f, t []byte) (vec, floor, top crdt.Vector, err error) {
-	if vec, err = crdt.DecodeVector(v); err != nil {
-		return vec, floor, top, err
-	}
-	if floor, err = crdt.DecodeVector(f); err != nil {
-		return vec, floor, top, err
-	}
-	if top, err = crdt.DecodeVector(t); err != nil {
-		return vec, floor, top, err
-	}
-	if !top.Above(vec).Equal(top) {
-		return vec, floor, top, fmt.Errorf("%w: a top that is not above its vector", crdt.ErrDecode)
-	}
-	top.Join(vec)
-	if !floor.Within(top) {
-		return vec, floor, top, fmt.Errorf("%w: a floor above its vector", crdt.ErrDecode)
-	}
-	return vec, floor, top, nil
 }

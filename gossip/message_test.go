@@ -16,19 +16,26 @@ func goldenMessages() map[string][]byte {
 	a.Add(crdt.Dot{Replica: replicaID(1), Counter: 300})
 	vec, none := crdt.AppendVector([]byte{}, a), []byte{}
 	hash, digest := a.Hash(), w.devices[0].Digest().Short()
+	name := crdt.Name{Dot: crdt.Dot{Replica: replicaID(1), Counter: 3}, Path: "p"}
+	names, item := newNameSet(hash, 2), nameItem(hash, name)
+	names.add(name)
 	return map[string][]byte{
-		"hello":  crdt.Marshal(&hello{Type: msgHello, Version: ProtocolVersion, Hash: hash, Digest: digest, Wall: wallMillis, Vector: vec, Floor: none, Top: none}),
+		"hello":  crdt.Marshal(&hello{Type: msgHello, Version: ProtocolVersion, Hash: hash, Digest: digest, Wall: wallMillis, Form: formWhole, Entries: vec, Top: none}),
 		"ok":     crdt.Marshal(&plain{Type: msgOK, Wall: wallMillis}),
-		"vector": crdt.Marshal(&vector{Type: msgVector, Vector: vec, Floor: vec, Top: vec}),
+		"vector": crdt.Marshal(&vector{Type: msgVector, Hash: hash, Form: formWhole, Entries: vec, Top: vec}),
 		"rows":   encodeRows(msgRows, sampleRows()),
 		"end":    crdt.Marshal(&end{Type: msgEnd, Asked: hash, Context: vec, Floor: none, Rows: 3, Kills: 1, Opens: 2, Hash: hash, Digest: digest, To: "q"}),
-		"ask":    crdt.Marshal(&ask{Type: msgAsk, Vector: vec, Rows: 2, From: "p", To: "q", Listed: 1}),
+		"ask":    crdt.Marshal(&ask{Type: msgAsk, Vector: vec, Rows: 2, From: "p", To: "q", Listed: listedSketch, Sketch: names.append([]byte{}, 2)}),
 		"live":   encodeRows(msgLive, nameRows([]crdt.Name{{Dot: crdt.Dot{Replica: replicaID(1), Counter: 3}, Path: "p"}})),
 		"kill":   encodeRows(msgKill, nameRows([]crdt.Name{{Dot: crdt.Dot{Replica: replicaID(1), Counter: 3}, Path: "p"}})),
 		"done":   crdt.Marshal(&done{Type: msgDone, Hash: hash}),
 		"busy":   crdt.Marshal(&plain{Type: msgBusy, Wall: wallMillis}),
 		"bye":    crdt.Marshal(&bye{Type: msgBye, Code: "rolled_back", Text: "set back"}),
 		"opens":  crdt.Marshal(&opens{Type: msgOpens, Opens: []wireOpen{{Replica: replicaID(1), Open: []byte("binding")}}}),
+		"sketch": crdt.Marshal(&vector{Type: msgVector, Hash: hash, Form: formSketch, Entries: sketchVector(a, hash, 2).Append([]byte{}, 0), Top: none}),
+		"more":   crdt.Marshal(&more{Type: msgMore, Symbols: 128}),
+		"floor":  crdt.Marshal(&floor{Type: msgFloor, Floor: vec}),
+		"dead":   crdt.Marshal(&dead{Type: msgDead, Items: item[:]}),
 	}
 }
 
@@ -66,6 +73,9 @@ func TestMessagesAreThoseOfTheProfile(t *testing.T) {
 		"rows":   func() (encoder, func([]byte) error) { m := &wireRows{}; return m, m.decode },
 		"end":    func() (encoder, func([]byte) error) { m := &end{}; return m, m.decode },
 		"ask":    func() (encoder, func([]byte) error) { m := &ask{}; return m, m.decode },
+		"more":   func() (encoder, func([]byte) error) { m := &more{}; return m, m.decode },
+		"floor":  func() (encoder, func([]byte) error) { m := &floor{}; return m, m.decode },
+		"dead":   func() (encoder, func([]byte) error) { m := &dead{}; return m, m.decode },
 		"done":   func() (encoder, func([]byte) error) { m := &done{}; return m, m.decode },
 		"bye":    func() (encoder, func([]byte) error) { m := &bye{}; return m, m.decode },
 		"opens":  func() (encoder, func([]byte) error) { m := &opens{}; return m, m.decode },
@@ -110,17 +120,19 @@ func FuzzReceive(f *testing.F) {
 	for _, msg := range goldenMessages() {
 		f.Add(uint8(0), msg, []byte{})
 	}
-	_, m := exchange(f)
-	if err := m.run(); err != nil {
-		f.Fatal(err)
-	}
-	for i, s := range m.sent {
-		f.Add(uint8(i), s.bytes, m.sent[(i+1)%len(m.sent)].bytes)
+	for symbols := range 2 {
+		_, m := exchange(f, symbols)
+		if err := m.run(); err != nil {
+			f.Fatal(err)
+		}
+		for i, s := range m.sent {
+			f.Add(uint8(2*i+symbols), s.bytes, m.sent[(i+1)%len(m.sent)].bytes)
+		}
 	}
 	f.Fuzz(func(t *testing.T, at uint8, first, second []byte) {
-		_, m := exchange(t)
-		play(t, m, int(at%16)/2)
-		end := int(at % 2)
+		_, m := exchange(t, int(at%2))
+		play(t, m, int(at%64)/4)
+		end := int(at/2) % 2
 		d := m.devices[end]
 		for _, msg := range [][]byte{first, second} {
 			delta, err := m.sessions[end].Receive(d, msg)

@@ -19,6 +19,9 @@ import (
 //	delete A path…        deletes paths in one operation
 //	forget A              forgets all deletes
 //	overwrite A path n    writes one path n times
+//	symbols n             lets first sketches have n symbols from now on
+//	retired A n           n replicas write "p" one after the other, and A hears of it
+//	many A n              writes n paths, each in an operation of its own
 //	backup A, restore A   keeps the state of a device, and goes back to it
 //	sync A B [believed]   runs a session and prints it; believed: A believes that B is equal
 //	show A                prints what is live
@@ -80,13 +83,28 @@ func (s *stage) do(words []string) string {
 		s.w, s.backups = newWorld(s.t, words[1:]...), map[string]*device{}
 		return ""
 	}
+	if words[0] == "symbols" {
+		fmt.Sscan(words[1], &s.w.symbols)
+		return ""
+	}
 	d := s.w.device(words[1])
+	n := 0
+	if len(words) > 2 {
+		fmt.Sscan(words[len(words)-1], &n)
+	}
 	switch words[0] {
+	case "retired":
+		for i := range n {
+			w := &device{State: d.State, name: fmt.Sprintf("r%d", i), id: replicaID(100 + i)}
+			s.w.write(w, put("p", "by "+w.name))
+		}
+	case "many":
+		for i := range n {
+			s.w.write(d, put(fmt.Sprintf("many/%03d", i), "x"))
+		}
 	case "put":
 		s.w.write(d, put(words[2], strings.Join(words[3:], " ")))
 	case "overwrite":
-		n := 0
-		fmt.Sscan(words[3], &n)
 		for i := range n {
 			s.w.write(d, put(words[2], fmt.Sprintf("value %d", i+1)))
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"syncline/crdt"
+	"syncline/gossip/sketch"
 )
 
 // A View is the replica as a session sees it: its registers and contexts, and the digest of what is live.
@@ -28,29 +29,41 @@ type Session struct {
 	replica   crdt.Dot
 
 	limits crdt.Limits
-	// theirs, theirFloor and theirTop are what the peer last said of itself, within this session; theirWhole that it has one context.
+	// symbols is the number of symbols of a first sketch.
+	symbols int
+	// greeted says that a HELLO came. theirs, theirFloor and theirTop are what the peer last said of itself, within this session; theirWhole
+	// that it has one context. sighting is what is known of its vector until the symbols suffice.
+	greeted                      bool
 	theirs, theirFloor, theirTop crdt.Vector
 	knowTheirs, theirWhole       bool
+	sighting                     *sighting
 	// told is the vector that we told; toldVector says that it was sent, toldWhole that it is all that we have seen.
 	told                  crdt.Vector
 	toldVector, toldWhole bool
-	// toldFloor is our floor as we told it: the peer asks for a comparison of what is live if it lies outside its vector.
-	toldFloor crdt.Vector
+	// offered is the number of symbols in which told was told, 0 if it was told otherwise.
+	offered int
 	// asked is the vector for which the peer makes its answer, from and to the paths; waiting says that an answer is due. asks counts
 	// the questions.
 	asked    crdt.Vector
 	from, to string
 	waiting  bool
 	asks     int
-	// theirLive is what the peer told us is live there, because it is below our floor.
+	// listing says how the question told what is live here, sketched in how many symbols. had of them did not suffice before, wanted is what
+	// the peer asked for; listOnly says that it wants names.
+	listing               uint8
+	sketched, had, wanted int
+	listOnly              bool
+	// theirLive is what the peer told us is live there, because it is below our floor. unread is the number of symbols that did not suffice.
 	theirLive []crdt.Row
+	unread    int
 	// next is where the peer's next question may begin; more says that there may be one. large says that an answer was cut.
 	next        string
 	more, large bool
 	// bound holds the replicas whose bindings were sent.
 	bound map[crdt.ReplicaID]bool
-	// rows, kills and opens collect the peer's answer.
+	// rows, kills, dead and opens collect the peer's answer.
 	rows, kills []crdt.Row
+	dead        []sketch.Item
 	opens       []crdt.Binding
 	// given is our context when we answered all at once; answered says that we have answered.
 	given    crdt.Vector
@@ -90,6 +103,8 @@ type Result struct {
 	Answers int
 	// RowsIn and RowsOut count the rows that were exchanged.
 	RowsIn, RowsOut int
+	// VectorSketches and LiveSketches count the sketches that this end made out, UnreadSketches those for which it asked more.
+	VectorSketches, LiveSketches, UnreadSketches int
 	// Refused is the reason the peer gave for ending the session early, empty if it gave none.
 	Refused string
 }
@@ -98,8 +113,8 @@ type Result struct {
 type SessionConfig struct {
 	// Initiator says that this end speaks first.
 	Initiator bool
-	// BelievedEqual lets the initiator leave its vector out of the first message: 60 bytes instead of a dozen more for each
-	// replica that ever wrote. If the belief is wrong it costs one more round trip.
+	// BelievedEqual lets the initiator leave its vector out of the first message: that saves up to a few hundred bytes. If the belief is
+	// wrong it costs one more round trip.
 	BelievedEqual bool
 	// Fetch, unless it is empty, makes the initiator ask with this vector instead of its context, take the answer, and take leave
 	// without an answer of its own. It is for what a damaged disk has lost: the answer brings again what the vector leaves out. It
@@ -111,14 +126,20 @@ type SessionConfig struct {
 	WallMillis int64
 	// Limits bound one answer; zero means those that are meant for devices.
 	Limits crdt.Limits
+	// Symbols is the number of symbols of a first sketch, at most sketch.SymbolsMax; sets that are smaller than it travel as they are. Zero
+	// means the number that is meant for devices.
+	Symbols int
 }
 
 // NewSession returns a session that has said nothing yet.
 func NewSession(c SessionConfig) *Session {
 	s := &Session{initiator: c.Initiator, optimist: c.BelievedEqual, fetch: c.Fetch, fetches: c.Fetch.Len() > 0,
-		replica: c.Replica, wall: c.WallMillis / 1000, limits: c.Limits, more: true, bound: map[crdt.ReplicaID]bool{}}
+		replica: c.Replica, wall: c.WallMillis / 1000, limits: c.Limits, symbols: c.Symbols, more: true, bound: map[crdt.ReplicaID]bool{}}
 	if s.limits == (crdt.Limits{}) {
 		s.limits = answerLimits
+	}
+	if s.symbols == 0 {
+		s.symbols = firstSymbols
 	}
 	return s
 }
@@ -134,8 +155,7 @@ func (s *Session) context(v View) crdt.Vector {
 // Start makes the initiator's first message.
 func (s *Session) Start(v View) {
 	s.asked = s.context(v).Clone()
-	// The peer takes a hello of an empty replica for a whole one: its vector has no bytes.
-	s.sayHello(v, s.fetches || !s.optimist || s.asked.Len() == 0 || !isWhole(v))
+	s.sayHello(v, s.fetches || !s.optimist || !isWhole(v))
 }
 
 // isWhole reports whether v has seen the same of all paths.
@@ -185,22 +205,11 @@ func (s *Session) say(m encoder) {
 
 func (s *Session) sayHello(v View, full bool) {
 	h := hello{Type: msgHello, Version: ProtocolVersion,
-		Hash: s.context(v).Hash(), Digest: v.Digest().Short(), Wall: s.wall, Vector: []byte{}, Floor: []byte{}, Top: []byte{}}
+		Hash: s.context(v).Hash(), Digest: v.Digest().Short(), Wall: s.wall, Entries: []byte{}, Top: []byte{}}
 	if full {
-		h.Vector, h.Floor, h.Top = s.ownVectors(v)
+		h.Form, h.Entries, h.Top = s.tell(v)
 	}
 	s.say(&h)
-}
-
-// ownVectors encodes our context, floor and top, and remembers that the peer will answer this context.
-func (s *Session) ownVectors(v View) (vec, floor, top []byte) {
-	s.told, s.toldFloor, s.toldVector = s.context(v).Clone(), v.Floor().Clone(), true
-	above := v.Parts().Top().Above(s.told)
-	if s.fetches {
-		s.toldFloor, above = crdt.Vector{}, crdt.Vector{} // they matter to who gets an answer
-	}
-	s.asked, s.toldWhole = s.told, above.Len() == 0
-	return crdt.AppendVector([]byte{}, s.told), crdt.AppendVector([]byte{}, s.toldFloor), crdt.AppendVector([]byte{}, above)
 }
 
 // Receive takes the peer's next message. If it completes the peer's answer, it returns the delta to join. An error ends the
@@ -224,6 +233,12 @@ func (s *Session) Receive(v View, msg []byte) (*crdt.Delta, error) {
 		return nil, s.onRows(kind, msg)
 	case msgOpens:
 		return nil, s.onOpens(msg)
+	case msgDead:
+		return nil, s.onDead(msg)
+	case msgMore:
+		return nil, s.onMore(v, msg)
+	case msgFloor:
+		return nil, s.onFloor(v, msg)
 	case msgEnd:
 		return s.onEnd(v, msg)
 	case msgAsk:
@@ -241,7 +256,7 @@ func (s *Session) unexpected(kind uint8) error {
 }
 
 func (s *Session) onHello(v View, msg []byte) error {
-	if s.knowTheirs || s.answered || !s.initiator && s.toldVector {
+	if s.greeted {
 		return s.unexpected(msgHello)
 	}
 	h, err := decodeHello(msg)
@@ -253,31 +268,24 @@ func (s *Session) onHello(v View, msg []byte) error {
 		}
 		return err
 	}
-	s.result.PeerWall = h.Wall * 1000
-	if !s.initiator && h.Hash == v.Context().Hash() && len(h.Top) == 0 && isWhole(v) {
+	s.greeted, s.result.PeerWall = true, h.Wall*1000
+	switch {
+	case !s.initiator && h.Hash == v.Context().Hash() && len(h.Top) == 0 && isWhole(v):
 		return s.sameVector(v, h)
+	case s.initiator && h.Form == formNone:
+		return fmt.Errorf("%w: an answering hello without a vector", crdt.ErrDecode)
 	}
-	known := len(h.Vector) > 0 || h.Hash == (crdt.Vector{}).Hash()
-	if known {
-		if err := s.learn(v, h.Vector, h.Floor, h.Top, h.Hash); err != nil || s.finished {
-			return err
-		}
+	known, err := s.hear(v, h.Hash, h.Form, h.Entries, h.Top)
+	if err != nil || s.finished {
+		return err
 	}
-	if s.initiator {
-		if !known {
-			return fmt.Errorf("%w: an answering hello without a vector", crdt.ErrDecode)
-		}
-		if !s.toldVector {
-			vec, floor, top := s.ownVectors(v)
-			s.say(&vector{Type: msgVector, Vector: vec, Floor: floor, Top: top})
-		}
-	} else {
+	if !s.initiator && h.Form == formNone {
 		s.sayHello(v, true)
 	}
 	if !known {
 		return nil
 	}
-	return s.exchange(v)
+	return s.met(v)
 }
 
 // sameVector ends the session of the responder when both have seen the same.
@@ -309,32 +317,50 @@ func (s *Session) onPlain(kind uint8, msg []byte) error {
 }
 
 func (s *Session) onVector(v View, msg []byte) error {
-	if s.initiator || s.knowTheirs || !s.toldVector {
+	if !s.greeted || s.knowTheirs || s.sighting == nil && (s.initiator || !s.toldVector) {
 		return s.unexpected(msgVector)
 	}
 	var m vector
 	if err := m.decode(msg); err != nil {
 		return err
 	}
-	if err := s.learn(v, m.Vector, m.Floor, m.Top, [16]byte{}); err != nil {
+	if m.Form == formNone {
+		return fmt.Errorf("%w: a vector that is not told", crdt.ErrDecode)
+	}
+	if known, err := s.hear(v, m.Hash, m.Form, m.Entries, m.Top); err != nil || !known || s.finished {
 		return err
 	}
-	return s.exchange(v)
+	return s.met(v)
 }
 
 // learn keeps what the peer says of itself and looks whether it knows more of us than we do.
-func (s *Session) learn(v View, vec, floor, top []byte, hash [16]byte) (err error) {
-	s.theirs, s.theirFloor, s.theirTop, err = decodeVectors(vec, floor, top)
-	if err != nil {
+func (s *Session) learn(v View, vec crdt.Vector, top []byte) (err error) {
+	if s.theirTop, err = crdt.DecodeVector(top); err != nil {
 		return err
 	}
-	if hash != [16]byte{} && s.theirs.Hash() != hash {
-		return fmt.Errorf("%w: a vector that does not have its hash", crdt.ErrDecode)
+	if !s.theirTop.Above(vec).Equal(s.theirTop) {
+		return fmt.Errorf("%w: a top that is not above its vector", crdt.ErrDecode)
 	}
-	s.knowTheirs, s.theirWhole = true, len(top) == 0
+	s.theirTop.Join(vec)
+	s.theirs, s.knowTheirs, s.theirWhole = vec, true, len(top) == 0
 	s.result.Held = s.theirs.Clone()
 	s.lookBack(v, s.theirTop)
 	return nil
+}
+
+// met goes on once the peer's vector is known: it tells ours, if that was not done.
+func (s *Session) met(v View) error {
+	switch {
+	case s.toldVector:
+	case s.initiator:
+		m := vector{Type: msgVector}
+		m.Form, m.Entries, m.Top = s.tell(v)
+		m.Hash = s.told.Hash()
+		s.say(&m)
+	default:
+		s.sayHello(v, true)
+	}
+	return s.exchange(v)
 }
 
 // lookBack ends the session if the peer has seen more of our incarnation than we have written.
@@ -345,31 +371,18 @@ func (s *Session) lookBack(v View, seen crdt.Vector) {
 	}
 }
 
-// exchange sends what can be sent once both vectors are known. A peer that has one context for all paths gets our answer at once, and
-// we get its answer, unless one of us must first say what is live there, because it may hold values whose delete the other has
-// forgotten. A replica that fills asks range by range.
+// exchange sends what can be sent once both vectors are known. A peer that has one context for all paths gets our answer at once, and we get
+// its answer, unless one of us must first say what is live there. A replica that fills asks range by range.
 func (s *Session) exchange(v View) error {
-	if s.finished {
-		return nil
-	}
-	if s.toldWhole && s.theirFloor.Within(s.told) {
+	if s.toldWhole {
 		s.asked, s.from, s.to, s.waiting = s.told, "", "", true
 	} else if err := s.askFrom(v, ""); err != nil {
 		return err
 	}
-	if !s.theirWhole {
-		return nil // it asks, or says DONE
+	if !s.theirWhole || s.fetches {
+		return nil // it asks, or says DONE; or it is told nothing
 	}
-	if s.fetches {
-		return nil
-	}
-	if crdt.BelowFloor(v, s.theirs) {
-		if s.toldFloor.Within(s.theirs) {
-			s.Refuse("floor_rose", "this device has forgotten deletes since it said hello; try again")
-		}
-		return nil
-	}
-	return s.answer(v, &ask{}, s.theirs, nil)
+	return s.answer(v, &ask{}, s.theirs, nil, nil)
 }
 
 // Committed tells the session that the delta it handed out was joined. What it says then, DONE or the next question, must leave only

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"syncline/crdt"
+	"syncline/gossip/sketch"
 )
 
 // spread writes on n replicas and gives everything to a and b.
@@ -364,10 +365,20 @@ func livePreds(d *device, path string) (dots []crdt.Dot) {
 	return dots
 }
 
-// exchange returns the messages of a session of two replicas that both lack something, one below the floor of the other.
-func exchange(t testing.TB) (*world, *meeting) {
+// exchange returns the messages of a session of two replicas that both lack something, one below the floor of the other. Unless symbols is 0, they
+// tell by sketches that begin with so many symbols.
+func exchange(t testing.TB, symbols int) (*world, *meeting) {
 	w := newWorld(t, "A", "B", "C")
 	a, b := w.devices[0], w.devices[1]
+	if w.symbols = symbols; symbols > 0 {
+		for i := range 24 {
+			d := &device{State: crdt.NewState(), name: fmt.Sprintf("r%d", i), id: replicaID(100 + i)}
+			w.devices = append(w.devices, d)
+			w.write(d, put(fmt.Sprintf("shared/%d", 2+i), "x"))
+			w.sync(d, a)
+		}
+		w.sync(a, b)
+	}
 	w.write(w.devices[2], put("shared/0", "0"), put("shared/1", "1"))
 	w.sync(w.devices[2], a)
 	w.sync(a, b)
@@ -381,8 +392,14 @@ func exchange(t testing.TB) (*world, *meeting) {
 // TestBrokenRulesChangeNothing plays a session and, before each message, tries what a broken or hostile peer might send
 // instead. Everything must be refused, and the replica must stay as it was.
 func TestBrokenRulesChangeNothing(t *testing.T) {
+	for _, symbols := range []int{0, 1} {
+		breakRules(t, symbols)
+	}
+}
+
+func breakRules(t *testing.T, symbols int) {
 	all := func() [][]byte { // every message of the undisturbed session
-		_, m := exchange(t)
+		_, m := exchange(t, symbols)
 		if err := m.run(); err != nil {
 			t.Fatal(err)
 		}
@@ -394,7 +411,7 @@ func TestBrokenRulesChangeNothing(t *testing.T) {
 	}()
 	for step := range all {
 		for at := range 2 {
-			_, ref := exchange(t)
+			_, ref := exchange(t, symbols)
 			play(t, ref, step)
 			if len(ref.inbox[at]) == 0 {
 				continue
@@ -407,7 +424,7 @@ func TestBrokenRulesChangeNothing(t *testing.T) {
 				}
 			}
 			for k, bad := range tries {
-				w, m := exchange(t)
+				w, m := exchange(t, symbols)
 				play(t, m, step)
 				d := m.devices[at]
 				before := d.Clone()
@@ -416,18 +433,18 @@ func TestBrokenRulesChangeNothing(t *testing.T) {
 					// It is as good as the real one so far; END tells.
 					m.inbox[at] = m.inbox[at][1:]
 					if err := m.run(); err == nil || !d.Equal(before) {
-						t.Errorf("step %d, %s, try %d: with %s instead of %s all went well: %v", step, d.name, k, describe(bad, w), describe(next, w), err)
+						t.Errorf("symbols %d, step %d, %s, try %d: with %s instead of %s all went well: %v", symbols, step, d.name, k, describe(bad, w), describe(next, w), err)
 					}
 					continue
 				}
 				if delta != nil || err == nil && !m.sessions[at].Finished() {
-					t.Errorf("step %d, %s, try %d: %s was taken instead of %s", step, d.name, k, describe(bad, w), describe(next, w))
+					t.Errorf("symbols %d, step %d, %s, try %d: %s was taken instead of %s", symbols, step, d.name, k, describe(bad, w), describe(next, w))
 				}
 				if err != nil && !errors.Is(err, crdt.ErrDecode) && !isVersion(err) {
-					t.Errorf("step %d, %s, try %d: the error is %v", step, d.name, k, err)
+					t.Errorf("symbols %d, step %d, %s, try %d: the error is %v", symbols, step, d.name, k, err)
 				}
 				if !d.Equal(before) {
-					t.Errorf("step %d, %s, try %d: the replica changed", step, d.name, k)
+					t.Errorf("symbols %d, step %d, %s, try %d: the replica changed", symbols, step, d.name, k)
 				}
 			}
 		}
@@ -442,7 +459,7 @@ func isVersion(err error) bool {
 // sameTurn says whether two types of message may come at the same point of an answer.
 func sameTurn(a, b uint8) bool {
 	rows := func(x uint8) bool {
-		return slices.Contains([]uint8{msgRows, msgKill, msgLive, msgEnd, msgAsk, msgHello, msgOpens, msgDone}, x)
+		return slices.Contains([]uint8{msgRows, msgKill, msgLive, msgEnd, msgAsk, msgHello, msgOpens, msgDone, msgVector, msgMore, msgFloor, msgDead}, x)
 	}
 	return rows(a) && rows(b)
 }
@@ -465,8 +482,9 @@ func play(t testing.TB, m *meeting, steps int) {
 
 // TestDoubledMessageIsRefused: no message may come twice, but for those that say nothing new of themselves.
 func TestDoubledMessageIsRefused(t *testing.T) {
-	for step := range 20 {
-		_, m := exchange(t)
+	for at := range 60 {
+		symbols, step := at%2, at/2
+		_, m := exchange(t, symbols)
 		play(t, m, step)
 		for i := range m.inbox {
 			if len(m.inbox[i]) == 0 {
@@ -482,7 +500,7 @@ func TestDoubledMessageIsRefused(t *testing.T) {
 			before := m.devices[i].Clone()
 			delta, err := m.sessions[i].Receive(m.devices[i], msg)
 			if err == nil || delta != nil || !m.devices[i].Equal(before) {
-				t.Errorf("step %d: %s took %s twice: %v", step, m.devices[i].name, describe(msg, m.w), err)
+				t.Errorf("symbols %d, step %d: %s took %s twice: %v", symbols, step, m.devices[i].name, describe(msg, m.w), err)
 			}
 		}
 	}
@@ -529,20 +547,26 @@ func TestAbsurdCountersAreRefused(t *testing.T) {
 	zero := append(id[:], 0)
 	top := append(id[:], 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x03)
 	for name, h := range map[string]hello{
-		"counter above the bound": {Vector: over},
-		"counter zero":            {Vector: zero},
-		"half a vector":           {Vector: id[:]},
-		"floor above the vector":  {Vector: top, Floor: append(append([]byte{}, top...), over...)},
-		"floor alone":             {Vector: crdt.AppendVector(nil, b.Context()), Floor: top},
-		"wrong hash":              {Vector: top, Hash: [16]byte{1}},
+		"counter above the bound":        {Form: formWhole, Entries: over},
+		"counter zero":                   {Form: formWhole, Entries: zero},
+		"half a vector":                  {Form: formWhole, Entries: id[:]},
+		"wrong hash":                     {Form: formWhole, Entries: top, Hash: [16]byte{1}},
+		"unknown form":                   {Form: 4, Entries: top},
+		"entries that are not told":      {Form: formNone, Entries: top},
+		"changes to nothing":             {Form: formChanges, Entries: top},
+		"top within the vector":          {Form: formWhole, Entries: top, Top: top},
+		"top of a sketch":                {Form: formSketch, Entries: make([]byte, 25), Top: top},
+		"no symbols":                     {Form: formSketch},
+		"half a symbol":                  {Form: formSketch, Entries: make([]byte, 40)},
+		"more symbols than there may be": {Form: formSketch, Entries: make([]byte, 25*(sketch.SymbolsMax+1))},
 	} {
 		h.Type, h.Version = msgHello, ProtocolVersion
 		if h.Hash == [16]byte{} {
-			h.Hash = hashOf(h.Vector)
+			h.Hash = hashOf(h.Entries)
 		}
 		s := NewSession(SessionConfig{})
-		if delta, err := s.Receive(a, crdt.Marshal(&h)); err == nil || delta != nil {
-			t.Errorf("%s was taken", name)
+		if delta, err := s.Receive(a, crdt.Marshal(&h)); !errors.Is(err, crdt.ErrDecode) || delta != nil {
+			t.Errorf("%s: delta %v, error %v", name, delta, err)
 		}
 	}
 }
@@ -565,6 +589,6 @@ func TestUnknownVersionIsNamed(t *testing.T) {
 	}
 	// A later version may have other fields.
 	if _, err := NewSession(SessionConfig{}).Receive(b, []byte{0x84, msgHello, ProtocolVersion + 1, 0, 0}); !errors.As(err, &v) || v.Theirs != ProtocolVersion+1 {
-		t.Errorf("got %v, want a VersionError of version %d", err, ProtocolVersion+1)
+		t.Errorf("got %v, want a VersionError of the next version", err)
 	}
 }

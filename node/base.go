@@ -17,7 +17,7 @@ func (s *Space) base(path string, reg crdt.Register) (*Value, string) {
 		}
 	}
 	var past []crdt.Value
-	for p, err := range s.store.History(path, unixMilli(s.node.cfg.Clock())) {
+	for p, err := range s.store.Kept(path) {
 		if err == nil { // one that cannot be read is one that is not at hand
 			past = append(past, p.Value)
 		}

@@ -168,9 +168,20 @@ func TestABaseIsNamedOrTheReasonIs(t *testing.T) {
 	}
 	want(sa, "a", "", "does not say what it was made from")
 
-	// Four writes are one more than the history keeps.
-	drift(t, ctx, hub, a, b, "long", contents("1", "2", "3", "4"), contents("5"))
-	want(sa, "long", "", "not in this device's history")
+	// Where a value was written over stays at hand, however often that was, and is not shown by the history.
+	drift(t, ctx, hub, a, b, "long", contents("1", "2", "3", "4", "5"), contents("6", "7"))
+	want(sa, "long", "1\n2\n", "")
+	shown := 0
+	for r := range sa.History(ctx, "long", node.HistoryOptions{}) {
+		if string(r.Data) == "1\n2\n" {
+			t.Error("the history shows what lies beyond its bound")
+		}
+		shown++
+	}
+	if shown != 5 {
+		t.Errorf("the history shows %d values, want 2 and the last 3", shown)
+	}
+	want(sb, "long", "", "not in this device's history")
 
 	drift(t, ctx, hub, a, b, "new", contents("1"), contents("2"))
 	if c := want(sb, "new", "", ""); c.Base.ID != "" || c.Diff(c.Values[0]) == "" {

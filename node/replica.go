@@ -27,6 +27,8 @@ type ReplicaConfig struct {
 	DeleteLog   int
 	// Limits bound the answers of sessions; zero means those of package gossip.
 	Limits crdt.Limits
+	// Symbols is the size of the first sketch of a session; zero means that of package gossip.
+	Symbols int
 	// Sign returns the signature of message under Key; nil means [ed25519.Sign]. Verify says whether sig is the signature of message by
 	// the owner of key; nil means [ed25519.Verify]. Both are pure functions: many replicas in one process may share the answers.
 	Sign   func(key ed25519.PrivateKey, message []byte) []byte

@@ -1,9 +1,17 @@
 package sim_test
 
 import (
+	"bytes"
+	"cmp"
+	"context"
 	"slices"
+	"strings"
+
+	"github.com/ipfs/go-datastore"
+	"github.com/ipfs/go-datastore/query"
 
 	"syncline/crdt"
+	"syncline/gossip/sketch"
 	"syncline/sim/des"
 	"syncline/sim/scenario"
 )
@@ -117,36 +125,93 @@ func bindingsNotSent(*scenario.Scenario) des.Taps {
 	}}
 }
 
-// gossipCounted lets a device say of a gap that it has what came after it.
-func gossipCounted(s *scenario.Scenario) des.Taps {
-	heard := make([]crdt.Vector, len(s.Devices))
-	said := map[[16]byte][16]byte{} // the hash of what a device said, and of what it has
-	raise := func(device int, vector []byte) []byte {
-		v, err := crdt.DecodeVector(vector)
-		if err != nil || v.Len() == 0 {
-			return vector
+// disks are what the devices have stored.
+type disks []des.Disk
+
+func (x disks) keep(device int, d des.Disk) datastore.Batching {
+	x[device] = d
+	return d
+}
+
+func (x disks) records(device int, prefix string) []query.Entry {
+	results, err := x[device].Query(context.Background(), query.Query{Prefix: prefix})
+	if err != nil {
+		return nil // it is full, or closed
+	}
+	list, _ := results.Rest()
+	return list
+}
+
+func (x disks) context(device int) crdt.Vector {
+	var dots []crdt.Dot
+	for _, e := range x.records(device, "/v") {
+		r := crdt.Reader{B: e.Value[1:]}
+		dots = append(dots, crdt.Dot{Replica: r.Replica(), Counter: r.Uvarint()})
+	}
+	return crdt.VectorOf(dots)
+}
+
+// live returns the live values of user paths, in the order of paths.
+func (x disks) live(device int) (names []crdt.Name) {
+	for _, e := range x.records(device, "/d") {
+		values, _ := crdt.DecodeValues(e.Value)
+		for _, v := range values {
+			names = append(names, crdt.Name{Dot: v.Dot, Path: strings.TrimPrefix(e.Key, userValues)})
 		}
-		more := v.Clone()
-		more.Join(heard[device])
-		said[more.Hash()] = v.Hash()
-		return crdt.AppendVector([]byte{}, more)
+	}
+	slices.SortFunc(names, func(a, b crdt.Name) int { return cmp.Or(strings.Compare(a.Path, b.Path), a.Dot.Compare(b.Dot)) })
+	return names
+}
+
+// gossipCounted lets a device say of a gap that it has what came after it.
+func gossipCounted(s *scenario.Scenario) des.Taps { return vectorRaised(s, formWhole) }
+
+// vectorMisread lets a vector be made out wrong from its symbols, and taken without its hash: as one that has what came after a gap.
+func vectorMisread(s *scenario.Scenario) des.Taps { return vectorRaised(s, formSketch) }
+
+// vectorRaised changes the vectors that are told in one form. What is said of such a vector is translated back for who told it.
+func vectorRaised(s *scenario.Scenario, form uint8) des.Taps {
+	type claim struct{ has, says crdt.Vector }
+	heard, stored := make([]crdt.Vector, len(s.Devices)), make(disks, len(s.Devices))
+	said := map[[16]byte][16]byte{} // the hash of what a device said, and of what it has
+	claims := map[uint64]*claim{}   // by stream in one direction
+	changed := func(stream uint64, f *uint8, entries *[]byte) {
+		if c := claims[stream^1]; c != nil && *f == formChanges {
+			*f, *entries = formWhole, crdt.AppendVector([]byte{}, readChanges(c.says, *entries))
+		}
 	}
 	return des.Taps{
+		Datastore: stored.keep,
 		Gossip: func(_, to int, encoded []byte) []byte {
 			if op, err := crdt.DecodeOp(encoded); err == nil {
 				heard[to].Add(op.Dot)
 			}
 			return encoded
 		},
-		Session: func(from, _ int, _ uint64, msg []byte) [][]byte {
+		Session: func(from, _ int, stream uint64, msg []byte) [][]byte {
 			switch msg[1] {
 			case typeHello:
 				var m helloMessage
 				unmarshal(msg, &m)
-				if len(m.Vector) > 0 {
-					m.Vector = raise(from, m.Vector)
-					v, _ := crdt.DecodeVector(m.Vector)
-					m.Hash = v.Hash()
+				changed(stream, &m.Form, &m.Entries)
+				c := &claim{has: stored.context(from)}
+				c.says = c.has.Clone()
+				c.says.Join(heard[from])
+				if m.Form == form && m.Hash == c.has.Hash() && !c.says.Equal(c.has) {
+					claims[stream], said[c.says.Hash()] = c, m.Hash
+					if m.Hash = c.says.Hash(); form == formWhole {
+						m.Entries = crdt.AppendVector([]byte{}, c.says)
+					} else {
+						m.Entries = appendVectorSymbols([]byte{}, c.says, symbolsIn(m.Entries))
+					}
+				}
+				msg = crdt.Marshal(&m)
+			case typeVector:
+				var m vectorMessage
+				unmarshal(msg, &m)
+				changed(stream, &m.Form, &m.Entries)
+				if c := claims[stream]; c != nil && m.Hash == c.has.Hash() {
+					m.Hash, m.Form, m.Entries = c.says.Hash(), formWhole, crdt.AppendVector([]byte{}, c.says)
 				}
 				msg = crdt.Marshal(&m)
 			case typeEnd:
@@ -160,6 +225,109 @@ func gossipCounted(s *scenario.Scenario) des.Taps {
 			return [][]byte{msg}
 		},
 	}
+}
+
+// liveSketches edits the sketches of live values, and what is made out of them. edit is given a device that asks with a sketch, one that answers,
+// and the key of the sketch.
+type liveSketches struct {
+	stored disks
+	hashes map[uint64][16]byte // of the vector that was told, by stream in one direction
+	keys   map[uint64][16]byte // of the sketch that was last sent in the other direction
+	dead   map[uint64][]byte
+	// ask changes a sketch, dead the items that are made out of one.
+	ask     func(names disks, asker, answerer int, key [16]byte, m *askMessage)
+	answers func(names disks, asker, answerer int, key [16]byte, items []sketch.Item) []sketch.Item
+}
+
+func (x *liveSketches) taps(s *scenario.Scenario) des.Taps {
+	x.stored = make(disks, len(s.Devices))
+	x.hashes, x.keys, x.dead = map[uint64][16]byte{}, map[uint64][16]byte{}, map[uint64][]byte{}
+	return des.Taps{Datastore: x.stored.keep, Session: x.session}
+}
+
+func (x *liveSketches) session(from, to int, stream uint64, msg []byte) [][]byte {
+	switch msg[1] {
+	case typeHello:
+		var m helloMessage
+		unmarshal(msg, &m)
+		x.hashes[stream] = m.Hash
+	case typeVector:
+		var m vectorMessage
+		unmarshal(msg, &m)
+		x.hashes[stream] = m.Hash
+	case typeAsk:
+		var m askMessage
+		unmarshal(msg, &m)
+		delete(x.keys, stream^1)
+		if m.Listed != listedSketch || len(m.Vector) > 0 {
+			break
+		}
+		key := x.hashes[stream]
+		x.keys[stream^1] = key
+		if x.ask != nil {
+			x.ask(x.stored, from, to, key, &m)
+			return [][]byte{crdt.Marshal(&m)}
+		}
+	case typeDead:
+		var m deadMessage
+		unmarshal(msg, &m)
+		if _, ok := x.keys[stream]; ok && x.answers != nil {
+			x.dead[stream] = append(x.dead[stream], m.Items...)
+			return nil
+		}
+	case typeEnd:
+		key, ok := x.keys[stream]
+		if !ok || x.answers == nil {
+			break
+		}
+		var m endMessage
+		unmarshal(msg, &m)
+		var items []sketch.Item
+		for b := range slices.Chunk(x.dead[stream], 16) {
+			items = append(items, sketch.Item(b))
+		}
+		delete(x.dead, stream)
+		m.Kills -= uint64(len(items))
+		items = x.answers(x.stored, to, from, key, items)
+		m.Kills += uint64(len(items))
+		if len(items) == 0 {
+			return [][]byte{crdt.Marshal(&m)}
+		}
+		slices.SortFunc(items, func(a, b sketch.Item) int { return bytes.Compare(a[:], b[:]) })
+		d := deadMessage{Type: typeDead}
+		for _, item := range items {
+			d.Items = append(d.Items, item[:]...)
+		}
+		return [][]byte{crdt.Marshal(&d), crdt.Marshal(&m)}
+	}
+	return [][]byte{msg}
+}
+
+// sketchTooOld lets a sketch be of a moment before its device took the values that are dead elsewhere. The context that goes with it holds them.
+func sketchTooOld(s *scenario.Scenario) des.Taps {
+	x := liveSketches{ask: func(names disks, asker, answerer int, key [16]byte, m *askMessage) {
+		live, seen := names.live(answerer), names.context(answerer)
+		for _, n := range names.live(asker) {
+			if seen.Has(n.Dot) && !slices.Contains(live, n) {
+				m.Sketch = withoutItem(m.Sketch, key, nameItem(key, n))
+			}
+		}
+	}}
+	return x.taps(s)
+}
+
+// sketchMisread lets a sketch be made out wrong, and taken without its sum: a value that lives on both sides counts as dead.
+func sketchMisread(s *scenario.Scenario) des.Taps {
+	x := liveSketches{answers: func(names disks, asker, answerer int, key [16]byte, items []sketch.Item) []sketch.Item {
+		live := names.live(answerer)
+		for _, n := range names.live(asker) {
+			if slices.Contains(live, n) {
+				return []sketch.Item{nameItem(key, n)}
+			}
+		}
+		return items
+	}}
+	return x.taps(s)
 }
 
 // equalClaimed answers every fourth hello with the word that both devices have seen the same.
@@ -179,14 +347,25 @@ func equalClaimed(*scenario.Scenario) des.Taps {
 // killsTap changes the list of dead values, given what the receiver said is live there.
 func killsTap(edit func(live, kills []crdt.Row) []crdt.Row) des.Taps {
 	live, kills := map[uint64][]crdt.Row{}, map[uint64][]crdt.Row{}
+	sketched := map[uint64]bool{}
 	return des.Taps{Session: func(_, _ int, stream uint64, msg []byte) [][]byte {
 		switch msg[1] {
+		case typeAsk:
+			var m askMessage
+			unmarshal(msg, &m)
+			sketched[stream/2] = sketched[stream/2] || m.Listed == listedSketch // names are not all there is
 		case typeLive:
 			live[stream/2] = append(live[stream/2], mustRows(msg)...)
 		case typeKill:
+			if sketched[stream/2] {
+				break
+			}
 			kills[stream/2] = append(kills[stream/2], mustRows(msg)...)
 			return nil
 		case typeEnd:
+			if sketched[stream/2] {
+				break
+			}
 			var m endMessage
 			unmarshal(msg, &m)
 			asked := live[stream/2]
@@ -282,29 +461,32 @@ func rangeFloorKept(s *scenario.Scenario) des.Taps {
 }
 
 // rangeAskedWithTop lets a device that has seen more of some paths than of others ask as if it had seen as much of all (rule 15).
-func rangeAskedWithTop(s *scenario.Scenario) des.Taps {
-	tops := make([]crdt.Vector, len(s.Devices))
-	said := map[[16]byte][16]byte{} // the hash of what was asked, and of what should have been
-	return des.Taps{Session: func(from, _ int, _ uint64, msg []byte) [][]byte {
+func rangeAskedWithTop(*scenario.Scenario) des.Taps {
+	told, tops := map[uint64]crdt.Vector{}, map[uint64]crdt.Vector{} // by stream in one direction
+	said := map[[16]byte][16]byte{}                                  // the hash of what was asked, and of what should have been
+	return des.Taps{Session: func(_, _ int, stream uint64, msg []byte) [][]byte {
 		switch msg[1] {
 		case typeHello:
 			var m helloMessage
 			unmarshal(msg, &m)
-			common, _ := crdt.DecodeVector(m.Vector)
-			top, _ := crdt.DecodeVector(m.Top)
-			common.Join(top)
-			tops[from] = common
+			if len(m.Top) > 0 {
+				told[stream], _ = crdt.DecodeVector(m.Entries)
+				top, _ := crdt.DecodeVector(m.Top)
+				top.Join(told[stream])
+				tops[stream] = top
+			}
 		case typeAsk:
 			var m askMessage
 			unmarshal(msg, &m)
 			v, err := crdt.DecodeVector(m.Vector)
-			if err != nil || m.Listed > 0 {
+			if err != nil || m.Listed > 0 || tops[stream].Len() == 0 {
 				break
 			}
+			v.Join(told[stream])
 			more := v.Clone()
-			more.Join(tops[from])
+			more.Join(tops[stream])
 			said[more.Hash()] = v.Hash()
-			m.Vector = crdt.AppendVector([]byte{}, more)
+			m.Vector = crdt.AppendVector([]byte{}, more.Above(told[stream]))
 			msg = crdt.Marshal(&m)
 		case typeEnd:
 			var m endMessage

@@ -86,7 +86,7 @@ const SometimesSeeds = 1000
 
 // Sometimes lists what must happen in a sweep over scenarios of scenario.Generate.
 var Sometimes = []string{"disconnect", "reorder", "conflict", "conflict of three", "conflict settled by time", "delete/update conflict", "transaction", "crash before the sync",
-	"crash that loses something", "overlapping sessions", "write during a session", "session below the floor", "kills", "gossip lost", "gossip twice",
+	"crash that loses something", "overlapping sessions", "write during a session", "session below the floor", "kills", "sketch of a vector", "sketch of live values", "sketch that did not suffice", "gossip lost", "gossip twice",
 	"gossip held back", "partition", "stall", "stream broken", "restore", "clone", "orderly restart", "replica id continued", "disk full",
 	"sync that failed", "several operations in a frame", "step that failed", "clock jump", "resolve in a partition", "session refused for another",
 	"filled range by range", "transaction seen in one range", "poll that brings something", "view of a policy", "merge by a policy", "merge given up", "merge of what changed meanwhile", "policy changed over a conflict", "write that waits for a poll"}

@@ -1,10 +1,14 @@
 package sim_test
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"math/bits"
+	"slices"
 
 	"syncline/crdt"
+	"syncline/gossip/sketch"
 )
 
 // This file reads and writes the messages of a session a second time, from docs/PROTOCOL.md, so that mistakes can be planted in
@@ -12,15 +16,28 @@ import (
 
 // The types of the messages that are taken apart.
 const (
-	typeHello = 1
-	typeOK    = 2
-	typeRows  = 4
-	typeEnd   = 5
-	typeAsk   = 6
-	typeLive  = 7
-	typeKill  = 8
-	typeOpens = 12
+	typeHello  = 1
+	typeOK     = 2
+	typeVector = 3
+	typeRows   = 4
+	typeEnd    = 5
+	typeAsk    = 6
+	typeLive   = 7
+	typeKill   = 8
+	typeOpens  = 12
+	typeDead   = 15
 )
+
+// The forms of a vector in HELLO and VECTOR.
+const (
+	formNone    = 0
+	formWhole   = 1
+	formChanges = 2
+	formSketch  = 3
+)
+
+// listedSketch says in ASK that live values are told by a sketch.
+const listedSketch = 2
 
 type helloMessage struct {
 	_       struct{} `cbor:",toarray"`
@@ -29,8 +46,17 @@ type helloMessage struct {
 	Hash    [16]byte
 	Digest  [8]byte
 	Wall    int64
-	Vector  []byte
-	Floor   []byte
+	Form    uint8
+	Entries []byte
+	Top     []byte
+}
+
+type vectorMessage struct {
+	_       struct{} `cbor:",toarray"`
+	Type    uint8
+	Hash    [16]byte
+	Form    uint8
+	Entries []byte
 	Top     []byte
 }
 
@@ -42,6 +68,66 @@ type askMessage struct {
 	From   string
 	To     string
 	Listed uint8
+	Sketch []byte
+}
+
+type deadMessage struct {
+	_     struct{} `cbor:",toarray"`
+	Type  uint8
+	Items []byte
+}
+
+// readChanges returns the vector that differs from base by the entries.
+func readChanges(base crdt.Vector, entries []byte) crdt.Vector {
+	at := map[crdt.ReplicaID]uint64{}
+	for d := range base.All() {
+		at[d.Replica] = d.Counter
+	}
+	for r := (crdt.Reader{B: entries}); len(r.B) > 0; {
+		id := r.Replica()
+		at[id] = r.Uvarint()
+	}
+	var dots []crdt.Dot
+	for id, counter := range at {
+		dots = append(dots, crdt.Dot{Replica: id, Counter: counter})
+	}
+	return crdt.VectorOf(dots)
+}
+
+// appendVectorSymbols appends n symbols of the entries of a vector.
+func appendVectorSymbols(b []byte, v crdt.Vector, n int) []byte {
+	s := sketch.New(v.Hash(), n)
+	for d := range v.All() {
+		s.Add(sketch.Item(binary.BigEndian.AppendUint64(slices.Clone(d.Replica[:]), d.Counter)))
+	}
+	return s.Append(b, 0)
+}
+
+func symbolsIn(b []byte) int {
+	s, err := sketch.Decode(sketch.Key{}, b)
+	if err != nil {
+		panic(err)
+	}
+	return s.Len()
+}
+
+// withoutItem takes an item out of a sketch of live values: out of the sum of all items, 16 bytes, and out of the symbols.
+func withoutItem(b []byte, key [16]byte, x sketch.Item) []byte {
+	s, err := sketch.Decode(key, b[16:])
+	if err != nil {
+		panic(err)
+	}
+	s.Remove(x)
+	lo, borrow := bits.Sub64(binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint64(x[8:]), 0)
+	hi, _ := bits.Sub64(binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(x[:]), borrow)
+	return s.Append(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, hi), lo), 0)
+}
+
+// nameItem returns what stands for a name in sketches under a key.
+func nameItem(key [16]byte, n crdt.Name) sketch.Item {
+	b := append(slices.Clone(key[:]), n.Dot.Replica[:]...)
+	sum := sha256.Sum256(append(binary.BigEndian.AppendUint64(b, n.Dot.Counter), n.Path...))
+	return sketch.Item(sum[:16])
 }
 
 type plainMessage struct {
@@ -328,7 +414,7 @@ func (x *rowsEditor) session(_, _ int, stream uint64, msg []byte) [][]byte {
 		if x.row != nil {
 			return x.edit(stream, msg)
 		}
-	case typeKill:
+	case typeKill, typeDead:
 		if x.noKills {
 			return nil
 		}

@@ -23,7 +23,8 @@ const (
 )
 
 // HistoryBounds says how much of the past a store keeps: of the values of user paths that are live no more. Nothing beyond a bound is
-// shown. What lies beyond it on disk goes with the next pass of the sweep, so that the disk holds at most a third more, and a few MiB.
+// shown. What lies beyond it on disk goes with the next pass of the sweep, so that the disk holds at most a third more, and a few MiB; but
+// what a live value was written over stays within Age and SpaceBytes, see [Store.Kept].
 type HistoryBounds struct {
 	// Versions bounds the values of one path and Age the time since they were replaced. 0 is the default; a negative one switches
 	// history off, and what there is of it goes.
@@ -52,6 +53,7 @@ type pastRef struct {
 	at    int64 // 0 if the record is damaged
 	pos   uint64
 	bytes int
+	dot   crdt.Dot // of the value; zero if the record is damaged
 }
 
 // beyond returns how many records of one path, oldest first, lie beyond the bounds at a wall time, 0 if it is not known.
@@ -60,12 +62,16 @@ func (h HistoryBounds) beyond(group []pastRef, now int64) int {
 	for i := len(group) - 1; i >= 0; i-- {
 		r := group[i]
 		sum += r.bytes
-		old := now > 0 && r.at > 0 && now-r.at > h.Age.Milliseconds()
-		if len(group)-i > h.Versions || sum > h.PathBytes || old {
+		if len(group)-i > h.Versions || sum > h.PathBytes || h.aged(r, now) {
 			return i + 1
 		}
 	}
 	return 0
+}
+
+// aged reports whether a record is older than the bound at a wall time, if that is known.
+func (h HistoryBounds) aged(r pastRef, now int64) bool {
+	return now > 0 && r.at > 0 && now-r.at > h.Age.Milliseconds()
 }
 
 // A How says what ended a value's time as a live one.
@@ -135,8 +141,17 @@ func (tx *Tx) remember(e *entry, after crdt.Register) {
 		e.past = append(e.past, p)
 	}
 	if n := len(e.past) - tx.s.history.Versions; n > 0 {
-		e.past = slices.Delete(e.past, 0, n)
+		e.past = slices.DeleteFunc(e.past, func(p Past) bool {
+			n--
+			return n >= 0 && !isBase(after.Live, p.Value.Dot)
+		})
 	}
+}
+
+// isBase reports whether one of the live values, or the run of writes that it ends, was written over d. Such a value stays on
+// disk, within the bound of age: a three-way merge with what another device made of it needs it, however often it was written over here.
+func isBase(live []crdt.Value, d crdt.Dot) bool {
+	return slices.ContainsFunc(live, func(v crdt.Value) bool { return slices.Contains(v.Descent.From, d) })
 }
 
 // fillHistory puts what became past into a batch, and every so often sweeps a part of what lies there already. It starts from the
@@ -160,6 +175,16 @@ func (tx *Tx) fillHistory(b *batch) {
 // History yields the values of a user path that are past, newest first, as far as the bounds reach at a wall time in milliseconds
 // since 1970. A record that does not decode is yielded as a [CorruptError], and the iteration goes on; any other error ends it.
 func (s *Store) History(path string, now int64) iter.Seq2[Past, error] {
+	return s.pastOf(path, func(refs []pastRef) int { return s.history.beyond(refs, now) })
+}
+
+// Kept is History without the bounds: all that the disk still holds. The values that the live ones were written over are among it until
+// they age, unless the space as a whole became too large, or history is off.
+func (s *Store) Kept(path string) iter.Seq2[Past, error] {
+	return s.pastOf(path, func([]pastRef) int { return 0 })
+}
+
+func (s *Store) pastOf(path string, beyond func([]pastRef) int) iter.Seq2[Past, error] {
 	return func(yield func(Past, error) bool) {
 		if s.closed.Load() {
 			yield(Past{}, ErrClosed)
@@ -177,7 +202,7 @@ func (s *Store) History(path string, now int64) iter.Seq2[Past, error] {
 			yield(Past{}, err)
 			return
 		}
-		for i := len(refs) - 1; i >= s.history.beyond(refs, now); i-- {
+		for i, end := len(refs)-1, beyond(refs); i >= end; i-- {
 			p, err := decodePast(values[i])
 			if err != nil {
 				err = &CorruptError{Key: string(refs[i].key), Path: path, Err: err}
@@ -217,8 +242,11 @@ func refOf(key, value []byte) pastRef {
 	r := pastRef{key: key, bytes: len(key) + len(value)}
 	r.pos, _, _ = cutHex(string(key[bytes.LastIndexByte(key, pathMark)+1:]))
 	if rec, err := openRecord(value); err == nil {
-		if at := rec.Uvarint(); rec.Err == nil {
-			r.at = int64(at)
+		p, err := readPast(&rec)
+		if err == nil {
+			r.at = p.At
+			rec.Byte() // the version of the value
+			r.dot = crdt.Dot{Replica: rec.Replica(), Counter: rec.Uvarint()}
 		}
 	}
 	return r
@@ -233,11 +261,8 @@ func appendPast(b []byte, p *Past) []byte {
 	return crdt.AppendValues(b, []crdt.Value{p.Value})
 }
 
-func decodePast(b []byte) (p Past, err error) {
-	r, err := openRecord(b)
-	if err != nil {
-		return Past{}, err
-	}
+// readPast reads what comes before the value.
+func readPast(r *crdt.Reader) (p Past, err error) {
 	p.At, p.How = int64(r.Uvarint()), How(r.Byte())
 	p.By = crdt.Dot{Replica: r.Replica(), Counter: r.Uvarint()}
 	p.ByTime, p.Policy = crdt.Timestamp(r.Uint64()), string(r.Bytes(crdt.PolicyBytesMax))
@@ -246,6 +271,17 @@ func decodePast(b []byte) (p Past, err error) {
 	}
 	if p.At < 0 || p.How > HowPolicy {
 		return Past{}, fmt.Errorf("%w: replaced at %d by %d", crdt.ErrDecode, p.At, p.How)
+	}
+	return p, nil
+}
+
+func decodePast(b []byte) (p Past, err error) {
+	r, err := openRecord(b)
+	if err != nil {
+		return Past{}, err
+	}
+	if p, err = readPast(&r); err != nil {
+		return Past{}, err
 	}
 	values, err := crdt.DecodeValues(r.B)
 	if err == nil && len(values) != 1 {

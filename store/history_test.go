@@ -191,6 +191,72 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 }
 
+// TestTheBaseOfALiveValueStays: what a live value was written over is kept beyond the number of versions, in one commit and in many, until
+// it ages, or another value takes the live one's place; and readers of history do not see it.
+func TestTheBaseOfALiveValueStays(t *testing.T) {
+	p := newPast(t, HistoryBounds{Versions: 2, Age: time.Hour})
+	foreign := func(path string, counter uint64, preds ...crdt.Dot) {
+		tx := p.s.Begin()
+		tx.SetNow(p.now)
+		d := crdt.Dot{Replica: rid(2), Counter: counter}
+		op := &crdt.Op{Dot: d, Time: crdt.At(p.now), Entries: []crdt.OpEntry{{Path: path, Data: []byte("base"), Preds: preds, Descent: crdt.Descent{Since: counter, From: preds}}}}
+		if counter == 1 {
+			op.Open = []byte("o")
+		}
+		if _, err := crdt.Apply(tx, op); err != nil {
+			t.Fatal(err)
+		}
+		if err := tx.Commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept := func(path string) (n int) {
+		for v, err := range p.s.Kept(path) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(v.Value.Data) == "base" {
+				n++
+			}
+		}
+		return n
+	}
+	laps := func() {
+		for i := range 4 * sweepEvery {
+			p.write(put(fmt.Sprint("other", i%10), fmt.Sprint(i)))
+		}
+	}
+	foreign("a", 1)
+	foreign("b", 2)
+	p.write(put("a", "1"), put("a", "2"), put("a", "3"), put("a", "4")) // one commit
+	for i := range 4 {
+		p.write(put("b", fmt.Sprint(i+1)))
+	}
+	laps()
+	p.want("a", "3-1 2-1")
+	p.want("b", "3-1 2-1")
+	if kept("a") != 1 || kept("b") != 1 {
+		t.Errorf("of the bases %d and %d are kept, want both", kept("a"), kept("b"))
+	}
+	if n, _ := p.disk("11/a:"); n != 3 {
+		t.Errorf("%d records of one path, want 2 and the base", n)
+	}
+	reg, err := p.s.Get("b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign("b", 3, reg.Live[0].Dot) // what it was written over is the last value, not the base
+	laps()
+	if kept("b") != 0 {
+		t.Error("the base of a value that is gone stays")
+	}
+	p.now += 2 * time.Hour.Milliseconds()
+	laps()
+	if kept("a") != 0 {
+		t.Error("a base that aged stays")
+	}
+}
+
 // TestHistoryCostsAShare: overwriting what was never swept reads a bounded number of entries for each write.
 func TestHistoryCostsAShare(t *testing.T) {
 	p := newPast(t, HistoryBounds{})

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+	"slices"
 	"strings"
 
 	"syncline/crdt"
@@ -60,8 +61,12 @@ func (tx *Tx) sweep(b *batch, budget uint64) {
 	var keys, path []byte // keys holds those of the group and of what is freed
 	flush := func() {
 		n := s.history.beyond(group, tx.now)
+		var live []crdt.Value
+		if n > 0 {
+			live = tx.liveOf(path)
+		}
 		for i, r := range group {
-			if i < n || r.pos < w.cut {
+			if i < n && (!isBase(live, r.dot) || s.history.aged(r, tx.now)) || r.pos < w.cut {
 				freed = append(freed, r)
 			} else {
 				w.kept[ageBucket(w.began-min(w.began, r.pos))] += r.bytes
@@ -100,6 +105,22 @@ func (tx *Tx) sweep(b *batch, budget uint64) {
 	tx.val = appendSweep(tx.val[:0], &w)
 	b.put([]byte(keySweep), tx.val)
 	tx.swept = &w
+}
+
+// liveOf returns the live values of the path whose past values have keys with a prefix, none if history is off or they cannot be read.
+func (tx *Tx) liveOf(prefix []byte) []crdt.Value {
+	path, _, err := cutPastKey(string(appendHex(slices.Clone(prefix), 0)))
+	if err != nil || tx.s.history.off() {
+		return nil
+	}
+	if e := tx.entries[path]; e != nil {
+		return e.after.Live
+	}
+	r, err := tx.s.read(tx.s.eng.reader, &tx.key, path)
+	if err != nil {
+		return nil
+	}
+	return r.Live
 }
 
 // end ends a lap: the next one leaves so many bytes of the youngest.

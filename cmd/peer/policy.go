@@ -34,7 +34,7 @@ The first five need no write: the values stay as they are, "peer get --all" show
 and the next write replaces them all. If values do not fit, or if a line or a field was
 changed in different ways, the conflict stays open and "peer conflicts show" says why.
 merge:text and merge:json need the value that both sides were made from: it has to be in
-the history of one of the devices, by default the last 10 values and 30 days.
+the history of one of the devices, which keeps it for 30 days.
 
 In a pattern * stands for any characters within one segment, and a segment ** for any
 number of segments. The pattern with the most characters before its first * counts.`,

@@ -59,6 +59,9 @@ func words[T Item | Key](b T) [2]uint64 {
 // Len returns the number of symbols.
 func (s *Sketch) Len() int { return len(s.symbols) }
 
+// Prefix returns the first n symbols. They share memory with s.
+func (s *Sketch) Prefix(n int) *Sketch { return &Sketch{s.key, s.symbols[:n:n]} }
+
 // Items returns the number of items in the set.
 func (s *Sketch) Items() int { return int(s.symbols[0].count) }
 

@@ -93,8 +93,7 @@ func needed(r *rand.Rand, d int) int {
 	lo, hi := 0, full.Len()
 	for lo+1 < hi { // more symbols never tell less
 		mid := (lo + hi) / 2
-		x, y := &Sketch{full.key, full.symbols[:mid]}, &Sketch{full.key, empty.symbols[:mid]}
-		if _, _, ok := x.Diff(y); ok {
+		if _, _, ok := full.Prefix(mid).Diff(empty.Prefix(mid)); ok {
 			hi = mid
 		} else {
 			lo = mid

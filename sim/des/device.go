@@ -161,7 +161,7 @@ func (d *device) start(how oracle.Start) {
 		w.oracle.Sometimes("replica id continued")
 	}
 	d.replica = node.NewReplica(node.ReplicaConfig{Store: st, Space: w.space, Key: d.key, Rand: source, AntiEntropy: w.s.Period(d.index), NoGossip: !d.gossips(),
-		DeleteLog: w.s.DeleteLog, Limits: w.limits(), Sign: w.signatures.sign, Verify: w.signatures.verify})
+		DeleteLog: w.s.DeleteLog, Limits: w.limits(), Symbols: w.symbols(d), Sign: w.signatures.sign, Verify: w.signatures.verify})
 	w.tell("device %d starts, having seen %v", d.index, st.Context().Len())
 	w.fold(uint64(d.index)<<8 | uint64(how))
 	w.oracle.Started(d.index, how, st)
@@ -173,6 +173,10 @@ func (d *device) start(how oracle.Start) {
 	d.notice(w.s.Paths)
 	w.dialAll(d)
 }
+
+// symbols returns the size of a device's first sketches. Two thirds of the devices of each scenario begin with so few that what is sketched for
+// 10,000 elements elsewhere is sketched for three or six here.
+func (w *world) symbols(d *device) int { return int((w.s.Seed + uint64(d.index)) % 3) }
 
 // limits are those of answers. A cut answer is made from names or by walking the paths, as it is with large ones.
 func (w *world) limits() crdt.Limits {
@@ -436,6 +440,12 @@ func (d *device) reply(r node.Reply) {
 
 // synced hands the oracle what a session found out.
 func (d *device) synced(o node.Synced) {
+	for what, n := range map[string]int{"sketch of a vector": o.Result.VectorSketches, "sketch of live values": o.Result.LiveSketches,
+		"sketch that did not suffice": o.Result.UnreadSketches} {
+		if n > 0 {
+			d.w.oracle.Sometimes(what)
+		}
+	}
 	peer := d.w.byID[o.Peer]
 	d.w.oracle.Held(d.index, peer.index, o.Result.Held)
 	switch {

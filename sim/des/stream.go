@@ -268,10 +268,10 @@ func (d *device) noteGossip(known bool, dot crdt.Dot) {
 // noteSession counts the messages of a session by their type, the second byte of each.
 func (w *world) noteSession(msg []byte) {
 	w.oracle.Sometimes("session messages")
-	if len(msg) > 1 && msg[1] == 6 {
+	if len(msg) > 1 && msg[1] == 14 {
 		w.oracle.Sometimes("session below the floor")
 	}
-	if len(msg) > 1 && msg[1] == 8 {
+	if len(msg) > 1 && (msg[1] == 8 || msg[1] == 15) {
 		w.oracle.Sometimes("kills")
 	}
 }

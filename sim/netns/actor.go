@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -274,9 +273,9 @@ func (a *actor) take(ctx context.Context, o *scenario.Op) error {
 	return nil
 }
 
-// transactions divides a write into what the local API takes at once: several new values, or one thing of another kind.
+// transactions divides a write into what the local API takes at once: several new values and deletes, or one thing of another kind.
 func transactions(parts []scenario.Part) [][]scenario.Part {
-	if !slices.ContainsFunc(parts, func(p scenario.Part) bool { return p.Verb != scenario.Put }) {
+	if !slices.ContainsFunc(parts, func(p scenario.Part) bool { return p.Verb != scenario.Put && p.Verb != scenario.Delete }) {
 		return [][]scenario.Part{parts}
 	}
 	return slices.Collect(slices.Chunk(parts, 1))
@@ -601,7 +600,7 @@ func (a *actor) ask(ctx context.Context, x *oracle.Wish) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	if len(x.Parts) > 1 {
-		return nil, a.askForAll(ctx, x)
+		return a.askForAll(ctx, x)
 	}
 	p := x.Parts[0]
 	switch p.Verb {
@@ -635,22 +634,24 @@ func (a *actor) ask(ctx context.Context, x *oracle.Wish) ([]string, error) {
 	return []string{doc.Version}, err
 }
 
-// askForAll hands over a transaction: the lines of one small import are one.
-func (a *actor) askForAll(ctx context.Context, x *oracle.Wish) error {
-	var lines strings.Builder
+// askForAll hands over a transaction.
+func (a *actor) askForAll(ctx context.Context, x *oracle.Wish) (versions []string, _ error) {
+	var ops []wire.TxOp
 	for _, p := range x.Parts {
-		line := wire.Line{Path: p.Path, Body: wire.BodyOf(node.Text(p.Data))}
-		if p.LWW {
-			line.Type = "lww"
+		o := wire.TxOp{Op: "del", Path: p.Path}
+		if p.Verb == scenario.Put {
+			o = wire.PutOp(p.Path, node.Text(p.Data))
+			if p.LWW {
+				o.Type = "lww"
+			}
 		}
-		b, err := wire.Encode(line)
-		if err != nil {
-			return err
-		}
-		lines.Write(append(b, '\n'))
+		ops = append(ops, o)
 	}
-	_, err := a.api.Import(ctx, strings.NewReader(lines.String()))
-	return err
+	done, err := a.api.Tx(ctx, ops)
+	for _, r := range done.Results {
+		versions = append(versions, r.Version)
+	}
+	return versions, err
 }
 
 // sync synchronises now, and reports whether others are connected and hold what is here.

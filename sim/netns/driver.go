@@ -41,7 +41,7 @@ const (
 //
 // The network of a scenario is that of all frames: a share of loss is one of Ethernet frames, gossip and sessions alike. How often
 // devices synchronise, how many deletes they remember and how fast their disks are is up to the program and the machine. A transaction
-// of new values is one; one that deletes or decides, which the local API does not have, is done path by path.
+// of new values and deletes is one; one that decides, which the local API does not have, is done path by path.
 type Driver struct {
 	// Binary is the program peer.
 	Binary string

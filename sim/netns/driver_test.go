@@ -199,6 +199,7 @@ func concurrentEdits(cut time.Duration) scene {
 	s.write(2500, 0, scenario.DeleteAll, "a")
 	s.write(2550, 1, scenario.Put, "x", "y")
 	s.write(2600, 0, scenario.Put, "y", "x")
+	s.at(2700, scenario.Op{Do: scenario.DoWrite, Device: 1, Parts: []scenario.Part{{Path: "x", Verb: scenario.Delete}, {Path: "z", Verb: scenario.Put}}})
 	s.busy(3000, healed, 400, "a", "c")
 	s.write(healed+4000, 0, scenario.Resolve, "b")
 	s.write(healed+4000, 1, scenario.Keep, "d")

@@ -328,8 +328,8 @@ func (g *soak) parts(device int) (parts []scenario.Part) {
 			continue
 		}
 		seen[p.Path] = true
-		if n == 1 {
-			p.Verb = choose(g, soakVerbs...)
+		if p.Verb = choose(g, soakVerbs...); n > 1 {
+			p.Verb = choose(g, scenario.Put, scenario.Put, scenario.Delete)
 		}
 		p.LWW = strings.Contains(p.Path, "/lww/")
 		if g.count++; p.Verb == scenario.Put && g.rand.IntN(40) == 0 {
