@@ -9,18 +9,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/ipfs/go-datastore"
-	"github.com/ipfs/go-datastore/query"
 	leveldbds "github.com/ipfs/go-ds-leveldb"
 	goleveldb "github.com/syndtr/goleveldb/leveldb"
 	"github.com/syndtr/goleveldb/leveldb/filter"
 	"github.com/syndtr/goleveldb/leveldb/opt"
 	"github.com/syndtr/goleveldb/leveldb/util"
 
+	"syncline/store/gate"
 	"syncline/store/reserve"
 )
 
@@ -37,7 +36,7 @@ type Options struct {
 }
 
 // ErrClosed is returned by every operation after Close.
-var ErrClosed = errors.New("the database is closed")
+var ErrClosed = gate.ErrClosed
 
 // ErrBroken is in the chain of every error about a write after one has failed: the log then ends in the middle of a record, and what
 // comes after it would be read wrongly. Reads go on; to write again, the program must be started anew, as a crash would have it.
@@ -45,14 +44,12 @@ var ErrBroken = errors.New("the database is broken until it is opened again")
 
 // A Datastore is a LevelDB database as a datastore. It is safe for concurrent use.
 type Datastore struct {
+	gate.Reads
 	ds     *leveldbds.Datastore
 	space  *reserve.Reserve
 	broken atomic.Pointer[error]
 
-	// gate guards closed and keeps Close waiting for what is under way.
-	gate   sync.RWMutex
-	closed bool
-	active sync.WaitGroup
+	gate gate.Gate
 }
 
 var _ datastore.Batching = (*Datastore)(nil)
@@ -82,7 +79,9 @@ func Open(dir string, o Options) (*Datastore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open LevelDB database in %s: %w", dir, err)
 	}
-	return &Datastore{ds: ds, space: reserve.New(o.ReserveBytes, o.Free)}, nil
+	d := &Datastore{ds: ds, space: reserve.New(o.ReserveBytes, o.Free)}
+	d.Reads = gate.NewReads(&d.gate, ds)
+	return d, nil
 }
 
 // options says how the database uses memory and disk. A large batch goes through the log like any other, as one record, instead of a
@@ -111,23 +110,12 @@ func open(dir string, o *opt.Options) (*leveldbds.Datastore, error) {
 	return leveldbds.NewDatastore(dir, &own)
 }
 
-// enter admits an operation, unless the database is closed.
-func (d *Datastore) enter() error {
-	d.gate.RLock()
-	defer d.gate.RUnlock()
-	if d.closed {
-		return ErrClosed
-	}
-	d.active.Add(1)
-	return nil
-}
-
 // write runs a call that changes the database by n bytes, unless it is closed, broken, or the disk is nearly full.
 func (d *Datastore) write(n int, call func() error) error {
-	if err := d.enter(); err != nil {
+	if err := d.gate.Enter(); err != nil {
 		return err
 	}
-	defer d.active.Done()
+	defer d.gate.Leave()
 	if p := d.broken.Load(); p != nil {
 		return *p
 	}
@@ -144,10 +132,10 @@ func (d *Datastore) write(n int, call func() error) error {
 
 // AppendValue appends the value of key to dst, if there is one.
 func (d *Datastore) AppendValue(_ context.Context, dst, key []byte) ([]byte, bool, error) {
-	if err := d.enter(); err != nil {
+	if err := d.gate.Enter(); err != nil {
 		return dst, false, err
 	}
-	defer d.active.Done()
+	defer d.gate.Leave()
 	value, err := d.ds.DB.Get(key, nil)
 	if errors.Is(err, goleveldb.ErrNotFound) {
 		return dst, false, nil
@@ -157,10 +145,10 @@ func (d *Datastore) AppendValue(_ context.Context, dst, key []byte) ([]byte, boo
 
 // Range calls yield for the entries with lo <= key < hi in order, as they were when Range was called, until yield returns false.
 func (d *Datastore) Range(ctx context.Context, lo, hi []byte, yield func(key, value []byte) bool) error {
-	if err := d.enter(); err != nil {
+	if err := d.gate.Enter(); err != nil {
 		return err
 	}
-	defer d.active.Done()
+	defer d.gate.Leave()
 	it := d.ds.DB.NewIterator(&util.Range{Start: lo, Limit: hi}, nil)
 	defer it.Release()
 	for n := 1; it.Next(); n++ {
@@ -172,42 +160,6 @@ func (d *Datastore) Range(ctx context.Context, lo, hi []byte, yield func(key, va
 		}
 	}
 	return it.Error()
-}
-
-// Get implements [datastore.Datastore].
-func (d *Datastore) Get(ctx context.Context, key datastore.Key) ([]byte, error) {
-	if err := d.enter(); err != nil {
-		return nil, err
-	}
-	defer d.active.Done()
-	return d.ds.Get(ctx, key)
-}
-
-// Has implements [datastore.Datastore].
-func (d *Datastore) Has(ctx context.Context, key datastore.Key) (bool, error) {
-	if err := d.enter(); err != nil {
-		return false, err
-	}
-	defer d.active.Done()
-	return d.ds.Has(ctx, key)
-}
-
-// GetSize implements [datastore.Datastore].
-func (d *Datastore) GetSize(ctx context.Context, key datastore.Key) (int, error) {
-	if err := d.enter(); err != nil {
-		return -1, err
-	}
-	defer d.active.Done()
-	return d.ds.GetSize(ctx, key)
-}
-
-// Query implements [datastore.Datastore]. Its results must be closed before the datastore is.
-func (d *Datastore) Query(ctx context.Context, q query.Query) (query.Results, error) {
-	if err := d.enter(); err != nil {
-		return nil, err
-	}
-	defer d.active.Done()
-	return d.ds.Query(ctx, q)
 }
 
 // Put implements [datastore.Datastore].
@@ -222,43 +174,29 @@ func (d *Datastore) Delete(ctx context.Context, key datastore.Key) error {
 
 // Sync implements [datastore.Datastore]. Every write was synced when it returned; one that was not is the reason why no other follows.
 func (d *Datastore) Sync(context.Context, datastore.Key) error {
-	if err := d.enter(); err != nil {
+	if err := d.gate.Enter(); err != nil {
 		return err
 	}
-	defer d.active.Done()
+	defer d.gate.Leave()
 	if p := d.broken.Load(); p != nil {
 		return *p
 	}
 	return nil
 }
 
-// DiskUsage implements [datastore.PersistentDatastore].
-func (d *Datastore) DiskUsage(ctx context.Context) (uint64, error) {
-	if err := d.enter(); err != nil {
-		return 0, err
-	}
-	defer d.active.Done()
-	return d.ds.DiskUsage(ctx)
-}
-
 // Batch implements [datastore.Batching].
 func (d *Datastore) Batch(context.Context) (datastore.Batch, error) {
-	if err := d.enter(); err != nil {
+	if err := d.gate.Enter(); err != nil {
 		return nil, err
 	}
-	defer d.active.Done()
+	defer d.gate.Leave()
 	return &batch{d: d, b: new(goleveldb.Batch)}, nil
 }
 
 // Close closes the database, after everything under way has ended.
 func (d *Datastore) Close() error {
-	d.gate.Lock()
-	was := d.closed
-	d.closed = true
-	d.gate.Unlock()
-	if was {
+	if !d.gate.Shut() {
 		return nil
 	}
-	d.active.Wait()
 	return d.ds.Close()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -118,7 +119,9 @@ func TestALargeBatchIsOneRecord(t *testing.T) {
 	found := false
 	for _, log := range logs(t, dir) {
 		b, err := os.ReadFile(log)
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // what it held is in a table by now
+		} else if err != nil {
 			t.Fatal(err)
 		}
 		found = found || len(b) > 300_000

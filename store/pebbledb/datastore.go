@@ -8,15 +8,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/ipfs/go-datastore"
-	"github.com/ipfs/go-datastore/query"
 	pebbleds "github.com/ipfs/go-ds-pebble"
 
+	"syncline/store/gate"
 	"syncline/store/reserve"
 )
 
@@ -33,20 +32,18 @@ type Options struct {
 }
 
 // ErrClosed is returned by every operation after Close.
-var ErrClosed = errors.New("the database is closed")
+var ErrClosed = gate.ErrClosed
 
 // A Datastore is a pebble database as a datastore. It is safe for concurrent use.
 type Datastore struct {
+	gate.Reads
 	ds    *pebbleds.Datastore
 	db    *pebble.DB
 	cache *pebble.Cache
 	fault *fault
 	space *reserve.Reserve
 
-	// gate guards closed and keeps Close waiting for what is under way.
-	gate   sync.RWMutex
-	closed bool
-	active sync.WaitGroup
+	gate gate.Gate
 }
 
 var _ datastore.Batching = (*Datastore)(nil)
@@ -80,6 +77,7 @@ func Open(dir string, o Options) (*Datastore, error) {
 	if d.ds, err = pebbleds.NewDatastore(dir, pebbleds.WithPebbleDB(db)); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
+	d.Reads = gate.NewReads(&d.gate, d.ds)
 	return d, nil
 }
 
@@ -107,23 +105,12 @@ func (d *Datastore) options(o Options) *pebble.Options {
 	return opts
 }
 
-// enter admits an operation, unless the database is closed or broken.
-func (d *Datastore) enter() error {
-	d.gate.RLock()
-	defer d.gate.RUnlock()
-	if d.closed {
-		return ErrClosed
-	}
-	d.active.Add(1)
-	return nil
-}
-
 // AppendValue appends the value of key to dst, if there is one.
 func (d *Datastore) AppendValue(_ context.Context, dst, key []byte) ([]byte, bool, error) {
-	if err := d.enter(); err != nil {
+	if err := d.gate.Enter(); err != nil {
 		return dst, false, err
 	}
-	defer d.active.Done()
+	defer d.gate.Leave()
 	value, closer, err := d.db.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return dst, false, nil
@@ -137,10 +124,10 @@ func (d *Datastore) AppendValue(_ context.Context, dst, key []byte) ([]byte, boo
 
 // Range calls yield for the entries with lo <= key < hi in order, as they were when Range was called, until yield returns false.
 func (d *Datastore) Range(ctx context.Context, lo, hi []byte, yield func(key, value []byte) bool) (err error) {
-	if err := d.enter(); err != nil {
+	if err := d.gate.Enter(); err != nil {
 		return err
 	}
-	defer d.active.Done()
+	defer d.gate.Leave()
 	it, err := d.db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: lo, UpperBound: hi})
 	if err != nil {
 		return err
@@ -156,42 +143,6 @@ func (d *Datastore) Range(ctx context.Context, lo, hi []byte, yield func(key, va
 		}
 	}
 	return nil
-}
-
-// Get implements [datastore.Datastore].
-func (d *Datastore) Get(ctx context.Context, key datastore.Key) ([]byte, error) {
-	if err := d.enter(); err != nil {
-		return nil, err
-	}
-	defer d.active.Done()
-	return d.ds.Get(ctx, key)
-}
-
-// Has implements [datastore.Datastore].
-func (d *Datastore) Has(ctx context.Context, key datastore.Key) (bool, error) {
-	if err := d.enter(); err != nil {
-		return false, err
-	}
-	defer d.active.Done()
-	return d.ds.Has(ctx, key)
-}
-
-// GetSize implements [datastore.Datastore].
-func (d *Datastore) GetSize(ctx context.Context, key datastore.Key) (int, error) {
-	if err := d.enter(); err != nil {
-		return -1, err
-	}
-	defer d.active.Done()
-	return d.ds.GetSize(ctx, key)
-}
-
-// Query implements [datastore.Datastore].
-func (d *Datastore) Query(ctx context.Context, q query.Query) (query.Results, error) {
-	if err := d.enter(); err != nil {
-		return nil, err
-	}
-	defer d.active.Done()
-	return d.ds.Query(ctx, q)
 }
 
 // Put implements [datastore.Datastore].
@@ -212,34 +163,20 @@ func (d *Datastore) Sync(ctx context.Context, prefix datastore.Key) error {
 	return d.write(func() error { return d.ds.Sync(ctx, prefix) })
 }
 
-// DiskUsage implements [datastore.PersistentDatastore].
-func (d *Datastore) DiskUsage(ctx context.Context) (uint64, error) {
-	if err := d.enter(); err != nil {
-		return 0, err
-	}
-	defer d.active.Done()
-	return d.ds.DiskUsage(ctx)
-}
-
 // Batch implements [datastore.Batching].
 func (d *Datastore) Batch(context.Context) (datastore.Batch, error) {
-	if err := d.enter(); err != nil {
+	if err := d.gate.Enter(); err != nil {
 		return nil, err
 	}
-	defer d.active.Done()
+	defer d.gate.Leave()
 	return &batch{d: d, b: d.db.NewBatch()}, nil
 }
 
 // Close closes the database, after everything under way has ended.
 func (d *Datastore) Close() error {
-	d.gate.Lock()
-	was := d.closed
-	d.closed = true
-	d.gate.Unlock()
-	if was {
+	if !d.gate.Shut() {
 		return nil
 	}
-	d.active.Wait()
 	// A broken database may have left locks behind. Its files are given back when the process ends.
 	if err := d.fault.err(); err != nil {
 		return err

@@ -101,10 +101,10 @@ func (d *Datastore) openDB(dir string, opts *pebble.Options) (db *pebble.DB, err
 
 // write runs a call that changes the database, unless it is closed, broken, or the disk is nearly full.
 func (d *Datastore) write(call func() error) error {
-	if err := d.enter(); err != nil {
+	if err := d.gate.Enter(); err != nil {
 		return err
 	}
-	defer d.active.Done()
+	defer d.gate.Leave()
 	if err := d.fault.err(); err != nil {
 		return err
 	}

@@ -18,12 +18,12 @@ func (d *Datastore) OpenReader(ctx context.Context) (interface {
 	AppendValue(ctx context.Context, dst, key []byte) (value []byte, found bool, err error)
 	Close() error
 }, error) {
-	if err := d.enter(); err != nil {
+	if err := d.gate.Enter(); err != nil {
 		return nil, err
 	}
 	it, err := d.db.NewIterWithContext(ctx, nil)
 	if err != nil {
-		d.active.Done()
+		d.gate.Leave()
 		return nil, err
 	}
 	return &reader{d, it}, nil
@@ -44,6 +44,6 @@ func (r *reader) AppendValue(_ context.Context, dst, key []byte) ([]byte, bool, 
 
 // Close ends the reader.
 func (r *reader) Close() error {
-	defer r.d.active.Done()
+	defer r.d.gate.Leave()
 	return r.it.Close()
 }
