@@ -190,8 +190,8 @@ func (e *OpEntry) readDescent(i *Items, dot Dot) error {
 		if !e.Delete {
 			e.Descent = Descent{Since: dot.Counter, From: e.Preds}
 		}
-		if len(e.Preds) > DescentMax && !e.Delete {
-			return fmt.Errorf("%w: a descent from %d values", ErrDecode, len(e.Preds))
+		if !e.Delete && (len(e.Preds) > DescentMax || len(e.Preds) == 0 && len(e.Also) > 0) {
+			return fmt.Errorf("%w: a descent from %d values beside %d", ErrDecode, len(e.Preds), len(e.Also))
 		}
 		return i.Err()
 	}

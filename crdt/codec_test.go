@@ -310,6 +310,7 @@ func TestDecodeOpRefusesWhatNoWriterMakes(t *testing.T) {
 		"predecessor twice":      {Dot: dot(1, 2), Entries: []OpEntry{{Path: "k", Preds: []Dot{dot(2, 1), dot(2, 1)}}}},
 		"too many predecessors":  {Dot: dot(1, 2), Entries: []OpEntry{{Path: "k", Preds: many}}},
 		"descent of many":        {Dot: dot(1, 2), Entries: []OpEntry{{Path: "k", Preds: many[:DescentMax+1], Descent: Descent{2, many[:DescentMax+1]}}}},
+		"descent beside others":  {Dot: dot(1, 2), Entries: []OpEntry{{Path: "k", Also: []Dot{dot(1, 1)}, Descent: Descent{Since: 2}}}},
 		"run of another replica": {Dot: dot(1, 2), Entries: []OpEntry{{Path: "k", Preds: []Dot{dot(2, 1)}, Descent: Descent{Since: 1}}}},
 		"run over several":       {Dot: dot(1, 3), Entries: []OpEntry{{Path: "k", Preds: []Dot{dot(1, 1), dot(2, 1)}, Descent: Descent{Since: 1}}}},
 		"run begun too late":     {Dot: dot(1, 3), Entries: []OpEntry{{Path: "k", Preds: []Dot{dot(1, 1)}, Descent: Descent{Since: 2}}}},

@@ -8,7 +8,9 @@ import "slices"
 //
 // A run never forks: a value that its replica wrote over is live there no more, so the replica writes over it once.
 //
-// The zero Descent is unknown: that of values from programs that did not tell it yet, or of one that replaced more than [DescentMax].
+// The zero Descent is unknown: that of values from programs that did not tell it yet, of one that replaced more than [DescentMax], and of
+// one that was put beside others without replacing any, as an import does with the values of a conflict: where it comes from nobody
+// has said.
 type Descent struct {
 	// Since is the counter of the first value of the run, that of the value itself if it is the first; 0 if it is unknown. The run's
 	// replica is that of the value.
@@ -34,14 +36,14 @@ func (d Descent) check(dot Dot) bool {
 	return 0 < d.Since && d.Since <= dot.Counter && len(d.From) <= DescentMax
 }
 
-// descend returns the descent of a value that supersedes preds in a register.
-func descend(dot Dot, preds []Dot, reg Register) Descent {
+// descend returns the descent of a value that supersedes preds in a register and leaves also alone.
+func descend(dot Dot, preds, also []Dot, reg Register) Descent {
 	if len(preds) == 1 && preds[0].Replica == dot.Replica {
 		if v, _ := reg.value(preds[0]); v.Descent.IsKnown() {
 			return v.Descent
 		}
 	}
-	if len(preds) > DescentMax {
+	if len(preds) > DescentMax || len(preds) == 0 && len(also) > 0 {
 		return Descent{}
 	}
 	return Descent{Since: dot.Counter, From: preds}

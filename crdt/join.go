@@ -24,9 +24,17 @@ func Join(b Base, d *Delta) ([]Effect, error) {
 		if err != nil {
 			return nil, err
 		}
-		effects = append(effects, more...)
+		effects = appendEffects(effects, more)
 	}
 	return effects, knit(b)
+}
+
+// appendEffects appends what was done to one part to what was done to those before it. Mostly there is one.
+func appendEffects(effects, more []Effect) []Effect {
+	if effects == nil {
+		return more
+	}
+	return append(effects, more...)
 }
 
 // within returns the delta with what it says of the paths from from on and before to.
@@ -46,7 +54,7 @@ func joinPart(b Base, d *Delta) ([]Effect, error) {
 	if err != nil {
 		return nil, err
 	}
-	var effects []Effect
+	effects := make([]Effect, 0, len(d.Rows)+len(dead))
 	set := func(e Effect) error {
 		effects = append(effects, e)
 		return b.SetRegister(e.Path, e.After)

@@ -78,7 +78,7 @@ func Write(b Base, w Writer, changes []Change) (*Op, []Effect, error) {
 			stale[e.Path] = true
 		}
 		if !e.Delete {
-			e.Descent = descend(w.Dot, e.Preds, reg)
+			e.Descent = descend(w.Dot, e.Preds, e.Also, reg)
 		}
 		op.Entries = append(op.Entries, e)
 	}
@@ -204,7 +204,7 @@ func Apply(b Base, op *Op) ([]Effect, error) {
 		if err != nil {
 			return nil, err
 		}
-		effects = append(effects, more...)
+		effects = appendEffects(effects, more)
 	}
 	return effects, knit(b)
 }

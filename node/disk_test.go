@@ -61,6 +61,9 @@ func TestAFailedSyncEndsWriting(t *testing.T) {
 	var hub nodetest.Hub
 	p := newPatient(t, &hub, "laptop")
 	p.put("a", "1")
+	if err := p.s.SetPolicy(within(t), "**", node.PolicyMergeText); err != nil { // after a failure it looks for conflicts at once
+		t.Fatal(err)
+	}
 	p.ds.Inject(mem.SyncFails)
 	if _, err := p.s.Put(within(t), "a", node.Text("2")); !errors.Is(err, node.ErrStore) || !errors.Is(err, syscall.EIO) {
 		t.Errorf("a write that was not confirmed: %v", err)

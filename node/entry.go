@@ -123,6 +123,11 @@ type Conflict struct {
 	Reason ConflictKind
 	// Since is when the youngest of the competing values was written, by its writer's clock.
 	Since time.Time
+	// Base is the value that all current values were made from, where [Space.Conflict] finds it for certain in the history of this
+	// device; it has no ID, and no data, if they were begun where there was nothing. If it is nil, BaseReason says why; lists leave
+	// both out. Another device may find a Base where this one does not, never another Base.
+	Base       *Value
+	BaseReason string
 }
 
 // A Resolution says how to close a Conflict. Exactly one of Keep, KeepAll, Value, Policy and Merge is set.

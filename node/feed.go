@@ -263,7 +263,7 @@ func (s *Space) change(c rawChange) Change {
 		case e.Settled > 0:
 			out.Type, out.Policy = ChangeResolved, e.Policy
 		case shown.Resolved:
-			out.Type = ChangeResolved
+			out.Type, out.Policy = ChangeResolved, Policy(shown.Policy)
 		}
 	}
 	device := s.deviceOf(last.Dot.Replica)

@@ -7,12 +7,15 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"syncline/gossip"
 	"syncline/node"
 	"syncline/node/nodetest"
+	"syncline/store"
 )
 
 // TestFirstSyncRunsInBoundedMemory: a newcomer takes over a state that is larger than what both ends together may hold in memory beyond
@@ -29,7 +32,8 @@ func TestFirstSyncRunsInBoundedMemory(t *testing.T) {
 	entries := mib << 20 / each
 	var hub nodetest.Hub
 	a := open(t, node.Config{Dir: t.TempDir(), Network: hub.New(), Relaxed: true})
-	b := open(t, node.Config{Dir: t.TempDir(), Network: hub.New(), Relaxed: true})
+	half := &halfFilled{seen: make(chan struct{})}
+	b := open(t, node.Config{Dir: t.TempDir(), Network: hub.New(), Relaxed: true, Observe: half})
 	noise := rand.NewChaCha8([32]byte{1})
 	for i := 0; i < entries; i += 1000 {
 		_, err := space(t, a).Tx(within(t), func(tx *node.Tx) error {
@@ -59,35 +63,49 @@ func TestFirstSyncRunsInBoundedMemory(t *testing.T) {
 	}()
 	begin := time.Now()
 	join(t, a, b)
-	sb, parts, wrote := space(t, b), 0, false
-	for deadline := time.Now().Add(5 * time.Minute); sb.Head().Entries < entries; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d of %d entries came", sb.Head().Entries, entries)
-		}
-		if n := sb.Head().Entries; n > 0 {
-			parts++
-			if !wrote { // while it fills it reads and writes
-				wrote = true
-				if _, err := sb.Get(within(t), "files/0000000"); err != nil {
-					t.Error(err)
-				}
-				if _, err := sb.Put(within(t), fmt.Sprintf("files/%07d", entries-1), node.Text("mine")); err != nil {
-					t.Error(err)
-				}
-			}
-		}
+	sb := space(t, b)
+	select {
+	case <-half.seen: // while it fills it reads and writes
+	case <-within(t).Done():
+		t.Fatal("it was never seen half filled")
+	}
+	if _, err := sb.Get(within(t), "files/0000000"); err != nil {
+		t.Error(err)
+	}
+	if _, err := sb.Put(within(t), fmt.Sprintf("files/%07d", entries-1), node.Text("mine")); err != nil {
+		t.Error(err)
+	}
+	whole, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	if _, err := space(t, a).WaitSync(whole, node.SyncOptions{Device: b.ID().String()}); err != nil {
+		t.Fatal(err)
+	}
+	if n := sb.Head().Entries; n < entries {
+		t.Errorf("%d of %d entries came", n, entries)
 	}
 	stop()
 	<-done
 	grown := int(peak.Load()-min(idle, peak.Load())) >> 20
-	t.Logf("%d MiB in %v; heap of both ends %d MiB idle, at most %d MiB more meanwhile; seen half filled %d times", mib, time.Since(begin).Round(time.Millisecond), idle>>20, grown, parts)
+	t.Logf("%d MiB in %v; heap of both ends %d MiB idle, at most %d MiB more meanwhile", mib, time.Since(begin).Round(time.Millisecond), idle>>20, grown)
 	if grown > most {
 		t.Errorf("both ends took %d MiB more than when idle, want at most %d", grown, most)
 	}
-	if !wrote {
-		t.Error("it was never seen half filled")
+}
+
+// halfFilled is an observer that closes seen when a space is only partly there.
+type halfFilled struct {
+	seen chan struct{}
+	once sync.Once
+}
+
+func (h *halfFilled) Stepping(_ gossip.SpaceID, c node.Committed, _ node.Time, _ []node.Input) {
+	if c.(*store.Store).Parted() {
+		h.once.Do(func() { close(h.seen) })
 	}
 }
+
+func (h *halfFilled) Stepped(gossip.SpaceID, []node.Output, error) {}
+func (h *halfFilled) Replied(gossip.SpaceID, node.Reply)           {}
 
 // inUse returns the bytes of the heap, garbage included.
 func inUse() uint64 {

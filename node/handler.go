@@ -101,7 +101,7 @@ func openProblem(err error) error {
 	case errors.Is(err, store.ErrNewer):
 		return ErrStoreNewer.Because(err)
 	case errors.As(err, &corrupt):
-		return ErrStore.Because(err).Next("Nothing was changed. Bring the data back from a backup, or join the space again as a new device.")
+		return ErrStore.Because(err)
 	case strings.Contains(err.Error(), "resource temporarily unavailable"), strings.Contains(err.Error(), "lock"):
 		return ErrDirInUse.Because(err)
 	}

@@ -21,7 +21,7 @@ const (
 	ReplacedByPut     ReplacedHow = "put"
 	ReplacedByDelete  ReplacedHow = "delete"
 	ReplacedByResolve ReplacedHow = "resolve"
-	// ReplacedByPolicy: a policy decided a Conflict, on this device.
+	// ReplacedByPolicy: a policy decided a Conflict, and a device wrote what it came to.
 	ReplacedByPolicy ReplacedHow = "automatic"
 	// ReplacedUnseen: a device that synced had seen what replaced it, and that itself is gone, too.
 	ReplacedUnseen ReplacedHow = "unseen"

@@ -333,7 +333,9 @@ func (n *Node) checkTicket(t ticket) error {
 		return ErrTicketBad.With("this device made it").Next("Use it on the other device:  peer join TICKET")
 	}
 	for _, s := range n.spaceList() {
-		if _, member := s.roster.Load().members[n.id]; member && string(s.id[:8]) == string(t.space[:]) {
+		// Whoever founded the space and lost its store has founded it again, and knows nobody.
+		members := s.roster.Load().members
+		if _, member := members[n.id]; member && len(members) > 1 && string(s.id[:8]) == string(t.space[:]) {
 			return ErrMember.With("this device is in space %s", s.Info().Name).Next("peer devices shows who else is.")
 		}
 	}

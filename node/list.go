@@ -76,7 +76,7 @@ func (s *Space) Conflicts(ctx context.Context, prefix string) iter.Seq2[Conflict
 	}
 }
 
-// Conflict returns the open Conflict at path, or [ErrNoConflict], or [ErrNotFound] if there is no entry.
+// Conflict returns the open Conflict at path, with its Base, or [ErrNoConflict], or [ErrNotFound] if there is no entry.
 func (s *Space) Conflict(ctx context.Context, path string) (Conflict, error) {
 	if err := checkUserPath(path); err != nil {
 		return Conflict{}, err
@@ -94,7 +94,9 @@ func (s *Space) Conflict(ctx context.Context, path string) (Conflict, error) {
 		return Conflict{}, ErrNoConflict.With("the policy “%s” settles what competes at %s", policy, path).On(path).
 			Next("A plain write replaces all its values; peer policy shows the policies.")
 	}
-	return s.conflict(path, reg), nil
+	c := s.conflict(path, reg)
+	c.Base, c.BaseReason = s.base(path, reg)
+	return c, nil
 }
 
 func (s *Space) conflict(path string, reg crdt.Register) Conflict {

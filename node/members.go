@@ -79,9 +79,10 @@ func (s *Space) loadRoster() (*roster, error) {
 		}
 	}
 	// The founding record comes with the first session; until then single records may have come by gossip, or be our own. A device that
-	// was restored from a backup has one, and an older list, until a session brings it the record of itself.
+	// was restored from a backup has one, and an older list, until a session brings it the record of itself; a founder that lost its
+	// store has one, and a list of itself.
 	reg, err := s.store.Get(genesisPath)
-	if _, member := ro.members[s.node.id]; err != nil || member && len(reg.Live) > 0 {
+	if _, member := ro.members[s.node.id]; err != nil || member && len(reg.Live) > 0 && len(ro.members) > 1 {
 		return ro, err
 	}
 	return ro, s.adopted(ro)

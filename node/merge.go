@@ -14,8 +14,8 @@ import (
 // MergeDeadlineDefault is how long a merge function may take for one call.
 const MergeDeadlineDefault = time.Second
 
-// A MergeFunc combines the values of a Conflict into one. It must return the same for the same values on every device, and look at
-// nothing else: it is called twice, with copies, and a second result that differs from the first counts as a failure, as do an error, a
+// A MergeFunc combines the values of a Conflict into one; [Conflict].Base is what they were made from, if that is certain. It must return the same for
+// the same values and the same Base on every device, and look at nothing else: it is called twice, with copies, and a second result that differs from the first counts as a failure, as do an error, a
 // panic, and a call that takes longer than [Config].MergeDeadline. After a failure the Conflict stays open, with the reason.
 //
 // ctx ends with the deadline. A function that does not return then is left behind.
@@ -27,6 +27,9 @@ type MergeFunc func(ctx context.Context, c Conflict) (Content, error)
 func (n *Node) RegisterMerge(name string, f MergeFunc) error {
 	if p := checkMergeName(name); p != nil {
 		return p
+	}
+	if builtinMerges[name] != nil {
+		return ErrBadRequest.With("the merge “%s” is built in", name).Next("Register the function under another name.")
 	}
 	n.mergesMu.Lock()
 	if n.merges == nil {
@@ -45,11 +48,9 @@ func (n *Node) RegisterMerge(name string, f MergeFunc) error {
 // tellMerges tells the replica which functions there are.
 func (s *Space) tellMerges() error {
 	s.node.mergesMu.Lock()
-	names := slices.Sorted(maps.Keys(s.node.merges))
+	names := slices.AppendSeq(slices.Collect(maps.Keys(builtinMerges)), maps.Keys(s.node.merges))
 	s.node.mergesMu.Unlock()
-	if len(names) == 0 {
-		return nil
-	}
+	slices.Sort(names)
 	return s.loop.put(context.Background(), MergeNames{Names: names})
 }
 
@@ -81,10 +82,7 @@ func (s *Space) mergeReason(path string, version Version, p Policy) string {
 	if !ok {
 		return ""
 	}
-	s.node.mergesMu.Lock()
-	known := s.node.merges[name] != nil
-	s.node.mergesMu.Unlock()
-	if !known {
+	if s.node.mergeFunc(name) == nil {
 		return "no program on this device registered the function; a device that has it may settle this"
 	}
 	s.mu.Lock()
@@ -95,18 +93,30 @@ func (s *Space) mergeReason(path string, version Version, p Policy) string {
 	return ""
 }
 
-// merge calls the function that is registered under name, twice.
-func (n *Node) merge(ctx context.Context, name string, c Conflict) (Content, error) {
+// mergeFunc returns the function that is known under name, nil if there is none.
+func (n *Node) mergeFunc(name string) MergeFunc {
+	if f := builtinMerges[name]; f != nil {
+		return f
+	}
 	n.mergesMu.Lock()
-	f := n.merges[name]
-	n.mergesMu.Unlock()
+	defer n.mergesMu.Unlock()
+	return n.merges[name]
+}
+
+// merge calls the function that is known under name, twice.
+func (n *Node) merge(ctx context.Context, name string, c Conflict) (Content, error) {
+	f := n.mergeFunc(name)
 	if f == nil {
 		return Content{}, ErrMergeFailed.With("no program on this device registered the merge function “%s”", name).On(c.Path)
 	}
 	var results [2]Content
 	for i := range results {
 		var err error
-		if results[i], err = n.callMerge(ctx, name, f, copyConflict(c)); err != nil {
+		results[i], err = n.callMerge(ctx, name, f, copyConflict(c))
+		if reason := (cannotMerge{}); errors.As(err, &reason) {
+			return Content{}, ErrMergeFailed.With("%v", reason.error).On(c.Path)
+		}
+		if err != nil {
 			return Content{}, ErrMergeFailed.With("the merge function “%s” %v", name, err).On(c.Path)
 		}
 	}
@@ -156,6 +166,11 @@ func copyConflict(c Conflict) Conflict {
 	c.Values, c.Pending = slices.Clone(c.Values), slices.Clone(c.Pending)
 	for i := range c.Values {
 		c.Values[i].Data = slices.Clone(c.Values[i].Data)
+	}
+	if c.Base != nil {
+		base := *c.Base
+		base.Data = slices.Clone(base.Data)
+		c.Base = &base
 	}
 	return c
 }

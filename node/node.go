@@ -15,6 +15,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -237,14 +238,24 @@ func (n *Node) addSpace(rec spaceRecord) (*Space, error) {
 func (n *Node) openSpaceDir(rec spaceRecord, dir string) (*Space, error) {
 	ds, token, err := n.openBackend(dir)
 	if err != nil {
-		return nil, err
+		return nil, n.notOpened(dir, err)
 	}
 	s, err := openSpace(n, rec, dir, ds, token)
 	if err != nil {
 		ds.Close()
-		return nil, err
+		return nil, n.notOpened(dir, err)
 	}
 	return s, nil
+}
+
+// notOpened adds to the error of a store that does not open, and of which nothing better is known, how to do without it.
+func (n *Node) notOpened(dir string, err error) error {
+	var p *Problem
+	if !errors.As(err, &p) || !errors.Is(p, ErrStore) || dir == "" || n.cfg.Backend != nil {
+		return err
+	}
+	return p.Next(fmt.Sprintf("If the disk has damaged it, other devices have what was synced. Move the folder %s away and start again: the device keeps its name and key, and is empty. "+
+		"Then have it invited once more:  peer invite  on another device,  peer join TICKET  here. If there is no other device, bring a backup back.", filepath.Join(dir, dbDir)))
 }
 
 // openBackend opens the datastore of the space in dir, and finds its boot token.

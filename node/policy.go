@@ -31,6 +31,13 @@ const PolicyHere Policy = "here"
 
 const mergePrefix = "merge:"
 
+// Policies whose merges every device can make, by what the values changed of their common base ([Conflict].Base): of JSON objects
+// field by field, of texts line by line. If there is no Base, or something was changed in two ways, the Conflict stays open.
+const (
+	PolicyMergeJSON Policy = mergePrefix + "json"
+	PolicyMergeText Policy = mergePrefix + "text"
+)
+
 // PolicyMerge returns the policy that combines the values with the function that was registered under name, see
 // [Node.RegisterMerge].
 func PolicyMerge(name string) Policy { return Policy(mergePrefix + name) }
@@ -56,16 +63,13 @@ func (p Policy) check() *Problem {
 	for _, q := range plainPolicies {
 		names = append(names, string(q))
 	}
-	return ErrBadRequest.With("there is no policy “%s”", p).Next("One of: " + strings.Join(names, ", ") + ", merge:NAME.")
+	return ErrBadRequest.With("there is no policy “%s”", p).Next("One of: " + strings.Join(names, ", ") + ", merge:json, merge:text, merge:NAME.")
 }
 
 // checkMergeName says whether a merge function can have a name: letters, digits, “-” and “_”.
 func checkMergeName(name string) *Problem {
 	odd := func(c rune) bool {
 		return (c < 'a' || 'z' < c) && (c < 'A' || 'Z' < c) && (c < '0' || '9' < c) && c != '-' && c != '_'
-	}
-	if name == "json" || name == "text" {
-		return ErrBadRequest.With("the merge “%s” is not built yet", name).Next("Register a function of your own, under another name.")
 	}
 	if name == "" || len(name) > mergeNameMax || strings.ContainsFunc(name, odd) {
 		return ErrBadRequest.With("“%s” cannot be the name of a merge function", name).
@@ -149,6 +153,11 @@ func newRuleBook(rules []PolicyRule) *ruleBook {
 		b.split = append(b.split, strings.Split(r.Pattern, "/"))
 	}
 	return b
+}
+
+// merges reports whether a rule asks for a merge.
+func (b *ruleBook) merges() bool {
+	return slices.ContainsFunc(b.rules, func(r PolicyRule) bool { _, ok := r.Policy.Merge(); return ok })
 }
 
 // loadRules returns the rules that a store holds. A record that cannot be read is passed over, as one that no version knows: its paths

@@ -33,7 +33,7 @@ func TestPatternsAndPoliciesThatCannotBeAreRefused(t *testing.T) {
 			t.Errorf("pattern %q is allowed", pattern)
 		}
 	}
-	for _, p := range []Policy{"", "latest", "merge:", "merge:json", "merge:text", "merge:a b", "Manual"} {
+	for _, p := range []Policy{"", "latest", "merge:", "merge:a b", "Manual"} {
 		if p.check() == nil {
 			t.Errorf("policy %q is allowed", p)
 		}

@@ -111,7 +111,7 @@ func (r *Replica) reload() {
 	r.clock.Last = r.store.Head().Clock
 	r.rules = loadRules(r.store)
 	r.undoNext = nextUndo(r.store)
-	r.rescan = len(r.functions) > 0
+	r.rescanMerges()
 }
 
 // Step applies inputs to the replica, in order, commits what they change in one atomic batch, and returns, in order, what must
@@ -291,7 +291,7 @@ func (r *Replica) changed(effects []crdt.Effect, remote bool) error {
 		c.Paths = append(c.Paths, e.Path)
 		if strings.HasPrefix(e.Path, policiesPrefix) {
 			r.rules = r.rules.with(e.Path, e.After)
-			r.rescan = len(r.functions) > 0
+			r.rescanMerges()
 		}
 	}
 	r.emit(c)

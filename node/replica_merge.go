@@ -39,7 +39,12 @@ func (r *Replica) mergeNames(in MergeNames) {
 	for _, name := range in.Names {
 		r.functions[name] = true
 	}
-	r.rescan = true
+	r.rescanMerges()
+}
+
+// rescanMerges lets the next step look at everything that competes, if some of it may be merged, or may no more.
+func (r *Replica) rescanMerges() {
+	r.rescan = len(r.merges) > 0 || len(r.functions) > 0 && r.rules.merges()
 }
 
 // scanConflicts looks at everything that competes, after the policies or the functions have changed. What failed is tried again.
@@ -63,7 +68,10 @@ func (r *Replica) scanConflicts() error {
 
 // lookMerge plans a merge of what competes at a path, or forgets one.
 func (r *Replica) lookMerge(path string, reg crdt.Register) error {
-	if len(r.functions) == 0 || crdt.IsSystemPath(path) {
+	switch {
+	case len(r.functions) == 0 || crdt.IsSystemPath(path):
+		return nil
+	case len(reg.Live) < 2 && len(r.merges) == 0 && len(r.differed) == 0: // nearly always
 		return nil
 	}
 	settled := func(v crdt.Value) bool { return v.Resolved }
@@ -165,12 +173,11 @@ func (r *Replica) merged(in Merged) error {
 	if err != nil || problem != nil {
 		return err // the entry changed, and was looked at anew
 	}
-	r.tx.SetPolicy(string(m.policy))
+	changes[0].Policy = string(m.policy)
 	op, effects, err := r.commitOp(changes)
 	if err != nil {
 		return err
 	}
 	r.publish(op)
-	r.tx.SetPolicy("")
 	return r.changed(effects, false)
 }

@@ -29,9 +29,7 @@ func (r *Replica) write(w Write) error {
 		r.emit(Reply{Tag: w.Tag, Err: problem})
 		return nil
 	}
-	r.tx.SetPolicy(w.Policy)
 	op, effects, err := r.commitOp(changes)
-	r.tx.SetPolicy("")
 	if err != nil {
 		return err
 	}

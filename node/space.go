@@ -70,7 +70,7 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 		changed: make(chan struct{}), held: map[gossip.DeviceID]crdt.Vector{}, skew: map[gossip.DeviceID]time.Duration{},
 		up: map[gossip.DeviceID]bool{}, warnings: map[string]Warning{}, alarms: map[string]int{}, datastores: map[*Datastore]struct{}{},
 		failures: map[string]mergeFailure{}, repairing: make(chan struct{}, 1)}
-	if s.store, err = store.Open(context.Background(), ds, store.Options{Token: token, Random: n.cfg.Rand,
+	if s.store, err = store.Open(context.Background(), ds, store.Options{Token: token, Random: n.cfg.Rand, CacheBytes: n.cacheBytes(dir),
 		History: store.HistoryBounds{Versions: n.cfg.HistoryVersions, Age: n.cfg.HistoryAge}}); err != nil {
 		return nil, openProblem(err)
 	}
@@ -112,6 +112,14 @@ func foundSpace(key ed25519.PrivateKey, name string, random io.Reader, now time.
 	}
 	b := crdt.Marshal(&g)
 	return spaceRecord{ID: spaceIDOf(b).String(), Name: name, Key: fmt.Sprintf("%x", secret), Genesis: fmt.Sprintf("%x", b), Joined: now.UTC()}, nil
+}
+
+// cacheBytes returns the size of the store's cache: none where the datastore is in memory, or the program's own.
+func (n *Node) cacheBytes(dir string) int {
+	if n.cfg.Backend != nil || dir == "" {
+		return 0
+	}
+	return store.CacheBytes
 }
 
 // found writes the first records of a new space: how it was founded, and this device as its first member.

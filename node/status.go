@@ -202,6 +202,9 @@ func (s *Space) WaitSync(ctx context.Context, o SyncOptions) (SyncResult, error)
 		if only, p = s.roster.Load().find(o.Device); p != nil {
 			return SyncResult{}, p
 		}
+		if only == s.node.id {
+			return SyncResult{}, ErrBadRequest.With("%s is this device", s.node.name)
+		}
 	}
 	target := s.store.Parts().Top()
 	s.loop.put(ctx, SyncNow{Peer: only})
@@ -236,7 +239,7 @@ func (s *Space) Ping(device string) (time.Duration, error) {
 		return 0, p
 	}
 	if d == s.node.id {
-		return 0, ErrBadRequest.With("%s is this device", device)
+		return 0, ErrBadRequest.With("%s is this device", s.node.name)
 	}
 	took, err := s.node.cfg.Network.Ping(d)
 	if err != nil {
@@ -271,7 +274,7 @@ func (s *Space) caughtUp(only gossip.DeviceID, target crdt.Vector) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !only.IsZero() {
-		return only == s.node.id || target.Within(s.held[only])
+		return target.Within(s.held[only])
 	}
 	connected := 0
 	for d, up := range s.up {

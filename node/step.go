@@ -24,8 +24,6 @@ type Write struct {
 	Ops []WriteOp
 	// Meta is kept in the same batch: local records that are not replicated. A nil value removes one.
 	Meta map[string][]byte
-	// Policy is the name of the policy that decided this, for the history; empty if a person or a program did.
-	Policy string
 
 	results []WriteResult
 }

@@ -84,7 +84,7 @@ func (s *Space) undoable(id string) (undoRecord, error) {
 	case found != nil:
 		return *found, nil
 	case id == "":
-		return undoRecord{}, ErrNotFound.With("no resolution of this device is left to take back")
+		return undoRecord{}, ErrNotFound.With("no resolution of this device is left to take back").Next("peer history PATH shows what an entry was, and peer restore brings a value back.")
 	}
 	return undoRecord{}, ErrNotFound.With("this device has no resolution %s, or keeps it no more", id).Next("The last 32 are kept. peer undo takes back the last one.")
 }

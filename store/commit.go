@@ -221,7 +221,11 @@ func (tx *Tx) publish(b *batch) error {
 	s.commit.Add(1)
 	defer s.commit.Add(1)
 	if err := b.commit(); err != nil {
+		s.cache.clear()
 		return err
+	}
+	for _, e := range tx.dirty {
+		tx.val = s.cache.put(tx.val, e.path, e.after)
 	}
 	s.formatted = true
 	head := tx.head

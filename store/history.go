@@ -78,7 +78,7 @@ const (
 	HowPut
 	HowDelete
 	HowResolve
-	// HowPolicy: a policy decided a conflict, here.
+	// HowPolicy: a policy decided a conflict.
 	HowPolicy
 )
 
@@ -96,14 +96,8 @@ type Past struct {
 	Policy string
 }
 
-// policyBytesMax bounds the name of a policy in a record.
-const policyBytesMax = 255
-
 // SetNow tells the transaction the wall time, in milliseconds since 1970: when values become past. Without it they do not age.
 func (tx *Tx) SetNow(wallMillis int64) { tx.now = max(wallMillis, 0) }
-
-// SetPolicy says that what is written from now on, until it is called with "", was decided by a policy of that name.
-func (tx *Tx) SetPolicy(name string) { tx.policy = name[:min(len(name), policyBytesMax)] }
 
 // remember keeps the values that a change of an entry takes out of the live ones.
 func (tx *Tx) remember(e *entry, after crdt.Register) {
@@ -117,8 +111,11 @@ func (tx *Tx) remember(e *entry, after crdt.Register) {
 		case new == nil:
 			gone = append(gone, *old)
 		case old == nil && (p.How == HowUnseen || new.Time >= p.ByTime):
-			p.How, p.By, p.ByTime = HowPut, new.Dot, new.Time
-			if new.Resolved {
+			p.How, p.By, p.ByTime, p.Policy = HowPut, new.Dot, new.Time, new.Policy
+			switch {
+			case new.Policy != "":
+				p.How = HowPolicy
+			case new.Resolved:
 				p.How = HowResolve
 			}
 		}
@@ -132,9 +129,6 @@ func (tx *Tx) remember(e *entry, after crdt.Register) {
 				p.How, p.By, p.ByTime = HowDelete, d.Dot, d.Time
 			}
 		}
-	}
-	if tx.policy != "" {
-		p.How, p.Policy = HowPolicy, tx.policy
 	}
 	slices.SortFunc(gone, func(v, w crdt.Value) int { return cmp.Or(cmp.Compare(v.Time, w.Time), v.Dot.Compare(w.Dot)) })
 	for _, p.Value = range gone {
@@ -246,7 +240,7 @@ func decodePast(b []byte) (p Past, err error) {
 	}
 	p.At, p.How = int64(r.Uvarint()), How(r.Byte())
 	p.By = crdt.Dot{Replica: r.Replica(), Counter: r.Uvarint()}
-	p.ByTime, p.Policy = crdt.Timestamp(r.Uint64()), string(r.Bytes(policyBytesMax))
+	p.ByTime, p.Policy = crdt.Timestamp(r.Uint64()), string(r.Bytes(crdt.PolicyBytesMax))
 	if r.Err != nil {
 		return Past{}, r.Err
 	}

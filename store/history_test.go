@@ -97,9 +97,8 @@ func TestHistoryKeepsWhatIsReplaced(t *testing.T) {
 	p.want("a", "4-3 3-2 2-1 1-1")
 	p.want("a:15", "x-1")
 	tx := p.s.Begin()
-	tx.SetPolicy("json")
 	if _, err := crdt.Apply(tx, &crdt.Op{Dot: crdt.Dot{Replica: rid(2), Counter: 1}, Time: 9, Open: []byte("o"),
-		Entries: []crdt.OpEntry{{Path: "a", Data: []byte("6"), Preds: []crdt.Dot{{Replica: rid(1), Counter: 8}}}}}); err != nil {
+		Entries: []crdt.OpEntry{{Path: "a", Data: []byte("6"), Clear: true, Policy: "json", Preds: []crdt.Dot{{Replica: rid(1), Counter: 8}}}}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := tx.Commit(); err != nil {

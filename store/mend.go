@@ -56,12 +56,15 @@ type Damage struct {
 	before crdt.Register
 }
 
-// Damage returns what is lost of those of the paths that are damaged. It reads the indexes as a whole. The transaction must not have
-// changed the paths, and cannot have: they cannot be read.
+// Damage returns what is lost of those of the paths that are damaged. It reads the indexes as a whole. A path that the
+// transaction has changed is not damaged any more.
 func (tx *Tx) Damage(paths []string) ([]Damage, error) {
 	var found []Damage
 	at := map[string]int{}
 	for _, path := range paths {
+		if e := tx.entries[path]; e != nil && e.dirty {
+			continue // it was known from the cache, and the commit writes it whole
+		}
 		d := Damage{Path: path}
 		live, err := tx.salvage(appendPath(nil, path), func(b []byte) (err error) { d.before.Live, err = crdt.DecodeValues(b); return err })
 		if err != nil {
@@ -74,6 +77,7 @@ func (tx *Tx) Damage(paths []string) ([]Damage, error) {
 		if live && deletes {
 			continue
 		}
+		tx.s.cache.forget(path) // all readers see the same damage
 		if !live {
 			d.Live = []crdt.Dot{}
 		}

@@ -39,7 +39,7 @@ func replicaOf(i int) (r crdt.ReplicaID) {
 }
 
 func (w *world) open() {
-	s, err := store.Open(context.Background(), w.ds, store.Options{Token: w.token})
+	s, err := store.Open(context.Background(), w.ds, store.Options{Token: w.token, CacheBytes: 512})
 	if err != nil {
 		w.t.Fatalf("open: %v", err)
 	}

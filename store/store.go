@@ -23,6 +23,8 @@ type Options struct {
 	Random io.Reader
 	// History bounds what is kept of the past.
 	History HistoryBounds
+	// CacheBytes bounds the memory for registers that were written lately, which the next write reads; see [CacheBytes]. 0 means none.
+	CacheBytes int
 }
 
 // A Store is one replica's state in a datastore. Everything is read from any goroutine; everything is changed through one Tx at a
@@ -39,6 +41,7 @@ type Store struct {
 
 	// The goroutine of the transaction owns these. parts includes what the open transaction changed.
 	tx        Tx
+	cache     cache
 	parts     crdt.Parts
 	ordinals  map[crdt.ReplicaID]ordinal
 	replicas  []crdt.ReplicaID
@@ -71,7 +74,7 @@ func Open(ctx context.Context, ds datastore.Batching, o Options) (*Store, error)
 	if err := CheckAtomic(ds); err != nil {
 		return nil, err
 	}
-	s := &Store{eng: newEngine(ds), token: o.Token, random: o.Random, history: o.History.withDefaults(), ordinals: map[crdt.ReplicaID]ordinal{}, parts: crdt.Parts{{}}}
+	s := &Store{eng: newEngine(ds), token: o.Token, random: o.Random, history: o.History.withDefaults(), cache: newCache(o.CacheBytes), ordinals: map[crdt.ReplicaID]ordinal{}, parts: crdt.Parts{{}}}
 	if s.random == nil {
 		s.random = rand.Reader
 	}

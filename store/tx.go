@@ -17,9 +17,8 @@ type Tx struct {
 	changed, parted bool
 	head            Head
 	writer          crdt.ReplicaID
-	// now is the wall time in milliseconds, 0 if it was not told; policy is what decides, empty for a person or a program.
-	now    int64
-	policy string
+	// now is the wall time in milliseconds, 0 if it was not told.
+	now int64
 	// swept is where the sweep of this commit got to, nil if there was none.
 	swept *sweep
 
@@ -113,7 +112,7 @@ func (tx *Tx) reset() {
 	tx.live.reset()
 	tx.log.reset()
 	tx.clean, tx.open, tx.changed, tx.parted = 0, false, false, false
-	tx.now, tx.policy, tx.swept = 0, "", nil
+	tx.now, tx.swept = 0, nil
 }
 
 // Head returns the head with the changes of the transaction.
@@ -187,13 +186,15 @@ func (tx *Tx) entry(path string) (*entry, error) {
 	if tx.s.closed.Load() {
 		return nil, ErrClosed
 	}
-	from, err := tx.source()
-	if err != nil {
-		return nil, err
-	}
-	r, err := tx.s.read(from, &tx.key, path)
-	if err != nil {
-		return nil, err
+	r, cached := tx.s.cache.get(path)
+	if !cached {
+		from, err := tx.source()
+		if err != nil {
+			return nil, err
+		}
+		if r, err = tx.s.read(from, &tx.key, path); err != nil {
+			return nil, err
+		}
 	}
 	if tx.clean >= cleanMax {
 		tx.forgetClean()

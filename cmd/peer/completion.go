@@ -31,7 +31,8 @@ func newCompletion(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion bash|zsh|fish|powershell",
 		Short: "Print a script that completes commands in your shell",
-		Long: `Print a script that completes commands in your shell.
+		Long: `Print a script that completes commands in your shell, and also paths and devices while
+this device is up.
 
   bash        source <(peer completion bash)
   zsh         peer completion zsh > "${fpath[1]}/_peer"

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -105,6 +106,9 @@ func (a *app) configOf(cmd *cobra.Command) (wire.Config, error) {
 			words, origin = strings.Split(env, ","), originEnvironment
 		case inEnv && env != "":
 			words, origin = []string{env}, originEnvironment
+			if on, err := strconv.ParseBool(env); s.kind == kindBool && err == nil {
+				words = []string{strconv.FormatBool(on)}
+			}
 		case words == nil:
 			origin = originDefault
 			if f := defaults.Lookup(s.key); f != nil && f.DefValue != "[]" && f.DefValue != "0s" && f.DefValue != "" {

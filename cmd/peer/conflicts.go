@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,7 +24,8 @@ func newConflicts(a *app) *cobra.Command {
 values. All values are kept until somebody decides; until then every device shows the
 newest. A plain write replaces the shown value only, and the others stay. To decide:
 
-  peer conflicts show PATH          see the values, with device and time
+  peer conflicts show PATH          see the values, with device and time, and what each
+                                    changed of the value that they were made from
   peer resolve PATH --keep 1        keep one of them
   peer resolve PATH --value TEXT    or write another
 
@@ -141,13 +143,18 @@ func (a *app) showConflict(c wire.Conflict) {
 		return
 	}
 	a.out.print("%s — %s\n", visible(c.Path), explain(c, len(values)))
+	a.showBase(c)
 	for i, v := range values {
 		shown := ""
 		if v.Shown {
 			shown = "   " + a.out.dim("shown to apps until then")
 		}
 		a.out.print("[%d] %-12s %s%s\n", i+1, shortName(v.Device), when(v.Time), shown)
-		a.out.print("%s", indented(v.Content))
+		if diff := diffOf(c, v); diff != "" {
+			a.printDiff(diff)
+		} else {
+			a.out.print("%s", indented(v.Content))
+		}
 	}
 	if c.PolicyReason != "" {
 		a.out.say("The policy %s could not decide: %s.", c.Policy, visible(c.PolicyReason))
@@ -157,6 +164,33 @@ func (a *app) showConflict(c wire.Conflict) {
 	if c.Reason == "delete/update" {
 		a.out.say("Delete it:  %s del --all %s", a.self(), visible(c.Path))
 	}
+}
+
+// showBase shows what the values were made from.
+func (a *app) showBase(c wire.Conflict) {
+	switch {
+	case c.Base != nil && !c.Base.Nothing:
+		a.out.print("    %-12s %s   %s\n", shortName(c.Base.Device), when(c.Base.Time), a.out.dim("what they were made from"))
+		a.out.print("%s", indented(c.Base.Content))
+	case c.BaseReason != "":
+		a.out.say("What they were made from is not known: %s.", visible(c.BaseReason))
+	}
+}
+
+// diffOf returns what a value changed of the base, without the names of the two, if both are texts of several lines.
+func diffOf(c wire.Conflict, v wire.Value) string {
+	i := slices.IndexFunc(c.Values, func(w wire.Value) bool { return w.Version == v.Version })
+	if c.Base == nil || c.Base.Nothing || i < 0 || i >= len(c.Diffs) || !severalLines(c.Base.Content) || !severalLines(v.Content) {
+		return ""
+	}
+	_, rest, _ := strings.Cut(c.Diffs[i], "\n+++ ")
+	_, rest, _ = strings.Cut(rest, "\n")
+	return rest
+}
+
+func severalLines(c wire.Content) bool {
+	s, ok := c.Text()
+	return ok && strings.Contains(strings.TrimSuffix(s, "\n"), "\n")
 }
 
 func explain(c wire.Conflict, n int) string {

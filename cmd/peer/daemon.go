@@ -123,7 +123,7 @@ func clearSocket(socket string) error {
 	return p.Next("Remove it, or name another socket:  peer up --api FILE")
 }
 
-// explainOpen makes the commands in a problem fit this instance.
+// explainOpen says of a problem that it kept the daemon from starting.
 func explainOpen(err error, inst instance) error {
 	p := *node.ProblemOf(err)
 	if !strings.HasPrefix(p.Title, "Cannot start") {

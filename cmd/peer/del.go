@@ -55,7 +55,7 @@ func (d *delCommand) one(ctx context.Context, c *client.Client, path string) err
 	}
 	doc, err := c.Delete(ctx, path, d.all)
 	if err != nil {
-		return err
+		return d.below(ctx, c, path, err)
 	}
 	return d.out.result(doc, func() {
 		if doc.Remaining == 0 {

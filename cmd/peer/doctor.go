@@ -355,7 +355,8 @@ func (d *doctor) lan(ctx context.Context, cmd *cobra.Command) {
 	if doc, err := d.configOf(cmd); err == nil {
 		for _, s := range doc.Settings {
 			if on, _ := strconv.ParseBool(strings.Join(s.Values, "")); s.Key == "no-lan" && on {
-				d.note("mdns", "not looked at", "no-lan is set ("+s.Origin+"), so that this device looks for nobody", "Give addresses by hand, or:  "+d.self()+" config unset no-lan")
+				undo := map[string]string{originFile: d.self() + " config unset no-lan", originEnvironment: "unset " + variable(s.Key)}[s.Origin]
+				d.note("mdns", "not looked at", "no-lan is set ("+s.Origin+"), so that this device looks for nobody", "Give addresses by hand, or start without it:  "+orElse(undo, d.self()+" up -d"))
 				return
 			}
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -89,9 +91,24 @@ func (a *app) report(ctx context.Context, err error) int {
 		err = client.ErrTimeout.With("It was not done in time.")
 	}
 	p := node.ProblemOf(err)
-	a.out.problem(p)
+	a.out.problem(a.address(p))
 	return exitCode(p)
 }
+
+// address makes the commands in the hint of a problem those of this instance, where they mean it: other hints are about other devices.
+func (a *app) address(p *node.Problem) *node.Problem {
+	ours := slices.ContainsFunc(ownProblems, func(own *node.Problem) bool { return errors.Is(p, own) })
+	if a.dir == "" || !ours {
+		return p
+	}
+	return p.Next(ownCommands.ReplaceAllString(p.Hint, strings.ReplaceAll(a.self(), "$", "$$")+" $1"))
+}
+
+// ownProblems are those whose hints are about the instance that has them, ownCommands the commands there.
+var (
+	ownProblems = []*node.Problem{node.ErrDirInUse, node.ErrNotFound, node.ErrNoConflict, node.ErrFilling, node.ErrHistoryExpired, client.ErrNotRunning, client.ErrDamaged}
+	ownCommands = regexp.MustCompile(`\bpeer (status|down|up -d|ls|conflicts|history|restore|repair)\b`)
+)
 
 func exitCode(p *node.Problem) int {
 	code, ok := exitCodes[p.Code]

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -59,12 +61,26 @@ func (g *getCommand) run(ctx context.Context, c *client.Client, path string) err
 		return g.value(node.Text(g.def))
 	}
 	if err != nil {
-		return err
+		return g.below(ctx, c, path, err)
 	}
 	if err := g.value(v.Content); err != nil {
 		return err
 	}
 	return g.conflict(v.Conflict != "", v.Conflict, path)
+}
+
+// below makes the problem of a path that does not exist say that entries lie below it, if so.
+func (a *app) below(ctx context.Context, c *client.Client, path string, err error) error {
+	if !errors.Is(err, node.ErrNotFound) {
+		return err
+	}
+	for e, lost := range c.List(ctx, strings.TrimSuffix(path, "/")+"/", false) {
+		if lost == nil && e.Path != "" {
+			return node.ProblemOf(err).Next(fmt.Sprintf("Entries lie below it:  %s ls %s/", a.self(), visible(path)))
+		}
+		break
+	}
+	return err
 }
 
 // past prints a past value.

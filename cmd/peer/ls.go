@@ -28,7 +28,7 @@ func newLs(a *app) *cobra.Command {
 		Long: `List the entries whose paths begin with PREFIX; notes/ lists what lies below it.
 
 On a terminal one level is shown: what lies deeper is counted, as "notes/  12 entries".
--R shows everything. In a pipe and with --json the list is always complete.`,
+-R shows everything. "peer ls notes" lists notes/ if nothing else begins so. In a pipe and with --json the list is always complete.`,
 		Args: arguments("[PREFIX]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(cmd, requestTimeout, func(ctx context.Context, c *client.Client) error {
@@ -87,6 +87,9 @@ func (l *lsCommand) run(ctx context.Context, c *client.Client, prefix string) er
 		l.addFolder(t, open)
 		open = folder{}
 		l.addEntry(t, e)
+	}
+	if level && len(t.rows) == 0 && open.name == prefix+"/" && damaged == nil { // who lists notes means what lies below it
+		return l.run(ctx, c, open.name)
 	}
 	l.addFolder(t, open)
 	return cmp.Or(l.out.result(doc, func() { l.printTable(t, prefix) }), damaged)

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -74,11 +73,20 @@ func killDaemons(dir string) {
 	filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 		if err == nil && d.Name() == "peer.lock" && lockHeld(filepath.Dir(name)) {
 			if info, err := readLock(filepath.Dir(name)); err == nil {
-				syscall.Kill(info.PID, syscall.SIGKILL)
+				kill(info.PID)
 			}
 		}
 		return nil
 	})
+}
+
+// kill ends a process at once.
+func kill(pid int) error {
+	p, err := os.FindProcess(pid)
+	if err == nil {
+		err = p.Kill()
+	}
+	return err
 }
 
 // documents FILE SCHEMA… checks that FILE (or stdout, stderr) holds one JSON document a line, with these schemas.
@@ -157,7 +165,7 @@ func signalCommand(ts *testscript.TestScript, neg bool, args []string) {
 	data := ts.MkAbs(args[1])
 	info, err := readLock(data)
 	ts.Check(err)
-	ts.Check(syscall.Kill(info.PID, map[string]syscall.Signal{"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM}[args[0]]))
+	ts.Check(map[string]func(int) error{"KILL": kill, "TERM": terminate}[args[0]](info.PID))
 	for lockHeld(data) {
 		time.Sleep(time.Millisecond)
 	}

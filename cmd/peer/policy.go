@@ -24,12 +24,17 @@ match a pattern, on every device:
   max, min    the greatest or least value is shown: as numbers if all are numbers
   union       the elements of all values are shown, sorted, each once: of JSON arrays,
               or the lines of texts
+  merge:text  what each side changed of the value that both were made from, by lines;
+              one device writes the result
+  merge:json  the same by the fields of JSON objects
   merge:NAME  a function of that name, which a Go program registered on one of the
               devices, combines the values and writes the result
 
 The first five need no write: the values stay as they are, "peer get --all" shows them,
-and the next write replaces them all. If values do not fit, the conflict stays open and
-"peer conflicts show" says why.
+and the next write replaces them all. If values do not fit, or if a line or a field was
+changed in different ways, the conflict stays open and "peer conflicts show" says why.
+merge:text and merge:json need the value that both sides were made from: it has to be in
+the history of one of the devices, by default the last 10 values and 30 days.
 
 In a pattern * stands for any characters within one segment, and a segment ** for any
 number of segments. The pattern with the most characters before its first * counts.`,
@@ -50,10 +55,11 @@ number of segments. The pattern with the most characters before its first * coun
 	cmd.AddCommand(&cobra.Command{
 		Use:   "set PATTERN POLICY",
 		Short: "Put the paths that match a pattern under a policy",
-		Long: `Put the paths that match PATTERN under a policy: manual, newest, max, min, union or
-merge:NAME. Quote the pattern, so that the shell leaves it alone:
+		Long: `Put the paths that match PATTERN under a policy: manual, newest, max, min, union,
+merge:text, merge:json or merge:NAME. Quote the pattern, so that the shell leaves it alone:
 
-  peer policy set 'cart/**' union`,
+  peer policy set 'cart/**' union
+  peer policy set 'notes/**' merge:text`,
 		Args: arguments("PATTERN", "POLICY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			rule := wire.Policy{Pattern: args[0], Policy: args[1]}

@@ -38,10 +38,12 @@ when it was made. "peer undo" takes it back.
 
   --keep all   keeps the shown value at PATH and each other one beside it, at a path
                with the name of its device: notes/todo (phone).md
-  --merge      writes what the policy of the path makes of the values; --merge=union,
-               or the name of a merge function, chooses another one
+  --merge      writes what the policy of the path makes of the values; --merge=text,
+               json, union, or the name of a merge function, chooses another one
   --edit       opens the values in $EDITOR, with marks around the parts in which they
-               differ. Remove the marks, save, and leave the editor
+               differ: if the value that they were made from is known, only around
+               those that were changed in different ways. Remove the marks, save, and
+               leave the editor
 
 On a terminal it shows what it will do and asks. With -y it does not ask and replaces
 whatever is there when it runs.

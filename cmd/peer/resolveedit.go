@@ -12,6 +12,7 @@ import (
 
 	"github.com/aymanbagabas/go-udiff"
 
+	"syncline/merge"
 	"syncline/node"
 	"syncline/node/api/client"
 	"syncline/node/api/wire"
@@ -30,7 +31,7 @@ func (r *resolveCommand) editValues(ctx context.Context, c *client.Client, confl
 		texts = append(texts, s)
 		names = append(names, fmt.Sprintf("[%d] %s, %s", i+1, shortName(v.Device), when(v.Time)))
 	}
-	m := marked(texts, names)
+	m := marked(texts, names, baseText(conflict))
 	edited, file, err := edit(ctx, conflict.Path, m.text)
 	if err != nil {
 		return err
@@ -63,8 +64,20 @@ type markedText struct {
 	unended bool
 }
 
-// marked puts values together. Of two values only the parts that differ are marked; of more, all of them as a whole.
-func marked(values, names []string) markedText {
+// baseText returns the text that the values of a conflict were made from, nil if it is not known or not text.
+func baseText(c wire.Conflict) *string {
+	if c.Base == nil || c.Base.Nothing {
+		return nil
+	}
+	if s, ok := c.Base.Text(); ok {
+		return &s
+	}
+	return nil
+}
+
+// marked puts values together. If it is known what they were made from, only the parts that were changed in different ways are marked,
+// and the marked parts show it, too. Otherwise, of two values only the parts that differ are marked; of more, all of them as a whole.
+func marked(values, names []string, base *string) markedText {
 	m := markedText{unended: true}
 	for i, v := range values {
 		if strings.HasSuffix(v, "\n") {
@@ -73,16 +86,27 @@ func marked(values, names []string) markedText {
 			values[i] += "\n"
 		}
 	}
-	m.marks = []string{"<<<<<<< " + names[0], ">>>>>>> " + names[len(names)-1]}
-	if len(values) != 2 {
-		m.text = m.part(values, names)
+	m.marks = []string{"<<<<<<< " + names[0], ">>>>>>> " + names[len(names)-1], "||||||| what they were made from"}
+	var b strings.Builder
+	switch {
+	case base != nil:
+		for _, c := range merge.Chunks(strings.TrimSuffix(*base, "\n")+"\n", values) {
+			if c.Sides == nil {
+				b.WriteString(c.Text)
+			} else {
+				b.WriteString(m.part(c.Sides, names, &c.Base))
+			}
+		}
+		m.text = strings.TrimSuffix(b.String(), "\n")
+		return m
+	case len(values) != 2:
+		m.text = m.part(values, names, nil)
 		return m
 	}
-	var b strings.Builder
 	at := 0
 	for _, e := range udiff.Lines(values[0], values[1]) {
 		b.WriteString(values[0][at:e.Start])
-		b.WriteString(m.part([]string{values[0][e.Start:e.End], e.New}, names))
+		b.WriteString(m.part([]string{values[0][e.Start:e.End], e.New}, names, nil))
 		at = e.End
 	}
 	b.WriteString(values[0][at:])
@@ -91,10 +115,13 @@ func marked(values, names []string) markedText {
 }
 
 // part returns one marked part.
-func (m markedText) part(sides, names []string) string {
+func (m markedText) part(sides, names []string, base *string) string {
 	var b strings.Builder
 	b.WriteString(m.marks[0] + "\n")
 	for i, side := range sides {
+		if i == 1 && base != nil {
+			b.WriteString(m.marks[2] + "\n" + *base)
+		}
 		if i == 1 && len(sides) == 2 {
 			b.WriteString("=======\n")
 		} else if i > 0 {

@@ -121,6 +121,7 @@ First steps:   peer up -d            start
 	help := newHelp()
 	help.GroupID = groupTools
 	root.SetHelpCommand(help)
+	a.completeAll(root)
 	return root
 }
 

@@ -17,7 +17,7 @@ func newUndo(a *app) *cobra.Command {
 What it kept beside the entry is deleted, unless somebody wrote to it. It is refused if
 the entry was written since. The last 32 resolutions can be taken back. What a policy
 settled is no resolution of this kind; under merge:NAME, values that compete again are
-combined again: change the policy first.`,
+combined again: change the policy first. Under merge:text and merge:json they stay open.`,
 		Args: arguments("[ID]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(cmd, requestTimeout, func(ctx context.Context, c *client.Client) error {

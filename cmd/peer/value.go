@@ -65,7 +65,7 @@ func readContent(arg string) (node.Content, error) {
 	case strings.HasPrefix(arg, "@"):
 		f, err := os.Open(arg[1:])
 		if err != nil {
-			return node.Content{}, fileError(err)
+			return node.Content{}, node.ProblemOf(fileError(err)).Next("Look at its name and who may use it. A text that begins with @ is written @@…")
 		}
 		defer f.Close()
 		return readAll(f)
@@ -87,7 +87,7 @@ func readAll(r io.Reader) (node.Content, error) {
 
 // fileError is the problem of a file that was named on the command line.
 func fileError(err error) error {
-	p := usage("The file cannot be used", "%v", err).Next("Look at its name and who may use it. A text that begins with @ is written @@…")
+	p := usage("The file cannot be used", "%v", err).Next("Look at its name and who may use it.")
 	p.Cause = err
 	return p
 }

@@ -84,7 +84,7 @@ const (
 	frameOpsMax      = 1 << 16                  // operations in one frame
 	pendingMax       = 4 << 20                  // bytes that wait to be sealed, per space
 	deliverMax       = 16 << 20                 // bytes of received frames that wait for the handler
-	pubsubQueue      = 1024                     // RPCs per peer, messages before validation
+	pubsubQueue      = 256                      // RPCs per peer, of 48 KiB under load and 256 KiB at most; messages before validation
 
 	joinStreamsMax  = 48  // join streams served at a time, in their first joinLifetime
 	joinWaitersMax  = 64  // older join streams, which wait for a person

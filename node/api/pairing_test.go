@@ -162,9 +162,12 @@ func TestConflictOfTwoDevices(t *testing.T) {
 		t.Fatalf("join: %d %s", a.StatusCode, a.body)
 	}
 	id := decode[wire.Status](phone.want(200, "GET", "/v1/status", ""), wire.SchemaStatus).Device
+	laptop.want(201, "PUT", "/v1/kv/b", "milk")
+	laptop.want(200, "POST", "/v1/sync/wait", `{"device":"phone","timeout":"1m"}`)
 	hub.Cut(id.Ref().ID)
 	for i, p := range []*peer{laptop, phone} {
 		p.want(201, "PUT", "/v1/kv/a", fmt.Sprint(i))
+		p.want(200, "PUT", "/v1/kv/b", fmt.Sprint(i))
 	}
 	hub.Heal()
 	laptop.want(200, "POST", "/v1/sync/wait", `{"device":"phone","timeout":"1m"}`)
@@ -173,6 +176,16 @@ func TestConflictOfTwoDevices(t *testing.T) {
 	if two := phone.want(200, "GET", "/v1/conflicts", "").body; one != two || !strings.Contains(one, `"conflict":2`) {
 		t.Errorf("laptop %s, phone %s", one, two)
 	}
+	for _, p := range []*peer{laptop, phone} {
+		if c := decode[wire.Conflict](p.want(200, "GET", "/v1/conflicts/a", ""), wire.SchemaConflict); c.Base == nil || !c.Base.Nothing || c.Base.Value != nil {
+			t.Errorf("begun apart: the base is %+v", c.Base)
+		}
+		c := decode[wire.Conflict](p.want(200, "GET", "/v1/conflicts/b", ""), wire.SchemaConflict)
+		if c.Base == nil || c.Base.Nothing || string(c.Base.Content.Value) != `"milk"` || len(c.Diffs) != 2 || !strings.Contains(c.Diffs[0], "-milk\n+") {
+			t.Errorf("the base is %+v, the differences are %q", c.Base, c.Diffs)
+		}
+	}
+	laptop.refused(422, "merge_failed", "POST", "/v1/resolve", `{"path":"b","policy":"merge:text"}`)
 	laptop.want(200, "POST", "/v1/resolve", `{"path":"a","value":"both"}`)
 	laptop.want(200, "POST", "/v1/sync/wait", `{"device":"phone","timeout":"1m"}`)
 	phone.refused(404, "no_conflict", "GET", "/v1/conflicts/a", "")

@@ -95,6 +95,24 @@ func count(events []oracle.Event, kind oracle.Kind) int {
 	return n
 }
 
+// TestGoneForAnHour: real stacks whose network is gone for an hour, and which all write meanwhile, find each other again without help, after all
+// time-outs and at the longest back-off.
+func TestGoneForAnHour(t *testing.T) {
+	s := calm(3, "a", "b", "c", "d")
+	s.AntiEntropy, s.End = 30*time.Second, time.Hour+time.Minute
+	s.Ops = []scenario.Op{
+		write(5*time.Second, 0, scenario.Put, "a"), write(6*time.Second, 1, scenario.Put, "b"),
+		{At: time.Minute, Do: scenario.DoPartition, Groups: [][]int{{0}, {1}, {2}}, For: time.Hour},
+		write(20*time.Minute, 0, scenario.Put, "a"), write(30*time.Minute, 1, scenario.Put, "a"), write(40*time.Minute, 2, scenario.Delete, "b"),
+		write(50*time.Minute, 2, scenario.Put, "c"), write(55*time.Minute, 1, scenario.Put, "d"),
+	}
+	r, _ := mustAgree(t, s)
+	if len(r.Final["a"]) != 2 || r.Final["b"] != nil || len(r.Final["c"]) != 1 || len(r.Final["d"]) != 1 {
+		t.Errorf("in the end there is %v", r.Final)
+	}
+	t.Logf("all agree %v after an hour apart", r.Converged)
+}
+
 // TestEventsTellTheStory: whoever listens is told of everything that people need to see, in the order of time.
 func TestEventsTellTheStory(t *testing.T) {
 	s := calm(3, "a")

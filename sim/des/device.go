@@ -147,7 +147,7 @@ func (d *device) start(how oracle.Start) {
 	}
 	d.life++
 	source := rand.NewPCG(w.s.Seed, uint64(d.index)<<32|uint64(d.life))
-	st, err := store.Open(context.Background(), d.datastore(), store.Options{Token: d.bootToken(), Random: reader{rand.New(source)}})
+	st, err := store.Open(context.Background(), d.datastore(), store.Options{Token: d.bootToken(), Random: reader{rand.New(source)}, CacheBytes: 1024})
 	if err != nil {
 		w.oracle.Fail(oracle.Available, d.index, "open: %v", err)
 		w.done = true

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -130,6 +132,25 @@ func (w *writer) check(t *testing.T, d *device) {
 func TestKillDuringFirstSynchronisation(t *testing.T) {
 	slow(t, "30 s", false)
 	t.Parallel()
+	testEndDuringFirstSynchronisation(t, func(b *device) { must(t, b.Kill()) })
+}
+
+// TestSIGTERMDuringFirstSynchronisation: the same with a device that is told to end, as by systemd or a shutdown. It ends by itself.
+func TestSIGTERMDuringFirstSynchronisation(t *testing.T) {
+	slow(t, "30 s", false)
+	t.Parallel()
+	testEndDuringFirstSynchronisation(t, func(b *device) {
+		pid, err := b.PID()
+		must(t, err)
+		must(t, b.Signal(syscall.SIGTERM))
+		b.await(commandMax, "the daemon ends", func() bool { return !running(pid) })
+		if _, err := os.Stat(b.Socket()); err == nil {
+			t.Error("the daemon left its socket behind")
+		}
+	})
+}
+
+func testEndDuringFirstSynchronisation(t *testing.T, end func(b *device)) {
 	l := labFor(t)
 	a, b := newDevice(t, l, "laptop"), newDevice(t, l, "desktop")
 	a.up()
@@ -137,24 +158,24 @@ func TestKillDuringFirstSynchronisation(t *testing.T) {
 	b.up()
 	ticket := a.invite("--auto-accept").Ticket
 	b.run("join", ticket)
-	killed := 0
+	ended := 0
 	for i := range firstSyncs {
 		time.Sleep(time.Duration(i) * firstSyncStep)
 		if b.value("large/end") == "" {
-			killed++
+			ended++
 		}
-		must(t, b.Kill())
+		end(b)
 		b.up()
 	}
-	if killed == 0 {
-		t.Error("no kill came before all had arrived: the test shows nothing")
+	if ended == 0 {
+		t.Error("no end came before all had arrived: the test shows nothing")
 	}
 	took := b.await(30*time.Second, "the state is whole", func() bool { return b.value("large/end") == "1" })
 	a.caughtUp()
 	same(t, a, b)
 	a.calm()
 	b.calm()
-	t.Logf("killed %d times, %d of them before all had arrived; %d MiB whole %v after the last start", firstSyncs, killed, firstSyncKB>>10, took.Round(time.Millisecond))
+	t.Logf("ended %d times, %d of them before all had arrived; %d MiB whole %v after the last start", firstSyncs, ended, firstSyncKB>>10, took.Round(time.Millisecond))
 }
 
 // largeState is an import of firstSyncKB values of 1 KiB.

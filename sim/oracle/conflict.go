@@ -178,6 +178,9 @@ func (o *Oracle) checkDeleteUpdate(device int, w *write, before set, changes []n
 	o.Checked++
 	d := o.devices[device]
 	for _, x := range w.entries {
+		if before.has(x.index) { // with the range of its path
+			continue
+		}
 		apart := false
 		for i := range o.spec(x.path, before).all {
 			apart = apart || x.apart(o.entries[i])

@@ -100,7 +100,7 @@ func mustAnswer(b crdt.Base, asked crdt.Vector) *crdt.Delta {
 }
 
 func (w *workload) open() (err error) {
-	w.store, err = store.Open(context.Background(), w.ds, store.Options{Token: &w.token})
+	w.store, err = store.Open(context.Background(), w.ds, store.Options{Token: &w.token, CacheBytes: 512})
 	return err
 }
 

@@ -30,15 +30,38 @@ type Conflict struct {
 	// Policy is the policy at the path; PolicyReason says why it could not decide, if it tried.
 	Policy       string `json:"policy"`
 	PolicyReason string `json:"policy_reason,omitempty"`
+	// Base is what all values were made from, if that is certain on this device; else BaseReason says why it is not. Diffs holds for each
+	// of Values what it changed of the base, as a unified diff, empty where one of them is not text. Lists leave them out.
+	Base       *Base    `json:"base,omitempty"`
+	BaseReason string   `json:"base_reason,omitempty"`
+	Diffs      []string `json:"diffs,omitempty"`
+}
+
+// Base is the value that those of a Conflict were made from. With Nothing there was none, and no other field is there.
+type Base struct {
+	Nothing bool `json:"nothing,omitempty"`
+	*Value
 }
 
 // ConflictOf returns the document for c.
 func ConflictOf(c node.Conflict) Conflict {
-	return Conflict{
+	w := Conflict{
 		Path: c.Path, Version: string(c.Version), Type: c.Kind.String(), Reason: string(c.Reason),
 		Since: c.Since.UTC(), Conflict: c.Entry.Conflict, Values: valuesOf(c.Values),
-		Policy: string(c.Policy), PolicyReason: c.PolicyReason,
+		Policy: string(c.Policy), PolicyReason: c.PolicyReason, BaseReason: c.BaseReason,
 	}
+	if c.Base == nil {
+		return w
+	}
+	w.Base = &Base{Nothing: c.Base.ID == ""}
+	if !w.Base.Nothing {
+		v := ValueOf(*c.Base)
+		w.Base.Value = &v
+	}
+	for _, v := range c.Values {
+		w.Diffs = append(w.Diffs, c.Diff(v))
+	}
+	return w
 }
 
 // Conflicts lists what is open, in the order of paths. Incomplete says that the device still receives what others have.

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"syncline/node/api/client"
+	"syncline/sim/scenario"
+)
+
+// Bounds of what a shell is offered: completeWithin is how long the daemon may take, completeMax how many words there are.
+const (
+	completeWithin = time.Second
+	completeMax    = 500
+)
+
+// A completer returns the words that an argument may be, of which begun is typed. It asks c, which may be unreachable.
+type completer func(ctx context.Context, c *client.Client, begun string) []string
+
+// completers are those of arguments, by their names in the usage of a command, and of flags, by their names. An argument of another
+// name is completed by nothing, except for files and folders.
+var completers = map[string]completer{
+	"PATH": completePath, "PREFIX": completePath, "DEVICE": completeDevice, "KEY": completeSetting, "POLICY": fixed(policyNames...),
+	"--device": completeDevice, "--type": fixed("multi", "lww"), "--scenario": fixed(scenario.Names()...), "--store": fixed("pebble:", "leveldb:", "mem:"),
+}
+
+// policyNames are those that need no function of a program.
+var policyNames = []string{"manual", "newest", "max", "min", "union"}
+
+// completeAll lets shells complete the arguments and flags of every command as its usage line names them.
+func (a *app) completeAll(c *cobra.Command) {
+	for _, sub := range c.Commands() {
+		a.completeAll(sub)
+	}
+	if c.ValidArgs == nil && c.Runnable() {
+		names := argumentNames(c.Use)
+		c.ValidArgsFunction = func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+			if len(args) >= len(names) {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return a.complete(cmd, names[len(args)], begun)
+		}
+	}
+	for name := range completers {
+		if flag, ok := strings.CutPrefix(name, "--"); ok && c.Flags().Lookup(flag) != nil {
+			c.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+				return a.complete(cmd, name, begun)
+			})
+		}
+	}
+}
+
+// argumentNames reads the names of arguments off a usage line, as PATH and VALUE of "put PATH VALUE|-".
+func argumentNames(use string) []string {
+	var names []string
+	for _, word := range strings.Fields(use)[1:] {
+		if word == "|" || strings.HasPrefix(word, "--") {
+			break
+		}
+		name, _, _ := strings.Cut(strings.Trim(word, "[]…"), "|")
+		names = append(names, name)
+	}
+	return names
+}
+
+// complete offers the words for a named argument or flag.
+func (a *app) complete(cmd *cobra.Command, name, begun string) ([]string, cobra.ShellCompDirective) {
+	words, ok := completers[name]
+	if !ok {
+		if name == "FILE" || name == "DIR" {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	if fromEnvironment(cmd) != nil || a.fromConfig(cmd) != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	c, err := a.client()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), completeWithin)
+	defer cancel()
+	offered := slices.DeleteFunc(words(ctx, c, begun), func(w string) bool { return !strings.HasPrefix(w, begun) || visible(w) != w })
+	if len(offered) == 0 && name == "--scenario" { // it may be a file as well
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	directive := cobra.ShellCompDirectiveNoFileComp
+	if slices.ContainsFunc(offered, func(w string) bool { return strings.HasSuffix(w, "/") || strings.HasSuffix(w, ":") }) {
+		directive |= cobra.ShellCompDirectiveNoSpace
+	}
+	return offered, directive
+}
+
+// completePath offers the paths of entries up to their next slash.
+func completePath(ctx context.Context, c *client.Client, begun string) []string {
+	var out []string
+	for e, err := range c.List(ctx, begun, false) {
+		if err != nil {
+			break
+		}
+		word := e.Path
+		if folder := folderOf(e.Path, begun); folder != "" {
+			word = folder
+		}
+		if len(out) == 0 || out[len(out)-1] != word {
+			out = append(out, word)
+		}
+		if len(out) == completeMax {
+			break
+		}
+	}
+	return out
+}
+
+// completeDevice offers the names of the devices of the space.
+func completeDevice(ctx context.Context, c *client.Client, begun string) []string {
+	ds, err := c.Devices(ctx)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, d := range ds.Devices {
+		out = append(out, d.Name)
+	}
+	return out
+}
+
+func completeSetting(context.Context, *client.Client, string) []string {
+	var out []string
+	for _, s := range settings {
+		out = append(out, s.key)
+	}
+	return out
+}
+
+// fixed offers the same words always.
+func fixed(words ...string) completer {
+	return func(context.Context, *client.Client, string) []string { return slices.Clone(words) }
+}

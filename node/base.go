@@ -1,0 +1,58 @@
+package node
+
+import (
+	"strings"
+
+	"github.com/aymanbagabas/go-udiff"
+
+	"syncline/crdt"
+)
+
+// base returns the value that all values of a register were made from, one without an ID if there was nothing, or the reason why
+// that is not certain here, which continues a sentence.
+func (s *Space) base(path string, reg crdt.Register) (*Value, string) {
+	for _, v := range reg.Live {
+		if v.Won {
+			return nil, "one of the values won over a delete"
+		}
+	}
+	var past []crdt.Value
+	for p, err := range s.store.History(path, unixMilli(s.node.cfg.Clock())) {
+		if err == nil { // one that cannot be read is one that is not at hand
+			past = append(past, p.Value)
+		}
+	}
+	v, how := crdt.CommonAncestor(reg.Live, past)
+	switch how {
+	case crdt.AncestorFound:
+		base := s.value(v, false)
+		return &base, ""
+	case crdt.AncestorNothing:
+		return &Value{}, ""
+	case crdt.AncestorSeveral:
+		return nil, "the values were made from several values, none of which is the nearest"
+	case crdt.AncestorMissing:
+		return nil, "the value that they were made from is not in this device's history"
+	case crdt.AncestorUntold:
+		return nil, "one of the values does not say what it was made from: it comes from an older program, an import or an undo, or it replaced too many values"
+	}
+	return nil, "the values were not made from one value"
+}
+
+// Diff returns what v, one of the values of c, changed of the base, as a unified diff of lines; "" if there is no base, if one of them is
+// not text, or if they are equal.
+func (c Conflict) Diff(v Value) string {
+	if c.Base == nil || !v.IsText() || !c.Base.IsText() {
+		return ""
+	}
+	return udiff.Unified("base", v.Device.Name, wholeLines(c.Base.Data), wholeLines(v.Data))
+}
+
+// wholeLines returns a text with a line feed at its end: values that were typed have none, and that is no difference.
+func wholeLines(b []byte) string {
+	if text := string(b); text == "" || strings.HasSuffix(text, "\n") {
+		return text
+	} else {
+		return text + "\n"
+	}
+}
