@@ -15,6 +15,8 @@ type repair struct {
 	answered bool
 	// left holds what stays damaged of the ranges that have been answered.
 	left []store.Damage
+	// opens holds the bindings of answers that could not be joined: a peer tells each once in a session.
+	opens []crdt.Binding
 }
 
 // repair mends what needs nobody else: remembered deletes, and what is given up. For the rest it opens a session with the peer which
@@ -116,9 +118,10 @@ func (r *Replica) mend(s *session, d *crdt.Delta) error {
 			seen = append(seen, damage)
 		}
 	}
+	d.Opens = append(s.repair.opens, d.Opens...)
 	join := func() error { return r.join(s, d) }
 	if len(seen) < len(found) {
-		seen, join = whole, nil
+		seen, join, s.repair.opens = whole, nil, d.Opens
 	}
 	if err := r.mended(seen, values, join); err != nil {
 		return err
