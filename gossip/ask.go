@@ -132,6 +132,9 @@ func (s *Session) onAsk(v View, msg []byte) error {
 	asked.Join(grown)
 	live := rowNames(s.theirLive)
 	s.theirLive = nil
+	if s.fetches {
+		return nil // what we told is not what we have seen, so there is nothing to answer under; our last word ends the session
+	}
 	var gone []sketch.Item
 	if m.Listed != listedSketch {
 		s.unread = 0
