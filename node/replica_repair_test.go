@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/ipfs/go-datastore"
 
 	"syncline/store"
+	"syncline/store/mem"
 )
 
 // spoil damages the record of the values at a path.
@@ -39,16 +41,42 @@ func TestDamageDoesNotKeepOthersFromBeingWritten(t *testing.T) {
 	}
 }
 
+// A refusingDisk commits nothing while it refuses.
+type refusingDisk struct {
+	*mem.Datastore
+	refuses bool
+}
+
+func (d *refusingDisk) Batch(ctx context.Context) (datastore.Batch, error) {
+	if d.refuses {
+		return nil, errors.New("the disk refuses")
+	}
+	return d.Datastore.Batch(ctx)
+}
+
 // TestARepairIsAnsweredOnce, also if its step fails, or one after its answer.
 func TestARepairIsAnsweredOnce(t *testing.T) {
 	a, b := newRig(t, "a"), newRig(t, "b")
 	lost := b.put("torn", "1")
 	a.step(Ops{Author: b.self, From: b.self, Ops: [][]byte{lost}}, PeerUp{Peer: b.self})
 	a.spoil("torn")
+	disk := &refusingDisk{Datastore: a.ds}
+	st, err := store.Open(context.Background(), disk, store.Options{Token: a.token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := a.cfg
+	cfg.Store = st
+	a.st, a.Replica = st, NewReplica(cfg)
+	a.step(PeerUp{Peer: b.self})
 	ask := func(tag uint64) Input { return Repair{Tag: tag, Paths: []string{"torn"}, Peer: b.self} }
-	fails := Write{Tag: 9, Ops: []WriteOp{{Path: "torn", Content: Text("2")}}}
+	fails := Write{Tag: 9, Ops: []WriteOp{{Path: "other", Content: Text("2")}}}
 	answers := func(tag uint64, in ...Input) (n int) {
-		out, _ := a.Step(a.now, in...)
+		disk.refuses = true
+		out, err := a.Step(a.now, in...)
+		if disk.refuses = false; err == nil {
+			t.Error("the step did not fail")
+		}
 		for _, o := range out {
 			if x, ok := o.(Reply); ok && x.Tag == tag {
 				n++
