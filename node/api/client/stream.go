@@ -2,7 +2,6 @@ package client
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -30,7 +29,11 @@ func lines[T any](ctx context.Context, c *Client, q request) iter.Seq2[T, error]
 			var doc T
 			err := d.Decode(&doc)
 			if err == io.EOF {
-				if err := cmp.Or(damage(res), filling(res)); err != nil {
+				err := damage(res)
+				if err == nil {
+					err = filling(res)
+				}
+				if err != nil {
 					yield(none, err)
 				}
 				return
