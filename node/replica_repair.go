@@ -53,8 +53,12 @@ func (r *Replica) repair(in Repair) error {
 		r.emit(Reply{Tag: in.Tag, Mended: without(in.Paths, missing), Err: ErrUnreachable.With("no device that has what was lost is connected")})
 		return nil
 	}
-	if peer.session != 0 {
-		r.breakOff(peer.session, 0)
+	// The device is the repair's own meanwhile: an answer of another session that touches what is damaged would fail a step, and all
+	// sessions with it, again and again.
+	for _, id := range r.sessionIDs() {
+		if s := r.sessions[id]; s.repair == nil || s.peer == in.Peer {
+			r.breakOff(id, gossip.BusyDelay)
+		}
 	}
 	asked.Add(crdt.Dot{Replica: r.nobody(), Counter: 1})
 	r.lastID++
@@ -65,6 +69,16 @@ func (r *Replica) repair(in Repair) error {
 	s.Start(r.tx)
 	r.pump(r.lastID)
 	return nil
+}
+
+// repairing reports whether a session with another device than p carries out a repair.
+func (r *Replica) repairing(p gossip.DeviceID) bool {
+	for _, s := range r.sessions {
+		if s.repair != nil && s.peer != p {
+			return true
+		}
+	}
+	return false
 }
 
 // nobody draws the id of a replica that there is not.

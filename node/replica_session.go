@@ -140,7 +140,7 @@ func (r *Replica) sessionIDs() []SessionID { return slices.Sorted(maps.Keys(r.se
 // startDue starts a session with every peer that is due.
 func (r *Replica) startDue() error {
 	for _, p := range r.schedule.Due(r.now.Mono) {
-		if r.peers[p].session != 0 || len(r.sessions) >= SessionsMax {
+		if r.peers[p].session != 0 || len(r.sessions) >= SessionsMax || r.repairing(p) {
 			r.schedule.Put(p, r.now.Mono, gossip.BusyDelay)
 			continue
 		}
@@ -171,7 +171,7 @@ func (r *Replica) sessionIn(in SessionIn) {
 		return
 	}
 	cross := r.sessions[peer.session]
-	busy := len(r.sessions) >= SessionsMax
+	busy := len(r.sessions) >= SessionsMax || r.repairing(in.Peer)
 	if cross != nil {
 		if !cross.out {
 			r.breakOff(peer.session, 0) // the peer began anew

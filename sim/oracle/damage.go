@@ -28,11 +28,12 @@ func (o *Oracle) Unread(device int, path string, err error) {
 	o.Fail(Available, device, "read %s: %v", path, err)
 }
 
-// HeldElsewhere reports whether what a device has at a path is also on another one that runs.
+// HeldElsewhere reports whether what a device has at a path is also on another one that runs and can read all that it has: an answer that
+// would have to carry a damaged record is not given.
 func (o *Oracle) HeldElsewhere(device int, path string) bool {
 	live := o.spec(path, o.devices[device].app)
 	return slices.ContainsFunc(o.devices, func(d *truth) bool {
-		return d != o.devices[device] && d.up && live.less(d.app) < 0 && !slices.Contains(d.damaged, path)
+		return d != o.devices[device] && d.up && live.less(d.app) < 0 && len(d.damaged) == 0
 	})
 }
 
