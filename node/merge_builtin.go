@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"syncline/merge"
+	"syncline/node/merge"
 )
 
 // builtinMerges are the merge functions that every device has.

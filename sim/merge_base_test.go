@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"syncline/crdt"
-	"syncline/merge"
+	"syncline/node/merge"
 	"syncline/sim"
 )
 

@@ -12,10 +12,10 @@ import (
 
 	"github.com/aymanbagabas/go-udiff"
 
-	"syncline/merge"
 	"syncline/node"
 	"syncline/node/api/client"
 	"syncline/node/api/wire"
+	"syncline/node/merge"
 )
 
 // editValues opens the values in the person's editor and writes what comes back.
