@@ -57,15 +57,21 @@ func join(t testing.TB, inviter, joiner *node.Node) {
 	}
 }
 
-// await waits until path holds value.
+// await waits until path holds value. Where deletes are forgotten while it reads from the beginning, it begins anew.
 func await(t testing.TB, s *node.Space, path, value string) {
 	t.Helper()
-	for ev, err := range s.Watch(within(t), path, "") {
-		if err != nil {
-			t.Fatalf("%s did not become %q: %v", path, value, err)
-		}
-		if e := ev.Change.Entry; e != nil && e.Path == path && string(e.Shown().Data) == value {
-			return
+	ctx := within(t)
+	for {
+		for ev, err := range s.Watch(ctx, path, "") {
+			if errors.Is(err, node.ErrCursorExpired) {
+				break
+			}
+			if err != nil {
+				t.Fatalf("%s did not become %q: %v", path, value, err)
+			}
+			if e := ev.Change.Entry; e != nil && e.Path == path && string(e.Shown().Data) == value {
+				return
+			}
 		}
 	}
 }
