@@ -48,14 +48,14 @@ func (h sluggishHandler) Lost(s gossip.SpaceID, p gossip.DeviceID) {
 }
 
 // TestAFloodOfGossipArrives: a device writes as fast as it can, some 50,000 records a second and more, to one that is far slower.
-// Queues overflow on the way; sessions bring what they lost, and in the end the other has everything.
+// Short queues overflow on the way; sessions bring what they lost, and in the end the other has everything.
 func TestAFloodOfGossipArrives(t *testing.T) {
 	if testing.Short() {
 		t.Skip("writes 160,000 records; run it without -short")
 	}
 	const writers, rounds, records, size = 16, 100, 100, 150
 	loopback := func(per time.Duration) *sluggish {
-		return &sluggish{per: per, Network: p2p.New(p2p.Config{NoLAN: true, Listen: []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}})}
+		return &sluggish{per: per, Network: p2p.New(p2p.Config{NoLAN: true, PeerQueue: 16, Listen: []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}})}
 	}
 	fast, weak := loopback(0), loopback(200*time.Millisecond)
 	a := open(t, node.Config{Name: "fast", Dir: t.TempDir(), Network: fast, Relaxed: true})

@@ -64,6 +64,9 @@ type Config struct {
 	WatchEvery time.Duration
 	// FlushEvery is how often a changed address book is written (default 30 s). Hand-added addresses are written at once.
 	FlushEvery time.Duration
+	// PeerQueue is how many frames of gossip may wait for one peer, and how many that came may wait to be taken (default 256, of
+	// 48 KiB under load and 256 KiB at most). What finds no place is reported as lost.
+	PeerQueue int
 
 	// ExtraOptions are appended to the libp2p options, for tests.
 	ExtraOptions []libp2p.Option
@@ -84,7 +87,6 @@ const (
 	frameOpsMax      = 1 << 16                  // operations in one frame
 	pendingMax       = 4 << 20                  // bytes that wait to be sealed, per space
 	deliverMax       = 16 << 20                 // bytes of received frames that wait for the handler
-	pubsubQueue      = 256                      // RPCs per peer, of 48 KiB under load and 256 KiB at most; messages before validation
 
 	joinStreamsMax  = 48  // join streams served at a time, in their first joinLifetime
 	joinWaitersMax  = 64  // older join streams, which wait for a person
@@ -142,6 +144,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.DiscoverEvery, time.Minute)
 	setDefault(&c.WatchEvery, 2*time.Second)
 	setDefault(&c.FlushEvery, 30*time.Second)
+	if c.PeerQueue <= 0 {
+		c.PeerQueue = 256
+	}
 	return c
 }
 

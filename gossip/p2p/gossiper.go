@@ -55,8 +55,8 @@ func newGossiper(n *Network) (*gossiper, error) {
 		pubsub.WithNoAuthor(),
 		pubsub.WithMessageIdFn(func(m *pb.Message) string { return frameID(m.GetData()) }),
 		pubsub.WithMaxMessageSize(pubsubMessageMax),
-		pubsub.WithPeerOutboundQueueSize(pubsubQueue),
-		pubsub.WithValidateQueueSize(pubsubQueue),
+		pubsub.WithPeerOutboundQueueSize(n.cfg.PeerQueue),
+		pubsub.WithValidateQueueSize(n.cfg.PeerQueue),
 		pubsub.WithValidateWorkers(1), // one worker keeps the frames of an author in order
 		pubsub.WithPeerFilter(g.mayHear),
 		pubsub.WithRawTracer(&dropTracer{g: g}),
