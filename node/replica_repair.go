@@ -49,7 +49,7 @@ func (r *Replica) repair(in Repair) error {
 		return nil
 	}
 	peer := r.peers[in.Peer]
-	if peer == nil || len(r.sessions) >= SessionsMax {
+	if peer == nil {
 		r.emit(Reply{Tag: in.Tag, Mended: without(in.Paths, missing), Err: ErrUnreachable.With("no device that has what was lost is connected")})
 		return nil
 	}
@@ -74,7 +74,7 @@ func (r *Replica) repair(in Repair) error {
 // repairing reports whether a session with another device than p carries out a repair.
 func (r *Replica) repairing(p gossip.DeviceID) bool {
 	for _, s := range r.sessions {
-		if s.repair != nil && s.peer != p {
+		if s.repair != nil && !s.repair.answered && s.peer != p {
 			return true
 		}
 	}

@@ -158,6 +158,9 @@ func (tx *Tx) Mend(damages []Damage, values map[string][]crdt.Value) error {
 	if len(damages) == 0 {
 		return nil // digest and counts hold what is damaged, too
 	}
+	// What is made anew counts nothing that is damaged, so nobody may go on from a copy of it.
+	tx.s.cache.clear()
+	tx.forgetClean()
 	for i := range damages {
 		d := &damages[i]
 		if d.Live != nil && len(d.Live) == 0 || d.Deletes != nil && len(d.Deletes) == 0 {
@@ -184,7 +187,7 @@ func (tx *Tx) Mend(damages []Damage, values map[string][]crdt.Value) error {
 	}
 	for _, d := range damages {
 		for _, dot := range d.Deletes {
-			if err := tx.RaiseFloor(dot); err != nil {
+			if err := tx.RaiseFloorPart(tx.s.parts.Of(d.Path), dot); err != nil {
 				return err
 			}
 		}
@@ -192,19 +195,22 @@ func (tx *Tx) Mend(damages []Damage, values map[string][]crdt.Value) error {
 	return nil
 }
 
-// recount makes digest and counts anew: from the committed records, but for those that the transaction changed, and from these. Records
-// that do not decode count nothing.
+// recount makes digest and counts anew: from the committed records, but for those that the transaction changed, and from these. Values
+// that do not decode count nothing. Remembered deletes are counted by their index, which holds the damaged ones, too: as long as
+// there is one, readers look for its record.
 func (tx *Tx) recount() error {
 	h := Head{Clock: tx.head.Clock, written: tx.head.written}
 	err := errors.Join(
 		tx.each(spaceUser, func(path string, value []byte) { h.add(path, value) }),
-		tx.each(spaceSystem, func(path string, value []byte) { h.add(path, value) }),
-		tx.each(spaceDeletes+"/", func(path string, value []byte) {
-			deletes, _ := crdt.DecodeDeletes(value)
-			h.Deletes += len(deletes)
-		}))
+		tx.each(spaceSystem, func(path string, value []byte) { h.add(path, value) }))
 	for _, e := range tx.dirty {
 		h.replace(e.path, crdt.Register{}, e.after)
+	}
+	h.Deletes = 0
+	for _, broken := range tx.log.above(tx, crdt.Vector{}, nil) {
+		if h.Deletes++; broken != nil {
+			err = errors.Join(err, broken)
+		}
 	}
 	tx.head = h
 	return err
