@@ -6,11 +6,11 @@ type Ancestry uint8
 const (
 	// AncestorFound: one value, the nearest that all descend from.
 	AncestorFound Ancestry = iota
-	// AncestorNothing: each of them, or the run of writes that it ends, was begun where there was nothing.
+	// AncestorNothing: each of them is the first write of its run, begun where there was nothing.
 	AncestorNothing
 	// AncestorSeveral: there are several, and none of them is the nearest.
 	AncestorSeveral
-	// AncestorNone: there is none, though not all of them were begun where there was nothing.
+	// AncestorNone: there is none, though not each of them was written where there was nothing.
 	AncestorNone
 	// AncestorMissing: that value, or one in between that might be nearer, is not at hand.
 	AncestorMissing
@@ -111,6 +111,9 @@ func (f family) nearest(v, w Value) (Value, Ancestry) {
 		return Value{}, AncestorUntold
 	}
 	if len(v.Descent.From)+len(w.Descent.From) == 0 {
+		if v.Descent.Since < v.Dot.Counter || w.Descent.Since < w.Dot.Counter {
+			return Value{}, AncestorNone // what one side put first and took out again is not what nobody ever had
+		}
 		return Value{}, AncestorNothing
 	}
 	lv, lw := f.line(v), f.line(w)

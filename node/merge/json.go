@@ -91,6 +91,9 @@ func parse(b []byte, depth int) (node, error) {
 			return node{}, err
 		}
 		key := name.(string)
+		if strings.ContainsRune(key, utf8.RuneError) {
+			return node{}, fmt.Errorf("the name of a field, “%s”, is no text: other names could read the same", key)
+		}
 		if _, twice := n.fields[key]; twice {
 			return node{}, fmt.Errorf("it has two fields “%s”", key)
 		}

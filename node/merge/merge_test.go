@@ -84,6 +84,7 @@ func TestJSONMergesByFields(t *testing.T) {
 		{"not JSON", `{}`, []string{`{}`, `{`}, `!cannot be read as JSON`},
 		{"a field twice", `{}`, []string{`{"a":1,"a":2}`, `{}`}, `!two fields “a”`},
 		{"not UTF-8", `{}`, []string{"{\"a\":\"\xff\"}", `{}`}, `!not UTF-8`},
+		{"a name of half a character", `{"k":0}`, []string{`{"k":1,"\ud800":1}`, `{"k":0,"\udbff":1}`}, `!is no text`},
 		{"base is not JSON", `x`, []string{`{}`, `{"a":1}`}, `!they were made from cannot be read`},
 	} {
 		r.check(t, f)
