@@ -150,13 +150,13 @@ func (s *Session) onRows(kind uint8, msg []byte) error {
 		if rows[0].Path != last.Path {
 			return fmt.Errorf("%w: path %q is out of order", crdt.ErrDecode, rows[0].Path)
 		}
-		last.Values = append(last.Values, rows[0].Values...)
 		if len(rows[0].Known)+len(rows[0].Deletes) > 0 {
 			return fmt.Errorf("%w: a second part of %q with more than values", crdt.ErrDecode, last.Path)
 		}
-		if err := checkOrder(last); err != nil {
-			return err
+		if k := len(last.Values); k > 0 && len(rows[0].Values) > 0 && rows[0].Values[0].Dot.Compare(last.Values[k-1].Dot) <= 0 {
+			return fmt.Errorf("%w: dots of %q are out of order", crdt.ErrDecode, last.Path)
 		}
+		last.Values = append(last.Values, rows[0].Values...)
 		rows = rows[1:]
 	}
 	*list = append(*list, rows...)

@@ -10,6 +10,8 @@ import (
 const (
 	// asksMax bounds the questions of one end of a session; the next session goes on.
 	asksMax = 256
+	// theirAsksMax bounds those of the peer, which asks again after FLOOR, and for each sketch that did not suffice.
+	theirAsksMax = 16 * asksMax
 	// partsMax is the number of ranges from which on all but the last are asked for together.
 	partsMax = 32
 )
@@ -107,7 +109,7 @@ func (s *Session) onFloor(v View, msg []byte) error {
 func (s *Session) nothingCame() bool { return len(s.rows)+len(s.kills)+len(s.dead)+len(s.opens) == 0 }
 
 func (s *Session) onAsk(v View, msg []byte) error {
-	if !s.mayAsk() {
+	if s.theirAsks++; !s.mayAsk() || s.theirAsks > theirAsksMax {
 		return s.unexpected(msgAsk)
 	}
 	var m ask

@@ -48,6 +48,8 @@ type Session struct {
 	from, to string
 	waiting  bool
 	asks     int
+	// theirAsks counts the questions of the peer.
+	theirAsks int
 	// listing says how the question told what is live here, sketched in how many symbols. had of them did not suffice before, wanted is what
 	// the peer asked for; listOnly says that it wants names.
 	listing               uint8

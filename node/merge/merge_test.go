@@ -33,6 +33,8 @@ func TestTextMergesByLines(t *testing.T) {
 		{"one side", "a\nb\n", []string{"a\nc\n", "a\nb\n"}, "a\nc\n"},
 		{"apart", "a\nb\nc\n", []string{"A\nb\nc\n", "a\nb\nC\n"}, "A\nb\nC\n"},
 		{"neighbours", "a\nb\n", []string{"A\nb\n", "a\nB\n"}, "A\nB\n"},
+		{"added by both, and one changed the next line", "a\nb\n", []string{"a\nx\nb\n", "a\nx\nB\n"}, `!was changed in different ways`},
+		{"added by both, and one removed the line before", "- a\n- b\n", []string{"- a\n- new\n- b\n", "- new\n- b\n"}, `!was changed in different ways`},
 		{"added after a line that was changed", "buy milk", []string{"buy milk\ncall Ana", "buy oat milk"}, "buy oat milk\ncall Ana"},
 		{"added before a line that was removed", "a\nb\n", []string{"a\nx\nb\n", "a\n"}, "a\nx\n"},
 		{"the same twice", "a\n", []string{"b\n", "b\n"}, "b\n"},

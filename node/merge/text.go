@@ -50,6 +50,13 @@ type edit struct {
 	new        string
 }
 
+// repeats reports whether e follows f at once and one of them inserts lines with which the other begins or ends: both may have meant
+// the same ones.
+func (e edit) repeats(f edit) bool {
+	has := func(text, lines string) bool { return strings.HasPrefix(text, lines) || strings.HasSuffix("\n"+text, "\n"+lines) }
+	return f.end == e.start && f.value != e.value && (e.start == e.end && has(f.new, e.new) || f.start == f.end && has(e.new, f.new))
+}
+
 // Chunks takes a merge of values that were made from base apart: into parts on which they agree and parts on which they do not, in their
 // order. Their texts together are one line feed longer than the merged value: the last line of a value counts as a line like the
 // others, and one that is empty stands for a line feed at the end.
@@ -74,7 +81,7 @@ func Chunks(base string, values []string) []Chunk {
 	done := 0
 	for len(edits) > 0 {
 		lo, hi, n := edits[0].start, edits[0].end, 1
-		for n < len(edits) && (edits[n].start < hi || hi == lo && edits[n].end == lo) {
+		for n < len(edits) && (edits[n].start < hi || hi == lo && edits[n].end == lo || slices.ContainsFunc(edits[:n], edits[n].repeats)) {
 			hi = max(hi, edits[n].end)
 			n++
 		}
