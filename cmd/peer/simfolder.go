@@ -159,7 +159,7 @@ func (c *simCommand) readFolder(name string) (*report.Document, *scenario.Scenar
 	dir := c.place(name)
 	if sweep := readSweep(dir); sweep != nil {
 		if sweep.Report == "" {
-			return nil, nil, node.ErrNotFound.With("%s holds a sweep of %s seeds in which none failed; a report of one seed:  %s", dir, count(sweep.Ran), sweep.Again).
+			return nil, nil, node.ErrNotFound.With("%s holds a sweep of %s seeds in which none failed", dir, count(sweep.Ran)).
 				Next("Run one seed:  " + c.self() + " sim --seed " + strconv.FormatUint(sweep.First, 10))
 		}
 		dir = filepath.Join(dir, sweep.Report)

@@ -104,6 +104,7 @@ func TestDeletePrefix(t *testing.T) {
 	}
 	p.refused(400, "bad_request", "DELETE", "/v1/entries", "")
 	p.refused(400, "bad_request", "DELETE", "/v1/entries?prefix=", "")
+	p.refused(400, "bad_request", "DELETE", "/v1/entries?prefix=a/&dryrun=1", "") // mistyped, and no reason to delete
 	dry := decode[wire.Del](p.want(200, "DELETE", "/v1/entries?prefix=a/&dry_run=1", ""), wire.SchemaDel)
 	if dry.Deleted != 2 || !dry.DryRun || strings.Join(dry.Paths, " ") != "a/1 a/2" {
 		t.Errorf("dry run: %+v", dry)

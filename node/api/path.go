@@ -1,8 +1,10 @@
 package api
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -28,6 +30,23 @@ func checkURL(u *url.URL) error {
 			return node.ErrBadPath.With("A segment holds an escaped slash (%%2F).")
 		case segment == "" && (under || i > 0):
 			return node.ErrBadPath.With("A segment is empty: the path begins or ends with a slash, or has two in a row.")
+		}
+	}
+	return checkParameters(u)
+}
+
+// parameters are those that some route reads.
+var parameters = []string{"after", "all", "dry_run", "limit", "partial", "prefix", "since", "space", "state", "type", "values", "version", "wait"}
+
+// checkParameters refuses a parameter that no route reads: a mistyped one must not make another request of this.
+func checkParameters(u *url.URL) error {
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return node.ErrBadRequest.With("The parameters after “?” are not well escaped: %v", err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if !slices.Contains(parameters, name) {
+			return node.ErrBadRequest.With("There is no parameter “%s”.", name).Next("The parameters are " + strings.Join(parameters, ", ") + ".")
 		}
 	}
 	return nil
