@@ -16,8 +16,8 @@ type healing struct {
 	next map[string]time.Time
 }
 
-// heal repairs a path whose damaged record stands in the way, if a connected device has what was lost. Nothing is given up: that is
-// for a person to decide. One path is tried at a time; what is met meanwhile is met again.
+// heal repairs what is damaged if a connected device has what was lost, because a path of it stands in the way: all of it at once, for an
+// answer may bring other damaged paths, too. Nothing is given up: that is for a person to decide. What is met meanwhile is met again.
 func (l *loop) heal(path string) {
 	s := l.space
 	now := time.Now()
@@ -34,7 +34,7 @@ func (l *loop) heal(path string) {
 		return
 	}
 	l.wg.Go(func() {
-		found, _ := s.Repair(l.ctx, path, RepairOptions{})
+		found, _ := s.Repair(l.ctx, "", RepairOptions{})
 		whole := 0
 		for _, r := range found {
 			if r.Err == nil {

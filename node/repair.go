@@ -31,6 +31,8 @@ type Repaired struct {
 const (
 	repairTries = 20
 	repairPause = 250 * time.Millisecond
+	// repairWithin bounds the time after which one device is asked again: while a repair is under way other sessions wait.
+	repairWithin = 20 * time.Second
 )
 
 // Repair looks for records of paths that begin with prefix and do not decode, and puts whole ones in their place. What was lost is
@@ -68,6 +70,7 @@ func (s *Space) Repair(ctx context.Context, prefix string, o RepairOptions) ([]R
 		}
 		mended, err := s.repairFrom(ctx, Repair{Paths: open, Peer: peer})
 		if err != nil {
+			note(slices.Clone(open), func(r *Repaired) { r.Err = ProblemOf(err).On(r.Path) })
 			return found, err
 		}
 		note(mended, func(r *Repaired) {
@@ -99,6 +102,7 @@ func (s *Space) connected() []gossip.DeviceID {
 
 // repairFrom carries out one Repair and returns the paths that are whole now. That a device cannot be asked is no error.
 func (s *Space) repairFrom(ctx context.Context, in Repair) ([]string, error) {
+	end := time.Now().Add(repairWithin)
 	for try := 0; ; try++ {
 		rep, err := s.loop.ask(ctx, func(tag uint64) Input { in.Tag = tag; return in })
 		if err != nil {
@@ -110,7 +114,7 @@ func (s *Space) repairFrom(ctx context.Context, in Repair) ([]string, error) {
 		if !errors.Is(rep.Err, ErrUnreachable) {
 			return rep.Mended, rep.Err
 		}
-		if in.Peer.IsZero() || len(rep.Mended) > 0 || try == repairTries {
+		if in.Peer.IsZero() || len(rep.Mended) > 0 || try == repairTries || time.Now().After(end) {
 			return rep.Mended, nil
 		}
 		select {

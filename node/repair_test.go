@@ -341,3 +341,20 @@ func TestADamagedDeleteIsNotForgotten(t *testing.T) {
 	}
 	p.check()
 }
+
+// TestTwoDamagedRecordsDoNotBlockEachOther: what repairs one brings the other, too.
+func TestTwoDamagedRecordsDoNotBlockEachOther(t *testing.T) {
+	var hub nodetest.Hub
+	a, b := newPatient(t, &hub, "laptop"), newPatient(t, &hub, "desktop")
+	join(t, a.n, b.n)
+	b.s = space(t, b.n)
+	b.put("x", "1")
+	b.put("y", "1")
+	a.sync()
+	b.sync()
+	a.damage("/d/x", "/d/y")
+	b.put("x", "2")
+	b.put("other", "2")
+	await(t, a.s, "other", "2")
+	a.want(map[string]string{"x": "2", "y": "1", "other": "2"})
+}

@@ -49,7 +49,9 @@ type Replica struct {
 	// last one. opened is the counter it stood at when the store was opened.
 	id     crdt.ReplicaID
 	opened uint64
-	clock  crdt.Clock
+	// openedBefore is opened as of the beginning of the Step under way.
+	openedBefore uint64
+	clock        crdt.Clock
 	// toldFloor is the floor as of our last operation: what rose since goes into the next one.
 	toldFloor crdt.Vector
 
@@ -72,7 +74,7 @@ type Replica struct {
 	functions map[string]bool
 	merges    map[string]*merging
 	differed  map[string]int
-	running   int
+	running   map[mergeID]bool
 	rescan    bool
 
 	// trimAt is when the remembered deletes are looked at again after the record of one was found damaged.
@@ -90,7 +92,7 @@ func NewReplica(c ReplicaConfig) *Replica {
 	r := &Replica{cfg: c, self: gossip.DeviceID(c.Key.Public().(ed25519.PublicKey)), store: c.Store, rand: rand.New(c.Rand),
 		peers: map[gossip.DeviceID]*peer{}, sessions: map[SessionID]*session{},
 		held: map[gossip.DeviceID]crdt.Vector{}, devices: map[crdt.ReplicaID]gossip.DeviceID{}, suspect: map[gossip.DeviceID]bool{},
-		merges: map[string]*merging{}, differed: map[string]int{}}
+		merges: map[string]*merging{}, running: map[mergeID]bool{}, differed: map[string]int{}}
 	if r.cfg.Sign == nil {
 		r.cfg.Sign = ed25519.Sign
 	}
@@ -123,6 +125,7 @@ func (r *Replica) reload() {
 // broken off, and the replica is as the store holds it. Step may be called again.
 func (r *Replica) Step(now Time, in ...Input) ([]Output, error) {
 	r.now, r.out, r.answered, r.tx = now, nil, nil, r.store.Begin()
+	r.openedBefore = r.opened
 	r.tx.SetNow(now.Wall)
 	if r.rescan {
 		if err := r.scanConflicts(); err != nil {
@@ -191,12 +194,16 @@ func (r *Replica) HeldBack() int { return r.delivery.Len() }
 // fail undoes a Step.
 func (r *Replica) fail(in []Input, err error) ([]Output, error) {
 	r.tx.Discard()
+	var closes []Output // of sessions that are dropped already, and that nobody else would close
 	for _, o := range r.out {
-		if _, asked := o.(Merge); asked {
-			r.running-- // nobody hears of it
+		switch o := o.(type) {
+		case Merge:
+			delete(r.running, mergeID{o.Path, o.Version}) // nobody hears of it
+		case CloseSession:
+			closes = append(closes, CloseSession{ID: o.ID, Reset: true})
 		}
 	}
-	r.out = nil
+	r.out = closes
 	r.damaged(err)
 	for _, i := range in {
 		switch i := i.(type) {
@@ -204,6 +211,8 @@ func (r *Replica) fail(in []Input, err error) ([]Output, error) {
 			r.emit(Reply{Tag: i.Tag, Err: storeProblem(err)})
 		case Repair:
 			r.emit(Reply{Tag: i.Tag, Err: storeProblem(err)})
+		case Merged:
+			delete(r.running, mergeID{i.Path, i.Version}) // its function has ended, whatever becomes of the result
 		}
 	}
 	unheard := r.answered // an answer of this step was not heard
@@ -224,6 +233,7 @@ func (r *Replica) fail(in []Input, err error) ([]Output, error) {
 	}
 	r.delivery = gossip.Delivery{}
 	r.reload()
+	r.opened = r.openedBefore
 	return r.out, err
 }
 

@@ -24,6 +24,12 @@ const (
 	differPathsMax = 4096
 )
 
+// A mergeID names what a function was asked.
+type mergeID struct {
+	path    string
+	version Version
+}
+
 // A merging is a Conflict that a function of this device may settle.
 type merging struct {
 	policy  Policy
@@ -128,9 +134,9 @@ func (r *Replica) mergeDue() {
 	}
 	for _, path := range slices.Sorted(maps.Keys(r.merges)) {
 		m := r.merges[path]
-		if r.running < mergesMax && !m.asked && !m.over && m.due <= r.now.Mono {
+		if len(r.running) < mergesMax && !m.asked && !m.over && m.due <= r.now.Mono {
 			m.asked = true
-			r.running++
+			r.running[mergeID{path, m.version}] = true
 			r.emit(Merge{Path: path, Version: m.version, Policy: m.policy})
 		}
 	}
@@ -141,7 +147,7 @@ func (r *Replica) mergeWake() (at time.Duration, ok bool) {
 	if r.rescan {
 		return r.now.Mono, true
 	}
-	if r.running >= mergesMax {
+	if len(r.running) >= mergesMax {
 		return 0, false
 	}
 	for _, m := range r.merges {
@@ -154,7 +160,7 @@ func (r *Replica) mergeWake() (at time.Duration, ok bool) {
 
 // merged writes the result of a function, if what it was given still is what competes.
 func (r *Replica) merged(in Merged) error {
-	r.running--
+	delete(r.running, mergeID{in.Path, in.Version})
 	m := r.merges[in.Path]
 	if m == nil || m.version != in.Version || !m.asked {
 		return nil

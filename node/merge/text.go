@@ -53,7 +53,9 @@ type edit struct {
 // repeats reports whether e follows f at once and one of them inserts lines with which the other begins or ends: both may have meant
 // the same ones.
 func (e edit) repeats(f edit) bool {
-	has := func(text, lines string) bool { return strings.HasPrefix(text, lines) || strings.HasSuffix("\n"+text, "\n"+lines) }
+	has := func(text, lines string) bool {
+		return strings.HasPrefix(text, lines) || strings.HasSuffix("\n"+text, "\n"+lines)
+	}
 	return f.end == e.start && f.value != e.value && (e.start == e.end && has(f.new, e.new) || f.start == f.end && has(e.new, f.new))
 }
 
