@@ -9,14 +9,16 @@ import (
 // A device publishes far more than 50,000 operations a second. Publish waits for nobody, what is kept on the way is bounded, and what is lost
 // by that is told; the rest arrives in order.
 func TestAFloodIsNotLostInSilence(t *testing.T) {
-	a, b, access := connected(t)
+	a, b, access := connected(t, func(c *Config) { c.PeerQueue = 4 })
 	awaitSubscribed(t, a, b, access)
+	b.sluggish.Store(int64(100 * time.Millisecond)) // so that queues overflow, however slow the machine is
 	const count, size = 300_000, 150
 	start := time.Now()
 	for i := range count {
 		must(t, a.Publish(access.Space, binary.BigEndian.AppendUint64(make([]byte, size-8, size), uint64(i+1))))
 	}
 	took := time.Since(start)
+	b.sluggish.Store(0)
 	got, lost, last := 0, 0, uint64(0)
 	for over := false; !over; {
 		select {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,6 +41,7 @@ type peerEvent struct {
 type recorder struct {
 	peersUp, peersDown, losses chan peerEvent
 	frames                     chan gossip.Frame
+	sluggish                   atomic.Int64 // how long each frame takes, a time.Duration
 	twins                      chan string
 	session                    func(gossip.SpaceID, gossip.DeviceID, gossip.Stream)
 	join                       func(gossip.DeviceID, gossip.Stream)
@@ -67,9 +69,12 @@ func echo(s gossip.Stream) {
 func (r *recorder) PeerUp(s gossip.SpaceID, p gossip.DeviceID)   { r.peersUp <- peerEvent{s, p} }
 func (r *recorder) PeerDown(s gossip.SpaceID, p gossip.DeviceID) { r.peersDown <- peerEvent{s, p} }
 func (r *recorder) Lost(s gossip.SpaceID, p gossip.DeviceID)     { r.losses <- peerEvent{s, p} }
-func (r *recorder) Frame(f gossip.Frame)                         { r.frames <- f }
-func (r *recorder) Twin(where string)                            { r.twins <- where }
-func (r *recorder) Join(p gossip.DeviceID, s gossip.Stream)      { r.join(p, s) }
+func (r *recorder) Frame(f gossip.Frame) {
+	time.Sleep(time.Duration(r.sluggish.Load()))
+	r.frames <- f
+}
+func (r *recorder) Twin(where string)                       { r.twins <- where }
+func (r *recorder) Join(p gossip.DeviceID, s gossip.Stream) { r.join(p, s) }
 func (r *recorder) Session(id gossip.SpaceID, p gossip.DeviceID, s gossip.Stream) {
 	r.session(id, p, s)
 }
