@@ -34,7 +34,7 @@ func (l *loop) heal(path string) {
 		return
 	}
 	l.wg.Go(func() {
-		found, _ := s.Repair(l.ctx, "", RepairOptions{})
+		found, _ := s.repair(l.ctx, "", RepairOptions{})
 		whole := 0
 		for _, r := range found {
 			if r.Err == nil {

@@ -40,6 +40,15 @@ const (
 // value that no connected device has stays lost, and its path damaged, until one with it is connected or [RepairOptions] gives it up.
 // Records below the empty prefix are those of members, too. It reads everything below the prefix.
 func (s *Space) Repair(ctx context.Context, prefix string, o RepairOptions) ([]Repaired, error) {
+	found, err := s.repair(ctx, prefix, o)
+	if err == nil && prefix == "" && !slices.ContainsFunc(found, func(r Repaired) bool { return r.Err != nil }) {
+		s.touch(func() { delete(s.warnings, AlarmCorrupt) })
+	}
+	return found, err
+}
+
+// repair is Repair, after which the warning stays: nobody has seen it yet.
+func (s *Space) repair(ctx context.Context, prefix string, o RepairOptions) ([]Repaired, error) {
 	select {
 	case s.repairing <- struct{}{}: // two would break off each other's sessions
 		defer func() { <-s.repairing }()
@@ -87,9 +96,6 @@ func (s *Space) Repair(ctx context.Context, prefix string, o RepairOptions) ([]R
 		note(mended, func(r *Repaired) { r.GivenUp = true })
 	}
 	note(slices.Clone(open), func(r *Repaired) { r.Err = why.On(r.Path) })
-	if prefix == "" && !slices.ContainsFunc(found, func(r Repaired) bool { return r.Err != nil }) {
-		s.touch(func() { delete(s.warnings, AlarmCorrupt) })
-	}
 	return found, nil
 }
 
