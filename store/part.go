@@ -151,23 +151,61 @@ func (tx *Tx) RaiseFloorPart(i int, d crdt.Dot) error {
 	if tx.head.Deletes == 0 {
 		return nil
 	}
+	paths, err := tx.logged(nil, i, d.Replica, old, d.Counter)
+	if err != nil {
+		return err
+	}
+	return tx.forget(paths)
+}
+
+// Raise implements [crdt.Base]. Beside the vectors it costs what it forgets.
+func (tx *Tx) Raise(i int, context, floor crdt.Vector) error {
+	p := &tx.s.parts[i]
 	var paths []string
-	_, err := tx.log.of(tx, d.Replica, old, d.Counter, func(n crdt.Name, _ error) bool {
+	for d := range floor.Above(p.Floor).All() {
+		tx.seat(d.Replica)
+		if tx.head.Deletes > 0 {
+			var err error
+			if paths, err = tx.logged(paths, i, d.Replica, p.Floor.Get(d.Replica), d.Counter); err != nil {
+				return err
+			}
+		}
+	}
+	p.Floor.Join(floor)
+	if err := tx.forget(paths); err != nil {
+		return err
+	}
+	for d := range context.Above(p.Context).All() {
+		tx.seat(d.Replica)
+	}
+	p.Context.Join(context)
+	return nil
+}
+
+// logged appends the paths of the i-th part with a remembered delete of r that is above one counter and not above the other.
+func (tx *Tx) logged(paths []string, i int, r crdt.ReplicaID, above, upto uint64) ([]string, error) {
+	_, err := tx.log.of(tx, r, above, upto, func(n crdt.Name, _ error) bool {
 		if tx.s.parts.Of(n.Path) == i {
 			paths = append(paths, n.Path)
 		}
 		return true
 	})
-	for _, path := range paths {
+	return paths, err
+}
+
+// forget drops the remembered deletes of paths that are within the floor.
+func (tx *Tx) forget(paths []string) error {
+	slices.Sort(paths)
+	for _, path := range slices.Compact(paths) {
+		e, err := tx.entry(path)
 		if err != nil {
-			break
+			return err
 		}
-		var e *entry
-		if e, err = tx.entry(path); err == nil {
-			err = tx.SetRegister(path, e.after)
+		if err := tx.SetRegister(path, e.after); err != nil {
+			return err
 		}
 	}
-	return err
+	return nil
 }
 
 // A block of the paths is read at a time: blockPaths of them, or those whose records have blockBytes.
