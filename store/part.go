@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -162,12 +163,21 @@ func (tx *Tx) RaiseFloorPart(i int, d crdt.Dot) error {
 		if err != nil {
 			break
 		}
-		var e *entry
-		if e, err = tx.entry(path); err == nil {
-			err = tx.SetRegister(path, e.after)
-		}
+		err = tx.forget(path)
 	}
 	return err
+}
+
+// forget drops the deletes of a path that the floor of its part holds. That a record of the path is damaged does not keep it from it.
+func (tx *Tx) forget(path string) error {
+	e, err := tx.entry(path)
+	if errors.Is(err, crdt.ErrDecode) {
+		return tx.forgetTorn(path, err)
+	}
+	if err != nil {
+		return err
+	}
+	return tx.SetRegister(path, e.after)
 }
 
 // A block of the paths is read at a time: blockPaths of them, or those whose records have blockBytes.
