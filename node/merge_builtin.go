@@ -8,7 +8,10 @@ import (
 )
 
 // builtinMerges are the merge functions that every device has.
-var builtinMerges = map[string]MergeFunc{"json": mergeJSON, "text": mergeText}
+var builtinMerges = map[string]*mergeFunction{
+	"json": newMergeFunction("json", mergeJSON, true),
+	"text": newMergeFunction("text", mergeText, true),
+}
 
 // cannotMerge is why a built-in merge leaves a Conflict open. It is for people, and needs no words about the function.
 type cannotMerge struct{ error }
