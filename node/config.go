@@ -68,7 +68,7 @@ type Config struct {
 	HistoryVersions int
 	HistoryAge      time.Duration
 	// MergeDeadline is how long one call of a merge function may take, see [Node.RegisterMerge]. Default 1 s. A longer one lets slow
-	// functions through and keeps a [Space.Resolve] that asks for one waiting.
+	// functions through and keeps a [Space.Resolve] that asks for one waiting. The built-in ones may take 10 s, or this if it is longer.
 	MergeDeadline time.Duration
 	// NewIdentity gives the data directory a new device key before anything starts: for a copy of a device that is live
 	// elsewhere. The new device must be invited.
