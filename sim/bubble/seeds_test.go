@@ -25,7 +25,7 @@ const errorMax = 64 << 10
 
 // generate draws a scenario. In every other one all takes four times as long, so that faults outlast connections.
 func generate(seed uint64) *scenario.Scenario {
-	s := bubble.Fit(scenario.Generate(seed, scenario.Size{Devices: *devicesFlag, Writes: 40, Reads: 40, Chaos: 20 * time.Second}))
+	s := scenario.Generate(seed, scenario.Size{Devices: *devicesFlag, Writes: 40, Reads: 40, Chaos: 20 * time.Second})
 	if seed%2 == 0 {
 		stretch(s, 4)
 	}
