@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"syncline/gossip"
+	"syncline/node"
 	"syncline/sim/oracle"
 	"syncline/sim/scenario"
 )
@@ -26,6 +27,9 @@ type taps struct {
 	lyingDisk bool
 	// frame changes what gossip brought, if it is not nil.
 	frame func(gossip.Frame) gossip.Frame
+	// result changes what a merge function returns, shown what a plain read does, if they are not nil.
+	result func(string) string
+	shown  func(node.Entry) node.Entry
 }
 
 // Run carries s out and judges it. It returns an error, and no verdict, if s holds something that this driver cannot carry out, if the

@@ -51,6 +51,9 @@ func (d *device) function(name string) node.MergeFunc {
 		if reason != "" {
 			return node.Content{}, errors.New(reason)
 		}
+		if tap := d.w.taps.result; tap != nil {
+			data = tap(data)
+		}
 		return node.Text(data), nil
 	}
 }

@@ -100,6 +100,7 @@ func (o *observer) Stepped(space gossip.SpaceID, out []node.Output, err error) {
 	out = w.userOnly(out)
 	w.oracle.Stepped(d.index, out, d.current, d.gossip)
 	if bad := d.disk.Damaged(); !slices.Equal(bad, d.bad) {
+		w.oracle.Sometimes("repair")
 		d.tellDamage()
 	}
 	for _, x := range out {

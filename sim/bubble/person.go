@@ -136,12 +136,13 @@ func (d *device) beside(ctx context.Context, space *node.Space, p scenario.Part,
 	return err
 }
 
-// read shows a path to a person: what the API returns is compared with what is committed, and that is judged.
-func (d *device) read(path string) {
+// read shows a path to a person: what the API returns is compared with what is committed, and that is judged. tell says whether it is
+// part of the story.
+func (d *device) read(path string, tell bool) {
 	w := d.w
 	space := d.space
 	w.people.Go(func() {
-		for !d.readOnce(space, path) {
+		for !d.readOnce(space, path, tell) {
 			time.Sleep(time.Millisecond)
 		}
 	})
@@ -149,13 +150,16 @@ func (d *device) read(path string) {
 
 // readOnce reports false if the device took a step meanwhile, so that nothing can be compared. What the last one led to is done when time
 // has passed.
-func (d *device) readOnce(space *node.Space, path string) bool {
+func (d *device) readOnce(space *node.Space, path string, tell bool) bool {
 	w := d.w
 	w.mu.Lock()
 	life, steps := d.life, d.steps
 	w.mu.Unlock()
 	time.Sleep(time.Microsecond)
 	e, err := space.Get(context.Background(), path)
+	if tap := w.taps.shown; tap != nil && err == nil {
+		e = tap(e)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !d.up || d.life != life {
@@ -187,7 +191,9 @@ func (d *device) readOnce(space *node.Space, path string) bool {
 		}
 		w.oracle.Shown(d.index, path, reg.Live, v, e.View != nil)
 	}
-	w.emit(oracle.Event{Kind: oracle.EventRead, Device: d.index, Path: path, Values: got})
+	if tell {
+		w.emit(oracle.Event{Kind: oracle.EventRead, Device: d.index, Path: path, Values: got})
+	}
 	w.emitBroken()
 	return true
 }

@@ -84,7 +84,7 @@ func TestSeeds(t *testing.T) {
 var sometimes = []string{"acknowledged", "read", "conflict", "conflict of three", "delete/update conflict", "transaction", "crash before the sync",
 	"crash that loses something", "session", "session between equals", "gossip lost", "gossip twice", "partition", "stall", "disconnect", "reorder", "stream broken",
 	"restore", "clone", "orderly restart", "disk full", "step that failed", "sync that failed",
-	"clock jump"}
+	"clock jump", "view of a policy", "damaged record", "repair", "filled range by range"}
 
 // tellSeed runs one seed and tells what happened.
 func tellSeed(t *testing.T, seed uint64) {

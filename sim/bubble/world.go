@@ -438,7 +438,7 @@ func (w *world) doOn(d *device, op *scenario.Op, number int) {
 		}
 		d.write(number, op.Parts)
 	case scenario.DoRead:
-		d.read(op.Path)
+		d.read(op.Path, true)
 	case scenario.DoPolicy:
 		d.policy(op.Path, op.Policy)
 	case scenario.DoDamage:
@@ -595,6 +595,7 @@ func (w *world) settle() (converged time.Duration, final map[string][]string, er
 	defer close(stop)
 	for {
 		if done := w.probe(&converged, &final); done {
+			w.readAll()
 			return converged, final, nil
 		}
 		if err := w.ctx.Err(); err != nil {
@@ -602,6 +603,21 @@ func (w *world) settle() (converged time.Duration, final map[string][]string, er
 		}
 		time.Sleep(probeEvery)
 	}
+}
+
+// readAll shows every path to a person at each device.
+func (w *world) readAll() {
+	for _, d := range w.devices {
+		w.mu.Lock()
+		up := d.up
+		w.mu.Unlock()
+		for _, path := range w.s.Paths {
+			if up {
+				d.read(path, false)
+			}
+		}
+	}
+	w.people.Wait()
 }
 
 // probe looks whether the devices agree, or have had time enough to.
