@@ -30,7 +30,7 @@ func (b *ruleBook) viewOf(path string, reg crdt.Register) (v view, ok bool, reas
 		return v, false, ""
 	}
 	v.policy = b.policy(path)
-	values := distinctContents(reg)
+	values := reg.Distinct()
 	v.value = values[0]
 	switch v.policy {
 	default:
@@ -61,17 +61,6 @@ func (b *ruleBook) version(path string, reg crdt.Register) Version {
 		have += Version("." + string(v.policy))
 	}
 	return have
-}
-
-// distinctContents returns the live values, newest first, those of equal content once.
-func distinctContents(reg crdt.Register) []crdt.Value {
-	var out []crdt.Value
-	for _, v := range reg.Newest() {
-		if !slices.ContainsFunc(out, v.SameContent) {
-			out = append(out, v)
-		}
-	}
-	return out
 }
 
 // greater returns the order of max and min: by number if all values are numbers, else by bytes. Equal numbers that are written in
