@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -155,7 +156,7 @@ func (tx *Tx) RaiseFloorPart(i int, d crdt.Dot) error {
 	if err != nil {
 		return err
 	}
-	return tx.forget(paths)
+	return tx.forgetAll(paths)
 }
 
 // Raise implements [crdt.Base]. Beside the vectors it costs what it forgets.
@@ -172,7 +173,7 @@ func (tx *Tx) Raise(i int, context, floor crdt.Vector) error {
 		}
 	}
 	p.Floor.Join(floor)
-	if err := tx.forget(paths); err != nil {
+	if err := tx.forgetAll(paths); err != nil {
 		return err
 	}
 	for d := range context.Above(p.Context).All() {
@@ -193,19 +194,27 @@ func (tx *Tx) logged(paths []string, i int, r crdt.ReplicaID, above, upto uint64
 	return paths, err
 }
 
-// forget drops the remembered deletes of paths that are within the floor.
-func (tx *Tx) forget(paths []string) error {
+// forgetAll drops the deletes of paths that the floors of their parts hold.
+func (tx *Tx) forgetAll(paths []string) error {
 	slices.Sort(paths)
 	for _, path := range slices.Compact(paths) {
-		e, err := tx.entry(path)
-		if err != nil {
-			return err
-		}
-		if err := tx.SetRegister(path, e.after); err != nil {
+		if err := tx.forget(path); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// forget drops the deletes of a path that the floor of its part holds. That a record of the path is damaged does not keep it from it.
+func (tx *Tx) forget(path string) error {
+	e, err := tx.entry(path)
+	if errors.Is(err, crdt.ErrDecode) {
+		return tx.forgetTorn(path, err)
+	}
+	if err != nil {
+		return err
+	}
+	return tx.SetRegister(path, e.after)
 }
 
 // A block of the paths is read at a time: blockPaths of them, or those whose records have blockBytes.
