@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"math/big"
 	"regexp"
 	"slices"
@@ -111,10 +112,16 @@ func number(data []byte) *big.Rat {
 	return n
 }
 
+// unionBytesMax bounds the values that union takes apart, together: a view is made whenever the entry is read or written.
+const unionBytesMax = 4 << 20
+
 // union returns the elements of all values, or why there is none. The values are given newest first.
 func union(values []crdt.Value) (Content, string) {
-	arrays, texts := true, true
+	arrays, texts, bytes := true, true, 0
 	for _, v := range values {
+		if bytes += len(v.Data); bytes > unionBytesMax {
+			return Content{}, fmt.Sprintf("the values have more than %d MiB together", unionBytesMax>>20)
+		}
 		isJSON := v.Type == MediaTypeJSON
 		arrays = arrays && isJSON && elements(v.Data) != nil
 		texts = texts && !isJSON && (Content{Data: v.Data}).IsText()
