@@ -71,7 +71,7 @@ type Node struct {
 	closed  bool
 
 	mergesMu sync.Mutex // guards merges; nothing is locked under it
-	merges   map[string]MergeFunc
+	merges   map[string]*mergeFunction
 }
 
 // Open starts a device. Close it. ctx bounds the start only.

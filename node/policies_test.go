@@ -3,9 +3,11 @@ package node_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -425,6 +427,54 @@ func TestAMergeFunctionThatFailsLeavesTheReason(t *testing.T) {
 		}
 		if _, err := s.Changes(ctx, node.ChangesOptions{Since: node.CursorNow, Wait: 50 * time.Millisecond}); err != nil {
 			t.Fatalf("the reason does not come: %q, %v", c.PolicyReason, err)
+		}
+	}
+}
+
+// TestCallsThatNeverReturnAreBounded: a function that ignores its context is called no more once eight calls hang, says so, and is called
+// again when they have returned.
+func TestCallsThatNeverReturnAreBounded(t *testing.T) {
+	const most = 8
+	ctx := within(t)
+	n := open(t, node.Config{MergeDeadline: 20 * time.Millisecond})
+	s := space(t, n)
+	var calls, running atomic.Int32
+	stuck := make(chan struct{})
+	hangs := func(_ context.Context, c node.Conflict) (node.Content, error) {
+		calls.Add(1)
+		running.Add(1)
+		defer running.Add(-1)
+		<-stuck
+		return c.Values[0].Content, nil
+	}
+	if err := n.RegisterMerge("hangs", hangs); err != nil {
+		t.Fatal(err)
+	}
+	conflict(t, ctx, n, "a", node.Text("1"), node.Text("2"))
+	ask := func() error {
+		_, err := s.Resolve(ctx, "a", node.Resolution{Policy: node.PolicyMerge("hangs")})
+		return err
+	}
+	for range most {
+		if err := ask(); err == nil || !strings.Contains(node.ProblemOf(err).Detail, "did not return within 20ms") {
+			t.Fatalf("%v", err)
+		}
+	}
+	for range 3 {
+		if err := ask(); err == nil || !strings.Contains(node.ProblemOf(err).Detail, "is not called again: 8 calls") {
+			t.Fatalf("%v", err)
+		}
+	}
+	if got := calls.Load(); got != most {
+		t.Errorf("%d calls, want %d", got, most)
+	}
+	close(stuck)
+	for running.Load() > 0 {
+		runtime.Gosched()
+	}
+	for err := ask(); err != nil; err = ask() { // the machine may be too busy for 20 ms
+		if ctx.Err() != nil {
+			t.Fatal(err)
 		}
 	}
 }
