@@ -210,6 +210,14 @@ func (c *Client) Resolve(ctx context.Context, r wire.Resolve) (wire.Resolved, er
 	return doc, err
 }
 
+// PreviewResolve returns what Resolve would do, and does nothing.
+func (c *Client) PreviewResolve(ctx context.Context, r wire.Resolve) (wire.Preview, error) {
+	r.DryRun = true
+	var doc wire.Preview
+	err := c.call(ctx, request{method: http.MethodPost, path: "/v1/resolve"}, r, &doc)
+	return doc, err
+}
+
 // Repair looks for damaged records and puts whole ones in their place.
 func (c *Client) Repair(ctx context.Context, r wire.Repair) (wire.Repaired, error) {
 	var doc wire.Repaired
