@@ -145,7 +145,7 @@ const showLines = 20
 func (a *app) showConflict(c wire.Conflict) {
 	values := rivals(c.Values)
 	if !a.out.tty {
-		a.out.printValues(values)
+		a.out.valueTable(values).print()
 		return
 	}
 	a.out.print("%s — %s\n", visible(c.Path), explain(c, len(values)))
