@@ -48,17 +48,11 @@ type KnownValue struct {
 
 // has reports whether d is in the sender's live set, and its mark.
 func (r *Row) has(d Dot) (won, ok bool) {
-	for _, k := range r.Known {
-		if k.Dot == d {
-			return k.Won, true
-		}
+	if i, ok := slices.BinarySearchFunc(r.Known, d, func(k KnownValue, d Dot) int { return k.Dot.Compare(d) }); ok {
+		return r.Known[i].Won, true
 	}
-	for _, v := range r.Values {
-		if v.Dot == d {
-			return v.Won, true
-		}
-	}
-	return false, false
+	v, ok := Register{Live: r.Values}.value(d)
+	return v.Won, ok
 }
 
 // IsEmpty reports whether the delta changes nothing for a receiver that is still at Asked.

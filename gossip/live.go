@@ -131,8 +131,8 @@ func (s *Session) readLive(v View, m *ask, asked crdt.Vector) (gone []sketch.Ite
 		return nil, false, fmt.Errorf("%w: %d symbols after %d", crdt.ErrDecode, theirs.Len(), s.unread)
 	}
 	ours, sum := newNameSet(key, theirs.Len()), [2]uint64{binary.BigEndian.Uint64(m.Sketch), binary.BigEndian.Uint64(m.Sketch[8:])}
-	// A small set is not worth a walk through all that is live here.
-	visits := 8*(theirs.Items()+theirs.Len()) + s.limits.Rows
+	// A small set is not worth a walk through all that is live here, and one that is said to be larger than what is told at once is none.
+	visits := 8*(min(theirs.Items(), s.limits.Names)+theirs.Len()) + s.limits.Rows
 	for n, err := range crdt.LiveNames(v, m.From, m.To) {
 		if err != nil {
 			return nil, false, err

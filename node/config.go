@@ -7,6 +7,7 @@ import (
 
 	"github.com/ipfs/go-datastore"
 
+	"syncline/crdt"
 	"syncline/gossip"
 	"syncline/store"
 )
@@ -83,6 +84,8 @@ type Config struct {
 	Rand io.Reader
 	// Observe sees every step of the replicas; for simulations. Default: nobody.
 	Observe StepObserver
+	// Limits bound the answers of sessions; for simulations. Default: those of package gossip.
+	Limits crdt.Limits
 	// Logger receives what the node has to say; default: nothing.
 	Logger *slog.Logger
 }

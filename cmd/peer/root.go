@@ -21,6 +21,7 @@ const (
 
 // newRoot returns the whole tree of commands.
 func newRoot(a *app) *cobra.Command {
+	version := false
 	root := &cobra.Command{
 		Use:   "peer",
 		Short: "Share values between your devices, with and without a network",
@@ -37,6 +38,9 @@ First steps:   peer up -d            start
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return unknownCommand(cmd, args[0])
+			}
+			if version {
+				return a.tellVersion()
 			}
 			return cmd.Help()
 		},
@@ -58,6 +62,7 @@ First steps:   peer up -d            start
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	a.globalFlags(root.PersistentFlags())
+	root.Flags().BoolVar(&version, "version", false, "say which version this is, as peer version does")
 	root.SetFlagErrorFunc(flagError)
 	root.SetOut(a.out.w)
 	root.SetErr(a.out.err)

@@ -63,9 +63,13 @@ func readContent(arg string) (node.Content, error) {
 	case strings.HasPrefix(arg, "@@"):
 		return node.Text(arg[1:]), nil
 	case strings.HasPrefix(arg, "@"):
+		const hint = "Look at its name and who may use it. A text that begins with @ is written @@…"
+		if arg == "@" {
+			return node.Content{}, usage("The file has no name", "Nothing follows the @.").Next(hint)
+		}
 		f, err := os.Open(arg[1:])
 		if err != nil {
-			return node.Content{}, node.ProblemOf(fileError(err)).Next("Look at its name and who may use it. A text that begins with @ is written @@…")
+			return node.Content{}, node.ProblemOf(fileError(err)).Next(hint)
 		}
 		defer f.Close()
 		return readAll(f)
@@ -83,11 +87,4 @@ func readAll(r io.Reader) (node.Content, error) {
 		return c, nil
 	}
 	return node.Bytes(b), nil
-}
-
-// fileError is the problem of a file that was named on the command line.
-func fileError(err error) error {
-	p := usage("The file cannot be used", "%v", err).Next("Look at its name and who may use it.")
-	p.Cause = err
-	return p
 }
