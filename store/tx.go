@@ -47,8 +47,6 @@ type entry struct {
 	path          string
 	before, after crdt.Register
 	dirty         bool
-	// live says, during Commit, that the live values changed.
-	live bool
 	// past holds the values that were live in between or before, oldest first.
 	past []Past
 }
