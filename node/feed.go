@@ -108,16 +108,20 @@ type rawPage struct {
 }
 
 // Changes returns the page of the feed after o.Since. With o.Wait it waits for the first change if there is none; an empty page
-// with a new cursor is normal. It returns [ErrCursorExpired] if deletes after the cursor are no longer remembered.
+// with a new cursor is normal. It returns [ErrCursorExpired] if deletes after the cursor are no longer remembered, or if the cursor is of
+// another device and tells of something that has not come here.
 func (s *Space) Changes(ctx context.Context, o ChangesOptions) (Changes, error) {
 	since, err := s.cursor(o.Since)
 	if err != nil {
 		return Changes{}, err
 	}
-	limit := min(cmp.Or(max(o.Limit, 0), changesDefault), changesMax)
+	if o.Limit < 0 || o.Limit > changesMax || o.Wait < 0 || o.Wait > waitMax {
+		return Changes{}, ErrBadRequest.With("a page has at most %d changes and waits at most %v, not %d and %v", changesMax, waitMax, o.Limit, o.Wait)
+	}
+	limit := cmp.Or(o.Limit, changesDefault)
 	var timeout <-chan time.Time
-	if wait := min(o.Wait, waitMax); wait > 0 {
-		t := time.NewTimer(wait)
+	if o.Wait > 0 {
+		t := time.NewTimer(o.Wait)
 		defer t.Stop()
 		timeout = t.C
 	}
@@ -163,7 +167,10 @@ func (s *Space) page(ctx context.Context, from position, prefix string, limit in
 		told := from.since.Clone()
 		told.Join(from.base)
 		// While the replica fills, the feed tells what was seen of all paths; what is beyond follows when that has grown over it.
-		if !tx.Floor().Meet(tx.Context()).Within(told) || !told.Within(tx.Context()) {
+		switch {
+		case !told.Within(tx.Context()):
+			return ErrCursorExpired.With("it is of another device, or of one that was restored, and tells of what this one has not seen")
+		case !tx.Floor().Meet(tx.Context()).Within(told):
 			return ErrCursorExpired.With("what was deleted since is no longer remembered here")
 		}
 		var err error

@@ -44,11 +44,7 @@ func (s *Space) Resolve(ctx context.Context, path string, r Resolution) (Resolve
 	case ways != 1:
 		return Resolved{}, ErrBadRequest.With("a resolution names one value to keep, or all, or a new value, or a way to combine them").On(path)
 	case r.Keep != "":
-		if !slices.ContainsFunc(c.Values, func(v Value) bool { return v.ID == r.Keep }) {
-			p := ErrVersionMismatch.With("%s has no value %s any more", path, r.Keep).On(path)
-			p.Version = string(c.Version)
-			return Resolved{}, p
-		}
+		op.Keep, err = c.named(r.Keep)
 	case r.Value != nil:
 		op.Content = *r.Value
 	case r.KeepAll:
@@ -59,7 +55,7 @@ func (s *Space) Resolve(ctx context.Context, path string, r Resolution) (Resolve
 	case r.Policy != "":
 		op.Content, err = s.combine(ctx, c, r.Policy)
 	default:
-		op.Content, err = r.Merge(c)
+		op.Content, err = tryMerge(c, r.Merge)
 	}
 	if err != nil {
 		return Resolved{}, err
@@ -77,6 +73,38 @@ func (s *Space) Resolve(ctx context.Context, path string, r Resolution) (Resolve
 	}
 	out.Entry, err = s.Get(ctx, path)
 	return out, err
+}
+
+// named returns the ID of the one value that id names, as a person may give it.
+func (c Conflict) named(id string) (string, error) {
+	var found []string
+	for _, v := range c.Values {
+		if (Revision{Value: v}).named(id) {
+			found = append(found, v.ID)
+		}
+	}
+	switch {
+	case len(found) > 1:
+		return "", ErrBadRequest.With("“%s” begins %d values of %s", id, len(found), c.Path).On(c.Path).Next("Give more of it.")
+	case len(found) == 0:
+		p := ErrVersionMismatch.With("%s has no value %s any more", c.Path, id).On(c.Path)
+		p.Version = string(c.Version)
+		return "", p
+	}
+	return found[0], nil
+}
+
+// tryMerge calls a function that a program gave for this one Conflict. Whatever it does ends with ErrMergeFailed.
+func tryMerge(c Conflict, f func(Conflict) (Content, error)) (out Content, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = ErrMergeFailed.With("the function panicked: %v", r).On(c.Path)
+		}
+	}()
+	if out, err = f(copyConflict(c)); err != nil {
+		return out, ErrMergeFailed.With("the function failed: %v", err).Because(err).On(c.Path)
+	}
+	return out, nil
 }
 
 // combine returns what a policy makes of the values of a Conflict.

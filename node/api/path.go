@@ -32,21 +32,23 @@ func checkURL(u *url.URL) error {
 			return node.ErrBadPath.With("A segment is empty: the path begins or ends with a slash, or has two in a row.")
 		}
 	}
-	return checkParameters(u)
+	return nil
 }
 
-// parameters are those that some route reads.
-var parameters = []string{"after", "all", "dry_run", "limit", "partial", "prefix", "since", "space", "state", "type", "values", "version", "wait"}
-
-// checkParameters refuses a parameter that no route reads: a mistyped one must not make another request of this.
-func checkParameters(u *url.URL) error {
+// checkParameters refuses what a route does not read, and what is given twice: a parameter that is mistyped, or meant for another route,
+// must not make another request of this.
+func checkParameters(u *url.URL, known []string) error {
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
 		return node.ErrBadRequest.With("The parameters after “?” are not well escaped: %v", err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(query)) {
-		if !slices.Contains(parameters, name) {
-			return node.ErrBadRequest.With("There is no parameter “%s”.", name).Next("The parameters are " + strings.Join(parameters, ", ") + ".")
+		switch {
+		case name != "space" && !slices.Contains(known, name):
+			return node.ErrBadRequest.With("This route has no parameter “%s”.", name).
+				Next("It has " + strings.Join(append(slices.Clone(known), "space"), ", ") + ".")
+		case len(query[name]) > 1:
+			return node.ErrBadRequest.With("The parameter “%s” is given %d times.", name, len(query[name])).Next("Give it once.")
 		}
 	}
 	return nil
