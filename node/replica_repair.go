@@ -221,7 +221,7 @@ func (r *Replica) mend(x *repair) error {
 			x.mended = append(x.mended, path)
 		}
 	}
-	return nil
+	return r.joined() // not before all is joined: until then what was superseded is gone, and what superseded it has not come
 }
 
 // back returns the values of an answer that had been seen here and are not superseded. all says that they are all that was lost, known that

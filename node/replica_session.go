@@ -212,7 +212,9 @@ func (r *Replica) sessionMsg(in SessionMsg) error {
 		if s.repair != nil { // what fails from here on is no fault of the peer
 			err = r.take(s.repair, delta)
 		} else {
-			err = r.join(delta, bound)
+			if err = r.join(delta, bound); err == nil {
+				err = r.joined()
+			}
 		}
 		if err != nil {
 			return err
@@ -290,9 +292,11 @@ func (r *Replica) join(d *crdt.Delta, bound map[crdt.ReplicaID]gossip.DeviceID) 
 			r.follow(v.Time, r.devices[v.Dot.Replica])
 		}
 	}
-	if err := r.changed(effects, true); err != nil {
-		return err
-	}
+	return r.changed(effects, true)
+}
+
+// joined lets the operations that were held back follow answers that were joined.
+func (r *Replica) joined() error {
 	r.delivery.Prune(r.tx.Context())
 	return r.drain()
 }

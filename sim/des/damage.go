@@ -112,15 +112,24 @@ func (d *disk) copy() *disk {
 	return c
 }
 
-// damage spoils the record of the values at a path, if there is one and another device has them.
+// damage spoils the record of the values at a path, if there is one and another device has them, and on every other device that of the
+// remembered deletes.
 func (d *device) damage(path string) {
-	key := store.RecordKey(path)
-	if value, err := d.disk.Datastore.Get(context.Background(), datastore.RawKey(string(key))); err != nil || len(value) == 0 || !d.w.oracle.HeldElsewhere(d.index, path) {
+	if !d.w.oracle.HeldElsewhere(d.index, path) {
 		return
 	}
-	d.disk.bad[string(key)] = path
-	d.w.oracle.Sometimes("damaged record")
+	d.spoil(store.RecordKey(path), path, "damaged record")
+	if (d.w.s.Seed+uint64(d.index))%2 == 0 {
+		d.spoil(store.DeletesKey(path), path, "damaged record of deletes")
+	}
 	d.tellDamage()
+}
+
+func (d *device) spoil(key []byte, path, what string) {
+	if value, err := d.disk.Datastore.Get(context.Background(), datastore.RawKey(string(key))); err == nil && len(value) > 0 {
+		d.disk.bad[string(key)] = path
+		d.w.oracle.Sometimes(what)
+	}
 }
 
 // tellDamage tells the oracle which paths cannot be read.
@@ -168,16 +177,23 @@ func (d *device) repairFrom(peers []gossip.DeviceID) {
 		return
 	}
 	d.tag++
-	d.repairs[d.tag] = peers[1:]
+	d.repairs[d.tag] = peers
 	d.step(PhaseSession, node.Repair{Tag: d.tag, Paths: paths, Peer: peers[0]})
 }
 
 // repaired goes on with the next device after one has answered.
 func (d *device) repaired(r node.Reply) {
-	peers := d.repairs[r.Tag]
+	peers := d.repairs[r.Tag][1:]
+	asked := d.w.byID[d.repairs[r.Tag][0]]
 	delete(d.repairs, r.Tag)
 	if len(r.Mended) > 0 {
 		d.w.oracle.Sometimes("repair")
+		if len(asked.disk.bad) > 0 {
+			d.w.oracle.Sometimes("repair by a damaged device")
+		}
+	}
+	if len(r.Unread) > 0 {
+		d.w.oracle.Sometimes("damage on both ends")
 	}
 	life := d.life
 	d.w.after(time.Millisecond, func() {
