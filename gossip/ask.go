@@ -129,7 +129,7 @@ func (s *Session) onFloor(v View, msg []byte) error {
 func (s *Session) nothingCame() bool { return len(s.rows)+len(s.kills)+len(s.dead)+len(s.opens) == 0 }
 
 func (s *Session) onAsk(v View, msg []byte) error {
-	if s.theirAsks++; !s.mayAsk() || s.theirAsks > theirAsksMax {
+	if s.theirAsks++; !s.mayAsk() || s.answering || s.theirAsks > theirAsksMax {
 		return s.unexpected(msgAsk)
 	}
 	var m ask
@@ -153,7 +153,7 @@ func (s *Session) onAsk(v View, msg []byte) error {
 	asked := s.theirs.Clone()
 	asked.Join(grown)
 	live := rowNames(s.theirLive)
-	s.theirLive = nil
+	s.theirLive, s.liveLoad = nil, load{}
 	if s.fetches {
 		return nil // what we told is not what we have seen, so there is nothing to answer under; our last word ends the session
 	}

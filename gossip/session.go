@@ -70,6 +70,8 @@ type Session struct {
 	// given is our context when we answered all at once; answered says that we have answered.
 	given    crdt.Vector
 	answered bool
+	// answering says that the last answer was not taken to its end.
+	answering bool
 	// theirHash and theirDigest are of the peer's state as it answered.
 	theirHash          [16]byte
 	theirDigest        [8]byte
@@ -80,8 +82,8 @@ type Session struct {
 	finished           bool
 	queue              []func() (msg []byte, more bool)
 	sent               int
-	// bytes counts those of the rows that were received.
-	bytes int
+	// load is what came of the answer that is due, liveLoad of what the peer tells to be live there.
+	load, liveLoad load
 }
 
 // Result is what a session found out and did.

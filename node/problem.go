@@ -114,6 +114,7 @@ var (
 	ErrDirInUse        = &Problem{Code: "dir_in_use", Status: 409, Title: "Cannot start: another peer uses this data directory"}
 	ErrKeyExposed      = &Problem{Code: "key_exposed", Status: 500, Title: "The device key can be read by others"}
 	ErrPortInUse       = &Problem{Code: "port_in_use", Status: 409, Title: "The port is in use"}
+	ErrNetwork         = &Problem{Code: "network_failed", Status: 500, Title: "The network cannot be started", Hint: "Choose other addresses with --listen, or none: then it listens on all, at a port of its own."}
 	ErrTwin            = &Problem{Code: "twin_device", Status: 409, Title: "Another live device has the same key", Hint: "On the copy: peer down, then peer up --new-identity; then invite it."}
 	ErrTicketBad       = &Problem{Code: "ticket_invalid", Status: 400, Title: "Not a valid ticket", Hint: "Copy the whole ticket again, from “peer:” to its last character."}
 	ErrTicketExpired   = &Problem{Code: "invite_expired", Status: 410, Title: "The invite has expired", Hint: "Make a new one on the other device: peer invite."}

@@ -348,6 +348,9 @@ func (r *Replica) finish(s *session) error {
 	if err := r.learnHeld(s.peer, res.Held); err != nil {
 		return err
 	}
+	if res.Answers > 0 {
+		r.relay(s.peer)
+	}
 	if res.Diverged {
 		r.alarm(AlarmDiverged, s.peer, "this device and %s have seen the same and hold different values", s.peer.Short())
 	}
@@ -363,6 +366,20 @@ func (r *Replica) finish(s *session) error {
 	}
 	r.emit(Synced{Peer: s.peer, Result: res})
 	return nil
+}
+
+// relay arranges sessions soon with the other neighbours, because what a session with p brought is not gossiped: else it would wait a
+// period at each device on its way. A session that brings nothing is not told on, so that this ends where all hold the same; one
+// that a neighbour begins first takes the place of ours. Devices without gossip have chosen to wait.
+func (r *Replica) relay(p gossip.DeviceID) {
+	if r.cfg.NoGossip {
+		return
+	}
+	for _, id := range r.peerIDs() {
+		if id != p && r.peers[id].session == 0 {
+			r.schedule.Hasten(id, r.now.Mono, gossip.RelayDelay)
+		}
+	}
 }
 
 // goesOn says whether a session that ended filled this replica, so that the next should not be long in coming: to take what has changed
