@@ -5,11 +5,14 @@ import (
 	"crypto/ed25519"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/query"
+
+	"syncline/store/mem"
 )
 
 // A ward is a replica whose repair by another is carried out message by message.
@@ -22,6 +25,21 @@ type ward struct {
 	alarms  []string
 	// before is called before a message is delivered to a, if it is not nil.
 	before func()
+	// fails says that a's steps may fail.
+	fails bool
+}
+
+// step lets one of them take a step.
+func (w *ward) step(r *rig, in Input) {
+	w.a.t.Helper()
+	if r != w.a || !w.fails {
+		w.perform(r, r.step(in))
+		return
+	}
+	r.now.Wall++
+	r.now.Mono += time.Millisecond
+	out, _ := r.Step(r.now, in)
+	w.perform(r, out)
 }
 
 // meet connects two replicas, with no session under way.
@@ -71,7 +89,7 @@ func (w *ward) run() Reply {
 		if w.before != nil && r == w.a {
 			w.before()
 		}
-		w.perform(r, r.step(in))
+		w.step(r, in)
 	}
 	if len(w.replies) == 0 {
 		w.a.t.Fatal("no reply")
@@ -81,7 +99,7 @@ func (w *ward) run() Reply {
 
 // repair lets a repair paths with b.
 func (w *ward) repair(paths ...string) Reply {
-	w.perform(w.a, w.a.step(Repair{Tag: 2, Paths: paths, Peer: w.b.self}))
+	w.step(w.a, Repair{Tag: 2, Paths: paths, Peer: w.b.self})
 	return w.run()
 }
 
@@ -305,5 +323,79 @@ func TestBothEndsSayWhatTheyCannotRead(t *testing.T) {
 	}
 	if len(b.repairs)+len(a.repairs) > 0 || slices.ContainsFunc(a.sessionIDs(), func(id SessionID) bool { return a.sessions[id].repair != nil }) {
 		t.Error("something goes on")
+	}
+}
+
+// A sickbed is a replica with every kind of damage, and one that can help: values that stand, that were superseded, deleted and put beside
+// others meanwhile, a value that won over a delete, and remembered deletes.
+func sickbed(t *testing.T) (a, b *rig) {
+	a, b = newRig(t, "a"), newRig(t, "b")
+	for _, path := range []string{"stands", "replaced", "dropped", "beside", "gone", "calm", "/sys"} {
+		a.step(from(b, b.put(path, "1")))
+	}
+	apart := a.put("beside", "2")
+	a.step(from(b, b.put("beside", "3")))
+	b.step(from(a, apart))
+	a.step(from(b, b.write(WriteOp{Path: "gone", Delete: true})))
+	won := b.put("won", "1")
+	a.step(from(b, won))
+	late := b.put("won", "2")
+	a.step(Write{Tag: 1, Ops: []WriteOp{{Path: "won", Delete: true}}})
+	a.step(from(b, late))
+	b.put("replaced", "2")
+	b.step(Write{Tag: 1, Ops: []WriteOp{{Path: "dropped", Delete: true}}})
+	b.put("new", "1")
+	return a, b
+}
+
+// heal repairs what is damaged and lets both meet; in the end they are equal.
+func heal(a, b *rig) {
+	a.t.Helper()
+	var torn []string
+	for path := range a.st.Damaged("") {
+		torn = append(torn, path)
+	}
+	if len(torn) > 0 {
+		if reply := meet(a, b).repair(torn...); reply.Err != nil || len(reply.Mended) != len(torn) {
+			a.t.Errorf("%q: %+v", torn, reply)
+		}
+	}
+	exchange(a, b)
+	a.whole()
+	if a.st.Head().Digest != b.st.Head().Digest || !a.st.Context().Equal(b.st.Context()) {
+		a.t.Errorf("after the repair %+v %v, the other %+v %v", a.st.Head(), a.st.Context(), b.st.Head(), b.st.Context())
+	}
+}
+
+var sick = []string{"/d/stands", "/d/replaced", "/d/dropped", "/d/beside", "/d/won", "/r/d/gone", "/s/sys"}
+
+// TestARepairMayEndAnywhere: the power fails, or one operation of the disk, at every operation during a repair.
+func TestARepairMayEndAnywhere(t *testing.T) {
+	for _, crash := range []bool{true, false} {
+		for n, more := 0, true; more; n++ {
+			a, b := sickbed(t)
+			for _, key := range sick {
+				a.spoilKey(key)
+			}
+			w := meet(a, b)
+			w.fails = true
+			failed := a.ds.Ops() + n
+			fault := mem.FailAt(failed, syscall.EIO)
+			if crash {
+				fault = mem.FailFrom(failed, syscall.EIO)
+			}
+			a.ds.Inject(fault)
+			w.repair("/sys", "beside", "dropped", "gone", "replaced", "stands", "won")
+			more = a.ds.Ops() > failed
+			a.ds.Inject(nil)
+			if crash {
+				a.ds.Crash(a.ds.Unsynced() * (n % 3) / 2)
+				a.open("a")
+			}
+			heal(a, b)
+			if t.Failed() {
+				t.Fatalf("operation %d fails, crash %v", n, crash)
+			}
+		}
 	}
 }
