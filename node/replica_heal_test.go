@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"slices"
 	"strings"
 	"syscall"
@@ -12,6 +13,7 @@ import (
 	"github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/query"
 
+	"syncline/store"
 	"syncline/store/mem"
 )
 
@@ -398,4 +400,95 @@ func TestARepairMayEndAnywhere(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestAnyRecordMayBeDamaged, while the store is open or before it is opened: records that exist once are refused by name. Any other is in
+// nobody's way: what was lost comes back, and in the end both hold the same.
+func TestAnyRecordMayBeDamaged(t *testing.T) {
+	ctx := context.Background()
+	probe, _ := sickbed(t)
+	all, err := probe.ds.Query(ctx, query.Query{KeysOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for e := range all.Next() {
+		for _, opened := range []bool{true, false} {
+			a, b := sickbed(t)
+			a.spoilKey(e.Key)
+			if !opened {
+				_, err := store.Open(ctx, a.ds.Clone(), store.Options{})
+				if once := e.Key[1] != 'v' && len(e.Key) == 2 || e.Key[1] == 'v'; once != (err != nil) {
+					t.Errorf("%s: %v", e.Key, err)
+				}
+				if corrupt := new(store.CorruptError); err != nil {
+					if !errors.As(err, &corrupt) || corrupt.Key != e.Key {
+						t.Errorf("%s: %v", e.Key, err)
+					}
+					continue
+				}
+				a.open("a")
+			}
+			var torn []string
+			for path := range a.st.Damaged("") {
+				torn = append(torn, path)
+			}
+			if w := meet(a, b); len(torn) > 0 {
+				if reply := w.repair(torn...); reply.Err != nil || len(reply.Mended) != len(torn) {
+					t.Errorf("%s, opened %v: %+v", e.Key, opened, reply)
+				}
+			}
+			ca, cb := exchange(a, b)
+			for _, code := range append(ca, cb...) {
+				if code != AlarmCorrupt || e.Key[1] != 'o' {
+					t.Errorf("%s, opened %v: alarm %s", e.Key, opened, code)
+				}
+			}
+			if a.st.Head().Digest != b.st.Head().Digest || !a.st.Context().Equal(b.st.Context()) {
+				t.Errorf("%s, opened %v: %+v, the other %+v", e.Key, opened, a.st.Head(), b.st.Head())
+			}
+			for path := range a.st.Damaged("") {
+				t.Errorf("%s, opened %v: %s is still damaged", e.Key, opened, path)
+			}
+		}
+	}
+}
+
+// TestARepairBringsBindings that were damaged, and believes no other in the place of one that can be read.
+func TestARepairBringsBindings(t *testing.T) {
+	a, b := sickbed(t)
+	a.spoilKey("/o/10")
+	a.open("a")
+	a.spoil("stands")
+	if reply := meet(a, b).repair("stands"); reply.Err != nil {
+		t.Errorf("%+v", reply)
+	}
+	if codes, _ := exchange(a, b); len(codes) > 0 {
+		t.Errorf("alarms %v", codes)
+	}
+	if !a.hasBindings(b) {
+		t.Error("a binding cannot be read")
+	}
+	c, d := newRig(t, "c"), newRig(t, "d")
+	c.step(from(d, d.put("x", "1")))
+	tx := d.st.Begin()
+	tx.SetOpen(d.Replica.id, c.bind(d.Replica.id)) // a member ties another's replica to itself
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	d.put("x", "2")
+	c.spoil("x")
+	if reply := meet(c, d).repair("x"); reply.Err != nil || c.shown("x") != "2" {
+		t.Errorf("%+v", reply)
+	}
+	clear(c.devices)
+	if device, ok, _ := c.deviceOf(d.Replica.id); !ok || device != d.self {
+		t.Errorf("the replica belongs to %s now", device.Short())
+	}
+}
+
+// hasBindings reports whether a replica can read the binding of another's incarnation.
+func (r *rig) hasBindings(of *rig) bool {
+	r.tx = r.st.Begin()
+	defer r.tx.Discard()
+	return r.hasBinding(of.Replica.id)
 }

@@ -107,6 +107,13 @@ func (x *repair) end(busy bool, format string, args ...any) {
 // take keeps an answer until it is mended.
 func (r *Replica) take(x *repair, d *crdt.Delta) error {
 	x.opens = d.Opens
+	for _, o := range d.Opens { // those that were damaged here
+		if r.tx.Parts().Top().Get(o.Replica) > 0 {
+			if err := r.tx.SetOpen(o.Replica, o.Open); err != nil {
+				return err
+			}
+		}
+	}
 	x.came = append(x.came, d)
 	x.bytes += 32 * d.Context.Len()
 	for i := range d.Rows {
