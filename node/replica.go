@@ -77,6 +77,9 @@ type Replica struct {
 	running   map[mergeID]bool
 	rescan    bool
 
+	// raised counts the alarms about what others said.
+	raised int
+
 	// trimAt is when the remembered deletes are looked at again after the record of one was found damaged.
 	trimAt time.Duration
 
@@ -245,6 +248,7 @@ func (r *Replica) emit(o Output) {
 }
 
 func (r *Replica) alarm(code string, peer gossip.DeviceID, format string, args ...any) {
+	r.raised++
 	r.emit(Alarm{Code: code, Peer: peer, Text: fmt.Sprintf(format, args...)})
 }
 
