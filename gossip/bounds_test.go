@@ -151,6 +151,19 @@ func TestABoundaryIsAPath(t *testing.T) {
 	}
 }
 
+// TestAFarewellIsShort: what is kept and shown of a peer's reason is bounded.
+func TestAFarewellIsShort(t *testing.T) {
+	for _, c := range []struct {
+		code, text int
+		ok         bool
+	}{{byeCodeMax, byeTextMax, true}, {byeCodeMax + 1, 0, false}, {0, byeTextMax + 1, false}} {
+		var m bye
+		if err := m.decode((&bye{Type: msgBye, Code: strings.Repeat("c", c.code), Text: strings.Repeat("t", c.text)}).encode()); (err == nil) != c.ok {
+			t.Errorf("a code of %d bytes and a text of %d: %v", c.code, c.text, err)
+		}
+	}
+}
+
 // TestQuestionsWaitForTheAnswer: whoever asks on while the last answer is not even taken would make us hold one answer for each question.
 func TestQuestionsWaitForTheAnswer(t *testing.T) {
 	w := newWorld(t, "A", "B")

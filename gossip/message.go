@@ -155,6 +155,12 @@ type done struct {
 	Hash [16]byte
 }
 
+// byeCodeMax and byeTextMax bound what a peer says when it ends a session early: it is kept and shown.
+const (
+	byeCodeMax = 64
+	byeTextMax = 1024
+)
+
 // bye ends a session early and says why, in words for a person.
 type bye struct {
 	_    struct{} `cbor:",toarray"`
@@ -320,7 +326,7 @@ func (m *bye) encode() []byte {
 func (m *bye) decode(msg []byte) error {
 	i := crdt.ItemsOf(msg)
 	i.Array(3)
-	m.Type, m.Code, m.Text = uint8(i.Uint(math.MaxUint8)), i.Text(MessageBytesMax), i.Text(MessageBytesMax)
+	m.Type, m.Code, m.Text = uint8(i.Uint(math.MaxUint8)), i.Text(byeCodeMax), i.Text(byeTextMax)
 	return i.End()
 }
 
