@@ -227,10 +227,13 @@ func Restore(ctx context.Context, r io.Reader, o RestoreOptions) (info BackupInf
 	if err := rs.run(ctx); err != nil {
 		return rs.info, err
 	}
-	if err := os.Remove(o.Dir); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return rs.info, ErrStore.Because(err)
+	// Neither touches a directory that holds something, as the lock of a node that began to use it meanwhile.
+	if err = os.Remove(o.Dir); err == nil || errors.Is(err, os.ErrNotExist) {
+		err = os.Rename(tmp, o.Dir)
 	}
-	if err := os.Rename(tmp, o.Dir); err != nil {
+	if entries, _ := os.ReadDir(o.Dir); err != nil && len(entries) > 0 {
+		return rs.info, ErrDirNotEmpty.With("something began to use %s meanwhile", o.Dir)
+	} else if err != nil {
 		return rs.info, ErrStore.Because(err)
 	}
 	return rs.info, syncDir(parent)
@@ -294,7 +297,7 @@ func (rs *restorer) space(ctx context.Context) (kind byte, err error) {
 	rs.dbs = append(rs.dbs, filepath.Join(dir, dbDir))
 	ds, err := store.OpenBackend(rs.store, filepath.Join(dir, dbDir))
 	if err != nil {
-		return 0, ErrStore.Because(err)
+		return 0, openProblem(err)
 	}
 	defer ds.Close()
 	err = store.Paste(ctx, ds, func() (k, v []byte, err error) {
