@@ -34,6 +34,10 @@ the bytes. If there is no such entry here nothing is printed and the exit code i
 If the entry is in conflict this is the newest value; --all prints every one.`,
 		Args: arguments("PATH"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if g.version == "" && cmd.Flags().Changed("version") { // the variable of a script that is not set
+				return usage("The version is empty", "--version is given without a version.").
+					Next("See which there are:  " + a.self() + " history " + visible(args[0]))
+			}
 			g.hasDefault = cmd.Flags().Changed("default")
 			return a.withClient(cmd, requestTimeout, func(ctx context.Context, c *client.Client) error {
 				return g.run(ctx, c, args[0])

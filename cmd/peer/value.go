@@ -42,6 +42,10 @@ func (v valueFlags) read(arg string) (node.Content, error) {
 		c.Type = node.MediaTypeJSON
 	}
 	if v.contentType != "" {
+		if strings.ContainsFunc(v.contentType, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return c, usage("Not a media type", "--content-type %q has a character that is not printable ASCII.", v.contentType).
+				Next("A media type looks like text/markdown or image/png.")
+		}
 		c.Type = v.contentType
 	}
 	return c, nil
