@@ -92,6 +92,9 @@ func AnswerPart(b Base, asked Vector, from, to string, most Limits) (*Delta, err
 		to = end
 	}
 	d := &Delta{Asked: asked.Clone(), Context: parts[i].Context.Clone(), Floor: parts[i].Floor.Above(asked), From: from, To: to}
+	if to == from+"\x00" {
+		most.Names = 0 // one path is read, however many names there are
+	}
 	names, few, err := namesAbove(from, to, most.Names, max(most.Bytes, most.Whole), b.LiveAbove(asked), b.DeletesAbove(asked))
 	if err != nil {
 		return nil, err

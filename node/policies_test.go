@@ -112,6 +112,39 @@ func TestAWriteOverAViewReplacesAllItsValues(t *testing.T) {
 	}
 }
 
+// What an import leaves alone is what a plain read shows, also where that is not the newest value.
+func TestAnImportUnderAViewComparesWithWhatIsShown(t *testing.T) {
+	ctx := within(t)
+	n := open(t, node.Config{})
+	s := space(t, n)
+	if err := s.SetPolicy(ctx, "**", node.PolicyMax); err != nil {
+		t.Fatal(err)
+	}
+	conflict(t, ctx, n, "n", node.Text("9"), node.Text("10"))
+	one := func(v string) node.ImportResult {
+		res, err := s.Import(ctx, func(yield func(node.ImportLine, error) bool) {
+			yield(node.ImportLine{Path: "n", Values: []node.Content{node.Text(v)}}, nil)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	newest, err := s.Get(ctx, "n")
+	if err != nil || string(newest.Values[0].Data) != "9" || string(newest.Shown().Data) != "10" {
+		t.Fatalf("%+v, %v", newest, err)
+	}
+	if res := one("10"); res.Changed != 0 {
+		t.Errorf("importing what is shown changed %d", res.Changed)
+	}
+	if res := one("9"); res.Changed != 1 {
+		t.Errorf("importing the newest, which is not shown, changed %d", res.Changed)
+	}
+	if e, err := s.Get(ctx, "n"); err != nil || string(e.Shown().Data) != "9" || len(e.Values) != 1 {
+		t.Errorf("%+v, %v", e, err)
+	}
+}
+
 // A policy that comes, changes or goes is news about everything that competes: another version, and a record in the feed.
 func TestAChangeOfPolicyIsToldInTheFeed(t *testing.T) {
 	hub, ctx := new(nodetest.Hub), within(t)

@@ -30,10 +30,13 @@ func (b *ruleBook) viewOf(path string, reg crdt.Register) (v view, ok bool, reas
 	if len(b.rules) == 0 || reg.Contending() == 0 {
 		return v, false, ""
 	}
-	v.policy = b.policy(path)
-	values := reg.Distinct()
-	v.value = values[0]
-	switch v.policy {
+	return b.policy(path).view(reg.Distinct())
+}
+
+// view returns what a policy makes of different values, which are given newest first, as viewOf does.
+func (p Policy) view(values []crdt.Value) (v view, ok bool, reason string) {
+	v.policy, v.value = p, values[0]
+	switch p {
 	default:
 		return view{}, false, ""
 	case PolicyNewest:
@@ -53,6 +56,20 @@ func (b *ruleBook) viewOf(path string, reg crdt.Register) (v view, ok bool, reas
 		v.value.Type, v.value.Data = c.Type, c.Data
 	}
 	return v, true, ""
+}
+
+// Show returns what the policy shows of different values that compete, which are given newest first. It reports false if the values do not
+// fit it, or if it is none of those that need no write.
+func (p Policy) Show(values []Content) (Content, bool) {
+	if len(values) == 0 {
+		return Content{}, false
+	}
+	var competing []crdt.Value
+	for _, c := range values {
+		competing = append(competing, crdt.Value{Data: c.Data, Type: c.Type})
+	}
+	v, ok, _ := p.view(competing)
+	return Content{Data: v.value.Data, Type: v.value.Type}, ok
 }
 
 // version returns the version of a register under a book. What a view shows changes with the policy, so the policy is part of it.

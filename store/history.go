@@ -244,17 +244,21 @@ func cutPastKey(key string) (path string, pos uint64, err error) {
 	return "", 0, fmt.Errorf("%w: no past value", crdt.ErrDecode)
 }
 
-// refOf reads no more than what decides; of a damaged record it knows less. It keeps the key.
+// refOf reads no more than what decides, since the sweep asks for several records with each write; of a damaged record it knows less. It
+// keeps the key.
 func refOf(key, value []byte) pastRef {
 	r := pastRef{key: key, bytes: len(key) + len(value)}
-	r.pos, _, _ = cutHex(string(key[bytes.LastIndexByte(key, pathMark)+1:]))
-	if rec, err := openRecord(value); err == nil {
-		p, err := readPast(&rec)
-		if err == nil {
-			r.at = p.At
-			rec.Byte() // the version of the value
-			r.dot = crdt.Dot{Replica: rec.Replica(), Counter: rec.Uvarint()}
-		}
+	r.pos, _, _ = cutHex(key[bytes.LastIndexByte(key, pathMark)+1:])
+	rec := crdt.Reader{B: value}
+	version, at, how := rec.Byte(), int64(rec.Uvarint()), How(rec.Byte())
+	rec.Replica() // what replaced it, when, and by which policy
+	rec.Uvarint()
+	rec.Uint64()
+	rec.Bytes(crdt.PolicyBytesMax)
+	rec.Byte() // the version of the value
+	dot := crdt.Dot{Replica: rec.Replica(), Counter: rec.Uvarint()}
+	if rec.Err == nil && version == recordVersion && at >= 0 && how <= HowPolicy {
+		r.at, r.dot = at, dot
 	}
 	return r
 }

@@ -32,6 +32,10 @@ func newExport(a *app) *cobra.Command {
 value of a conflict and nothing that belongs to one device only: devices that hold the
 same print the same, byte for byte. "peer import" takes it back.
 
+"value" is what "peer get" prints. Where several values compete, "values" has them all and
+is what an import stores, and "policy" names the policy that shows "value", if one does.
+Policies are no entries and are not exported.
+
 An entry that cannot be read is left out; the command says so and ends with code 1.
 A device that still receives what others have refuses; --partial prints what is here.`,
 		Example: `  peer export > all.ndjson

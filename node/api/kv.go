@@ -38,6 +38,10 @@ func (s *Server) getValue(w http.ResponseWriter, r *http.Request) error {
 	if e.Conflict > 0 {
 		h.Set("Peer-Conflict", strconv.Itoa(e.Conflict))
 	}
+	if e.Settled > 0 {
+		h.Set("Peer-Settled", strconv.Itoa(e.Settled))
+		h.Set("Peer-Policy", string(e.Policy))
+	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(v.Data))
 	return nil
 }

@@ -28,6 +28,18 @@ func TestResolutionsAreMadeInEveryWayAndTakenBack(t *testing.T) {
 		}
 		p.want(404, "POST", "/v1/undo/"+doc.Undo, "")
 	}
+	for _, tt := range []struct{ ask, value string }{{`"merge":true,"policy":"max"`, "10"}, {`"keep_all":true`, "9"}, {`"value":"x"`, "x"}} {
+		preview := decode[wire.Preview](p.want(200, "POST", "/v1/resolve", `{"path":"a","dry_run":true,`+tt.ask+`}`), wire.SchemaPreview)
+		if text, _ := preview.Text(); text != tt.value || preview.Path != "a" || len(preview.Copies) > 0 != (tt.value == "9") {
+			t.Errorf("%s: %+v", tt.ask, preview)
+		}
+		p.want(200, "POST", "/v1/resolve", `{"path":"a","dry_run":true,`+tt.ask+`,"if_match":"`+preview.Version+`"}`)
+	}
+	for status, bad := range map[int]string{422: `"merge":true`, 412: `"value":"x","if_match":"v1.0"`, 400: `"keep_all":true,"merge":true`} {
+		p.want(status, "POST", "/v1/resolve", `{"path":"a","dry_run":true,`+bad+`}`)
+	}
+	p.want(412, "POST", "/v1/resolve", `{"path":"a","dry_run":true,"keep":["h.0"]}`)
+	p.want(200, "GET", "/v1/conflicts/a", "")
 	doc := decode[wire.Resolved](p.want(200, "POST", "/v1/resolve", `{"path":"a","merge":true,"policy":"max"}`), wire.SchemaResolve)
 	p.want(200, "PUT", "/v1/kv/a", "later")
 	p.want(409, "POST", "/v1/undo/"+doc.Undo, "")
