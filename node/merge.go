@@ -8,6 +8,7 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -73,11 +74,16 @@ func (n *Node) RegisterMerge(name string, f MergeFunc) error {
 
 // tellMerges tells the replica which functions there are.
 func (s *Space) tellMerges() error {
-	s.node.mergesMu.Lock()
-	names := slices.AppendSeq(slices.Collect(maps.Keys(builtinMerges)), maps.Keys(s.node.merges))
-	s.node.mergesMu.Unlock()
+	return s.loop.put(context.Background(), MergeNames{Names: s.node.mergeNames()})
+}
+
+// mergeNames returns the names of the merge functions that this device has.
+func (n *Node) mergeNames() []string {
+	n.mergesMu.Lock()
+	defer n.mergesMu.Unlock()
+	names := slices.AppendSeq(slices.Collect(maps.Keys(builtinMerges)), maps.Keys(n.merges))
 	slices.Sort(names)
-	return s.loop.put(context.Background(), MergeNames{Names: names})
+	return names
 }
 
 // runMerge calls the function that a replica asked for.
@@ -133,7 +139,8 @@ func (n *Node) mergeFunc(name string) *mergeFunction {
 func (n *Node) merge(ctx context.Context, name string, c Conflict) (Content, error) {
 	f := n.mergeFunc(name)
 	if f == nil {
-		return Content{}, ErrMergeFailed.With("no program on this device registered the merge function “%s”", name).On(c.Path)
+		return Content{}, ErrMergeFailed.With("no program on this device registered the merge function “%s”", name).On(c.Path).
+			Next("This device has: " + strings.Join(n.mergeNames(), ", ") + ".")
 	}
 	out, err := n.callMerge(ctx, f, copyConflict(c))
 	if err == nil && !f.builtin {

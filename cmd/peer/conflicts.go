@@ -178,8 +178,10 @@ func (a *app) showWays(ctx context.Context, cl *client.Client, c wire.Conflict) 
 		a.out.say("Delete it:      %s del --all %s", a.self(), visible(c.Path))
 	}
 	a.out.say("Write another:  %s --value TEXT", resolve)
-	if !slices.ContainsFunc(c.Values, func(v wire.Value) bool { _, ok := v.Text(); return !ok }) {
+	if i := slices.IndexFunc(c.Values, func(v wire.Value) bool { _, ok := v.Text(); return !ok }); i < 0 {
 		a.out.say("In the editor:  %s --edit", resolve)
+	} else {
+		a.out.say("Save one:       %s get %s --version %s > FILE", a.self(), visible(c.Path), c.Values[i].Version)
 	}
 	if by := mergeOf(c.Values); by != "" {
 		p, err := cl.PreviewResolve(ctx, wire.Resolve{Path: c.Path, IfMatch: &c.Version, Policy: string(node.PolicyMerge(by))})
@@ -210,7 +212,7 @@ func (a *app) showBase(c wire.Conflict) {
 	case c.Base != nil:
 		a.out.print("    %-12s %s   %s\n", shortName(c.Base.Device), when(c.Base.Time), a.out.dim("what they were made from"))
 		a.out.print("%s", indented(c.Base.Content))
-	case c.BaseReason != "":
+	case c.BaseReason != "" && c.Reason != "delete/update": // which is reason enough
 		a.out.say("What they were made from is not known: %s.", visible(c.BaseReason))
 	}
 }
@@ -243,6 +245,9 @@ func indented(c wire.Content) string {
 	s, ok := c.Text()
 	if !ok {
 		return "      " + preview(c) + "\n"
+	}
+	if s == "" {
+		return "      (empty)\n"
 	}
 	var b strings.Builder
 	n := 0

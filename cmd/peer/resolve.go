@@ -213,7 +213,7 @@ func (r *resolveCommand) agreeToMerge(ctx context.Context, c *client.Client, con
 	}
 	p, err := c.PreviewResolve(ctx, ask)
 	if err != nil {
-		return err
+		return r.unmerged(err, ask.Path)
 	}
 	r.showConflict(conflict)
 	r.out.print("    %s\n%s", r.out.dim("combined by "+visible(by)), indented(p.Content))
@@ -235,7 +235,7 @@ func (r *resolveCommand) send(ctx context.Context, c *client.Client, ask wire.Re
 	}
 	e, err := c.Resolve(ctx, ask)
 	if err != nil {
-		return err
+		return r.unmerged(err, ask.Path)
 	}
 	return r.out.result(e, func() {
 		undo := ""
@@ -249,15 +249,23 @@ func (r *resolveCommand) send(ctx context.Context, c *client.Client, ask wire.Re
 	})
 }
 
-// preview says what would be done: on a terminal the whole value, elsewhere the line that --all has for it.
+// unmerged makes the hint of a merge that failed one about its path.
+func (r *resolveCommand) unmerged(err error, path string) error {
+	if p := node.ProblemOf(err); p.Hint == node.ErrMergeFailed.Hint {
+		return p.Next(fmt.Sprintf("Decide by hand:  %[1]s resolve %[2]s --edit      or --keep 1, --value TEXT", r.self(), path))
+	}
+	return err
+}
+
+// preview says what would be done: on a terminal with the first lines of the value, elsewhere the line that --all has for it.
 func (r *resolveCommand) preview(ctx context.Context, c *client.Client, ask wire.Resolve, what string) error {
 	p, err := c.PreviewResolve(ctx, ask)
 	if err != nil {
-		return err
+		return r.unmerged(err, ask.Path)
 	}
 	return r.out.result(p, func() {
 		if !r.out.tty {
-			r.out.print("%s\t%s\t%s\n", visible(p.Path), what, machineValue(p.Content))
+			r.out.print("%s\t%s\t%s\n", visible(p.Path), what, briefValue(p.Content))
 			return
 		}
 		r.out.print("%s would be (%s):\n%s", visible(p.Path), what, indented(p.Content))

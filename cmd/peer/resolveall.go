@@ -111,6 +111,14 @@ func (r *resolveCommand) decide(ctx context.Context, c *client.Client, conflict 
 	return d, reason, err
 }
 
+// briefValue is machineValue for a list: of what is not text it tells the size.
+func briefValue(c wire.Content) string {
+	if _, ok := c.Text(); !ok {
+		return preview(c)
+	}
+	return machineValue(c)
+}
+
 func (r *resolveCommand) printAll(doc wire.ResolveAll, prefix string) {
 	if len(doc.Resolved)+len(doc.Left) == 0 {
 		r.out.done("No conflicts%s.", under(prefix))
@@ -121,7 +129,7 @@ func (r *resolveCommand) printAll(doc wire.ResolveAll, prefix string) {
 	}
 	t := r.out.table("PATH", "DECISION", "VALUE")
 	for _, one := range doc.Resolved {
-		t.add(text(one.Path), text(one.How), both(preview(*one.Content), machineValue(*one.Content)))
+		t.add(text(one.Path), text(one.How), both(preview(*one.Content), briefValue(*one.Content)))
 	}
 	for _, one := range doc.Left {
 		t.add(text(one.Path), text("left open: "+one.Reason), both("", "-"))
