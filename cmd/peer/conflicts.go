@@ -139,8 +139,11 @@ func rivals(values []wire.Value) []wire.Value {
 	return out
 }
 
-// showLines is how many lines of each value are shown.
-const showLines = 20
+// showLines is how many lines of each value are shown, diffLines how many of what it changed.
+const (
+	showLines = 20
+	diffLines = 60
+)
 
 func (a *app) showConflict(c wire.Conflict) {
 	values := rivals(c.Values)
@@ -157,7 +160,7 @@ func (a *app) showConflict(c wire.Conflict) {
 		}
 		a.out.print("[%d] %-12s %s%s\n", i+1, shortName(v.Device), when(v.Time), shown)
 		if diff := diffOf(c, v); diff != "" {
-			a.printDiff(diff)
+			a.printDiff(firstLines(diff, diffLines))
 		} else {
 			a.out.print("%s", indented(v.Content))
 		}
@@ -250,13 +253,20 @@ func indented(c wire.Content) string {
 		return "      (empty)\n"
 	}
 	var b strings.Builder
-	n := 0
-	for line := range strings.Lines(visibleText(s)) {
-		if n++; n > showLines {
-			b.WriteString("      …\n")
-			break
-		}
+	for line := range strings.Lines(firstLines(visibleText(s), showLines)) {
 		b.WriteString("      " + strings.TrimSuffix(line, "\n") + "\n")
 	}
 	return b.String()
+}
+
+// firstLines returns the first n lines of a text, and one that says so if there are more.
+func firstLines(text string, n int) string {
+	end := 0
+	for line := range strings.Lines(text) {
+		if n--; n < 0 {
+			return text[:end] + "…\n"
+		}
+		end += len(line)
+	}
+	return text
 }
