@@ -34,8 +34,8 @@ func newResolve(a *app) *cobra.Command {
 		Use:   "resolve PATH --keep 1|2|DEVICE|all | --value VALUE|-|@FILE | --merge[=POLICY] | --edit",
 		Short: "Decide a conflict, or many",
 		Long: `Decide a conflict: keep one of the values, by its number in "peer conflicts show", its
-device or its id; or write another one. The decision replaces all values that were seen
-when it was made. "peer undo" takes it back.
+device or the beginning of its version; or write another one. The decision replaces all
+values that were seen when it was made. "peer undo" takes it back.
 
   --keep all   keeps the shown value at PATH and each other one beside it, at a path
                with the name of its device: notes/todo (phone).md
@@ -87,7 +87,7 @@ made, and not written.
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&r.keep, "keep", "", "the value to keep: its number, its device or its id; or all")
+	f.StringVar(&r.keep, "keep", "", "the value to keep: its number, its device or its version; or all")
 	f.StringVar(&r.value, "value", "", "the value to write instead: text, - for standard input, @FILE")
 	f.StringVar(&r.merge, "merge", "", "combine the values: by the policy of the path, or by the one given")
 	f.Lookup("merge").NoOptDefVal = string(node.PolicyHere)
@@ -285,7 +285,7 @@ func (r *resolveCommand) choose(c wire.Conflict) (wire.Value, int, error) {
 	var found []int
 	for i, v := range values {
 		d := v.Device
-		if r.keep != "" && (r.keep == v.Version || r.keep == d.ID || r.keep == d.Short || strings.EqualFold(r.keep, d.Name)) {
+		if r.keep != "" && (begins(v.Version, r.keep) || r.keep == d.ID || r.keep == d.Short || strings.EqualFold(r.keep, d.Name)) {
 			found = append(found, i)
 		}
 	}
@@ -298,6 +298,11 @@ func (r *resolveCommand) choose(c wire.Conflict) (wire.Value, int, error) {
 		return wire.Value{}, 0, r.explain("No such value", "“"+r.keep+"” is none of them. ", c, values)
 	}
 	return wire.Value{}, 0, r.explain("Not clear which value", "“"+r.keep+"” fits more than one. ", c, values)
+}
+
+// begins reports whether a text that was typed is the beginning of a version, of which it says more than the two characters that all have.
+func begins(version, typed string) bool {
+	return len(typed) > len("h.") && strings.HasPrefix(version, typed)
 }
 
 // explain says what there is to choose from.
