@@ -1,6 +1,7 @@
 package crdt
 
 import (
+	"math"
 	"slices"
 	"sort"
 )
@@ -145,7 +146,7 @@ const liveNamesMax = 16 << 10
 
 // liveAbove returns the live values outside v on the paths from from on and before to.
 func liveAbove(b Base, v Vector, from, to string, most int) ([]Name, error) {
-	names, few, err := namesAbove(from, to, most, b.LiveAbove(v))
+	names, few, err := namesAbove(from, to, most, math.MaxInt, b.LiveAbove(v))
 	if few || err != nil {
 		return names, err
 	}

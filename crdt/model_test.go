@@ -582,7 +582,7 @@ func (w *world) askRange(p, q *peer, from, to string) commit {
 	}
 	most := unlimited
 	if w.ranges && w.random.Intn(3) == 0 {
-		most = Limits{Rows: 1 + w.random.Intn(2), Bytes: 1 + w.random.Intn(40), Whole: w.random.Intn(60), Names: w.random.Intn(4)}
+		most = Limits{Rows: 1 + w.random.Intn(2), Bytes: 1 + w.random.Intn(600), Whole: w.random.Intn(900), Names: w.random.Intn(4)}
 	}
 	d, err := AnswerPart(q.state, asked, from, to, most)
 	if err != nil {

@@ -177,6 +177,24 @@ func (op *Op) CheckAt(b Base) Readiness {
 	return all
 }
 
+// Missing returns a dot that op names at one of its paths and that b has not seen there; false if there is none. As long as it is not
+// seen, the operation is Early.
+func (op *Op) Missing(b Base) (Name, bool) {
+	parts := b.Parts()
+	for i := range op.Entries {
+		e := &op.Entries[i]
+		c := parts[parts.Of(e.Path)].Context
+		for _, dots := range [...][]Dot{e.Preds, e.PredDeletes, e.Also, op.Deps.tops} {
+			for _, d := range dots {
+				if !c.Has(d) {
+					return Name{d, e.Path}, true
+				}
+			}
+		}
+	}
+	return Name{}, false
+}
+
 // within returns the operation with its entries from from on and before to only.
 func (op *Op) within(from, to string) *Op {
 	if from == "" && to == "" {

@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime"
@@ -172,5 +173,74 @@ func TestQuestionsWaitForTheAnswer(t *testing.T) {
 	}
 	if _, err := s.Receive(a, q); err != nil {
 		t.Errorf("a question after it: %v", err)
+	}
+}
+
+// TestAListOfWhatIsLiveIsBoundedInBytes: with long paths a question is about fewer of them, so that what it lists fits, and the session
+// goes on with the others.
+func TestAListOfWhatIsLiveIsBoundedInBytes(t *testing.T) {
+	for _, names := range []int{0, 1000} { // by a walk, and from the names
+		w := newWorld(t, "A", "B")
+		a, b := w.devices[0], w.devices[1]
+		w.limits = crdt.Limits{Rows: 1000, Bytes: 50_000, Names: names}
+		for i := range 300 {
+			w.write(a, put(strings.Repeat("x", 1000)+fmt.Sprintf("%03d", i), "1"))
+		}
+		w.sync(b, a)
+		for i := range 10 {
+			w.write(a, del(strings.Repeat("x", 1000)+fmt.Sprintf("%03d", 30*i)))
+		}
+		w.forget(a)
+		listed := 0
+		m := w.meet(b, a, false)
+		if err := m.run(); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range m.sent {
+			if s.bytes[1] == msgLive {
+				rows, err := decodeRows(s.bytes)
+				if err != nil {
+					t.Fatal(err)
+				}
+				listed = max(listed, len(rows))
+			}
+		}
+		if !a.Equal(b.State) || listed > 60 {
+			t.Errorf("names %d: %d of 300 long paths are listed at once, equal %v", names, listed, a.Equal(b.State))
+		}
+	}
+}
+
+// TestASketchIsNoLongerThanWhatIsTold: a few symbols that are said to stand for a million of millions of values cost no walk through all that
+// is live here.
+func TestASketchIsNoLongerThanWhatIsTold(t *testing.T) {
+	w, a, b := apart(t, 2000, 1, 0)
+	w.limits = crdt.Limits{Rows: 100, Bytes: 1 << 20, Names: 100}
+	m := w.meet(b, a, false)
+	play(t, m, 2) // both have said HELLO
+	forged := append(make([]byte, 40), binary.AppendUvarint(nil, 1<<40)...)
+	counted := &countingView{device: a}
+	q := ask{Type: msgAsk, Listed: listedSketch, Sketch: forged}
+	if _, err := m.sessions[1].Receive(counted, q.encode()); err != nil {
+		t.Fatal(err)
+	}
+	if counted.names > 1000 {
+		t.Errorf("%d names were looked at", counted.names)
+	}
+}
+
+// A countingView counts the names of live values that are looked at.
+type countingView struct {
+	*device
+	names int
+}
+
+func (c *countingView) LiveAbove(v crdt.Vector) crdt.NameSeq {
+	return func(yield func(crdt.Name, error) bool) {
+		for n, err := range c.device.LiveAbove(v) {
+			if c.names++; !yield(n, err) {
+				return
+			}
+		}
 	}
 }

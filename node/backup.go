@@ -294,7 +294,7 @@ func (rs *restorer) space(ctx context.Context) (kind byte, err error) {
 	rs.dbs = append(rs.dbs, filepath.Join(dir, dbDir))
 	ds, err := store.OpenBackend(rs.store, filepath.Join(dir, dbDir))
 	if err != nil {
-		return 0, ErrStore.Because(err)
+		return 0, openProblem(err)
 	}
 	defer ds.Close()
 	err = store.Paste(ctx, ds, func() (k, v []byte, err error) {

@@ -251,7 +251,8 @@ func (n *Node) openSpaceDir(rec spaceRecord, dir string) (*Space, error) {
 // notOpened adds to the error of a store that does not open, and of which nothing better is known, how to do without it.
 func (n *Node) notOpened(dir string, err error) error {
 	var p *Problem
-	if !errors.As(err, &p) || !errors.Is(p, ErrStore) || dir == "" || n.cfg.Backend != nil {
+	var backend *store.BackendError
+	if !errors.As(err, &p) || !errors.Is(p, ErrStore) || errors.As(err, &backend) || dir == "" || n.cfg.Backend != nil {
 		return err
 	}
 	return p.Next(fmt.Sprintf("If the disk has damaged it, other devices have what was synced. Move the folder %s away and start again: the device keeps its name and key, and is empty. "+
@@ -386,7 +387,7 @@ func (n *Node) AddAddress(ctx context.Context, device, multiaddr string) error {
 			return ErrBadRequest.With("%s is this device", device)
 		}
 		if err := n.cfg.Network.AddAddr(d, multiaddr); err != nil {
-			return ErrBadRequest.Because(err).Next("An address looks like /ip4/192.168.1.23/tcp/4001 or /ip4/192.168.1.23/udp/4001/quic-v1.")
+			return ErrBadRequest.With("The address “%s” cannot be used: %v", multiaddr, err).Because(err).Next("An address looks like /ip4/192.168.1.23/tcp/4001 or /ip4/192.168.1.23/udp/4001/quic-v1.")
 		}
 		return nil
 	}

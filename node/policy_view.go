@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"math/big"
 	"regexp"
 	"slices"
@@ -29,7 +30,7 @@ func (b *ruleBook) viewOf(path string, reg crdt.Register) (v view, ok bool, reas
 	if len(b.rules) == 0 || reg.Contending() == 0 {
 		return v, false, ""
 	}
-	return b.policy(path).view(distinctContents(reg))
+	return b.policy(path).view(reg.Distinct())
 }
 
 // view returns what a policy makes of different values, which are given newest first, as viewOf does.
@@ -80,17 +81,6 @@ func (b *ruleBook) version(path string, reg crdt.Register) Version {
 	return have
 }
 
-// distinctContents returns the live values, newest first, those of equal content once.
-func distinctContents(reg crdt.Register) []crdt.Value {
-	var out []crdt.Value
-	for _, v := range reg.Newest() {
-		if !slices.ContainsFunc(out, v.SameContent) {
-			out = append(out, v)
-		}
-	}
-	return out
-}
-
 // greater returns the order of max and min: by number if all values are numbers, else by bytes. Equal numbers that are written in
 // different ways, and equal bytes of different types, follow their text, so that the order is total.
 func greater(values []crdt.Value) func(v, w crdt.Value) int {
@@ -139,10 +129,16 @@ func number(data []byte) *big.Rat {
 	return n
 }
 
+// unionBytesMax bounds the values that union takes apart, together: a view is made whenever the entry is read or written.
+const unionBytesMax = 4 << 20
+
 // union returns the elements of all values, or why there is none. The values are given newest first.
 func union(values []crdt.Value) (Content, string) {
-	arrays, texts := true, true
+	arrays, texts, bytes := true, true, 0
 	for _, v := range values {
+		if bytes += len(v.Data); bytes > unionBytesMax {
+			return Content{}, fmt.Sprintf("the values have more than %d MiB together", unionBytesMax>>20)
+		}
 		isJSON := v.Type == MediaTypeJSON
 		arrays = arrays && isJSON && elements(v.Data) != nil
 		texts = texts && !isJSON && (Content{Data: v.Data}).IsText()

@@ -47,8 +47,6 @@ type entry struct {
 	path          string
 	before, after crdt.Register
 	dirty         bool
-	// live says, during Commit, that the live values changed.
-	live bool
 	// whole makes Commit write all records of the path. torn says why the live values cannot be read: they are left alone, and the register
 	// has placeholders for them.
 	whole bool

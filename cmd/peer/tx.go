@@ -178,7 +178,8 @@ func parseTxWords(verb string, words []string) (wire.TxOp, error) {
 		f.BoolVar(&all, "all", false, "")
 	}
 	if err := f.Parse(words); err != nil {
-		return wire.TxOp{}, node.ErrBadRequest.With("%s: %v", verb, err)
+		_, fault := flagFault(err)
+		return wire.TxOp{}, node.ErrBadRequest.With("%s: %s", verb, fault)
 	}
 	args := f.Args()
 	if len(args) != len(want) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"io"
 	"os"
 	"strings"
@@ -9,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"syncline/node"
+	"syncline/node/api/wire"
 )
 
 // valueFlags say how a value given on the command line is to be read.
@@ -35,8 +35,8 @@ func (v valueFlags) read(arg string) (node.Content, error) {
 		return c, p
 	}
 	if v.json {
-		if !json.Valid(c.Data) {
-			return c, usage("Not JSON", "The value is not valid JSON%s.", jsonFault(c.Data)).
+		if err := wire.CheckJSON(c.Data); err != nil {
+			return c, usage("Not JSON", "The value is not valid JSON: %v.", err).
 				Next("Correct it, or leave out --json-value to store it as text.")
 		}
 		c.Type = node.MediaTypeJSON
@@ -45,15 +45,6 @@ func (v valueFlags) read(arg string) (node.Content, error) {
 		c.Type = v.contentType
 	}
 	return c, nil
-}
-
-// jsonFault says where JSON breaks off.
-func jsonFault(b []byte) string {
-	var any json.RawMessage
-	if err := json.Unmarshal(b, &any); err != nil {
-		return ": " + strings.TrimPrefix(err.Error(), "json: ")
-	}
-	return ""
 }
 
 func readContent(arg string) (node.Content, error) {

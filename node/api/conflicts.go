@@ -94,6 +94,9 @@ func (s *Server) resolve(w http.ResponseWriter, r *http.Request) error {
 
 // undo takes back a resolution that was made here: the one that is named, or the last.
 func (s *Server) undo(w http.ResponseWriter, r *http.Request) error {
+	if err := question(r, &struct{}{}); err != nil { // a body that names another one must not take back the last
+		return err
+	}
 	sp, err := s.space(r)
 	if err != nil {
 		return err

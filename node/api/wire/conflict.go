@@ -119,18 +119,20 @@ func (r Resolve) Resolution() (node.Resolution, error) {
 		}
 	}
 	given := r.Body.forms() > 0 || r.ContentType != nil
-	merge := r.Merge || r.Policy != ""
+	if r.Policy != "" && !r.Merge {
+		return res, node.ErrBadRequest.With("policy says how to merge, and merge is not asked for.").Next(`Add "merge":true.`)
+	}
 	switch {
-	case len(r.Keep) == 1 && !given && !r.KeepAll && !merge:
+	case len(r.Keep) == 1 && !given && !r.KeepAll && !r.Merge:
 		res.Keep = r.Keep[0]
 		return res, nil
-	case len(r.Keep) == 0 && !given && r.KeepAll && !merge:
+	case len(r.Keep) == 0 && !given && r.KeepAll && !r.Merge:
 		res.KeepAll = true
 		return res, nil
-	case len(r.Keep) == 0 && !given && !r.KeepAll && merge:
+	case len(r.Keep) == 0 && !given && !r.KeepAll && r.Merge:
 		res.Policy = node.Policy(cmp.Or(r.Policy, string(node.PolicyHere)))
 		return res, nil
-	case len(r.Keep) == 0 && given && !r.KeepAll && !merge:
+	case len(r.Keep) == 0 && given && !r.KeepAll && !r.Merge:
 		c, err := r.Body.content()
 		if err != nil {
 			return res, node.ErrBadRequest.With("%v", err)

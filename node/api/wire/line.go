@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 
 	"syncline/node"
 )
@@ -111,17 +110,11 @@ func (b Body) defaultType() string {
 
 func (b Body) isString() bool { return len(b.Value) > 0 && b.Value[0] == '"' }
 
-// ParseLine reads one line of an import. It refuses what it does not understand: a field that is silently skipped is data
-// that is silently lost.
+// ParseLine reads one line of an import. It refuses what it does not understand, as [Decode] does.
 func ParseLine(line []byte) (node.ImportLine, error) {
 	var l Line
-	d := json.NewDecoder(bytes.NewReader(line))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&l); err != nil {
-		return node.ImportLine{}, lineError(err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return node.ImportLine{}, errors.New("more follows after the closing brace; write one object a line")
+	if err := Decode(line, &l); err != nil {
+		return node.ImportLine{}, err
 	}
 	if l.Path == "" {
 		return node.ImportLine{}, errors.New("path is missing")
@@ -134,22 +127,6 @@ func ParseLine(line []byte) (node.ImportLine, error) {
 	values, err := l.contents()
 	return node.ImportLine{Path: l.Path, Kind: l.Type, Values: values}, err
 }
-
-func lineError(err error) error {
-	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
-		return errors.New("the JSON ends too early")
-	}
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
-		if wrong.Field == "" {
-			return fmt.Errorf("a line is a JSON object, not a %s", wrong.Value)
-		}
-		return fmt.Errorf("%s cannot be a %s", wrong.Field, wrong.Value)
-	}
-	return errors.New(trimPackage(err.Error()))
-}
-
-func trimPackage(s string) string { return string(bytes.TrimPrefix([]byte(s), []byte("json: "))) }
 
 func (l Line) contents() ([]node.Content, error) {
 	if len(l.Values) == 0 {
