@@ -31,7 +31,7 @@ del -r notes deletes the entry notes and everything below notes/. It asks first;
 a terminal it needs -y.`,
 		Args: arguments("PATH"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withClient(cmd, requestTimeout, func(ctx context.Context, c *client.Client) error {
+			return a.withClient(cmd, a.patience(), func(ctx context.Context, c *client.Client) error {
 				if d.recursive {
 					return d.tree(ctx, c, args[0])
 				}

@@ -74,9 +74,9 @@ made, and not written.
 			if err := r.check(); err != nil {
 				return err
 			}
-			timeout := requestTimeout
-			if r.edit {
-				timeout = 0 // a person writes
+			timeout := a.patience()
+			if r.edit || r.all {
+				timeout = 0 // a person writes, or each conflict takes its time
 			}
 			return a.withClient(cmd, timeout, func(ctx context.Context, c *client.Client) error {
 				if r.all {

@@ -49,7 +49,25 @@ func (r *resolveCommand) runAll(ctx context.Context, c *client.Client, prefix st
 			return err
 		}
 	}
+	if err := r.carryOut(ctx, c, decisions, &doc); err != nil {
+		if n := len(doc.Resolved); n > 0 && !r.dryRun {
+			r.out.note("%s decided before this happened.", plural(n, "conflict was", "conflicts were"))
+		}
+		return err
+	}
+	err := r.out.result(doc, func() { r.printAll(doc, prefix) })
+	if err == nil && len(doc.Left) > 0 {
+		return quietExit(exitConflicts)
+	}
+	return err
+}
+
+// carryOut makes the decisions, unless they are only to be told, and notes in doc what came of each.
+func (r *resolveCommand) carryOut(ctx context.Context, c *client.Client, decisions []decision, doc *wire.ResolveAll) error {
+	bar := r.progress(int64(len(decisions)), "deciding", false)
+	defer bar.Finish()
 	for _, d := range decisions {
+		bar.Add(1)
 		one := wire.ResolveOne{Path: d.ask.Path, How: d.how, Content: d.value}
 		if !r.dryRun {
 			e, err := c.Resolve(ctx, d.ask)
@@ -65,11 +83,7 @@ func (r *resolveCommand) runAll(ctx context.Context, c *client.Client, prefix st
 		}
 		doc.Resolved = append(doc.Resolved, one)
 	}
-	err := r.out.result(doc, func() { r.printAll(doc, prefix) })
-	if err == nil && len(doc.Left) > 0 {
-		return quietExit(exitConflicts)
-	}
-	return err
+	return nil
 }
 
 // leftOpen returns why one conflict of many stays open, or the error if it is about more than that.
