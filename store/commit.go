@@ -90,7 +90,7 @@ func (tx *Tx) fill(b *batch) {
 		tx.fillLive(b, e)
 	}
 	for _, e := range tx.dirty {
-		if len(e.before.Deletes)+len(e.after.Deletes) > 0 {
+		if e.whole || len(e.before.Deletes)+len(e.after.Deletes) > 0 {
 			tx.fillDeletes(b, e)
 		}
 	}
@@ -139,9 +139,9 @@ func (tx *Tx) fillOwn(b *batch) {
 	b.put(tx.key, tx.val)
 }
 
-// fillLive puts the live values of an entry into a batch, if they changed.
+// fillLive puts the live values of an entry into a batch, if they changed or must be written anew.
 func (tx *Tx) fillLive(b *batch, e *entry) {
-	if sameLive(e.before.Live, e.after.Live) {
+	if !e.whole && sameLive(e.before.Live, e.after.Live) {
 		return
 	}
 	tx.key = appendPath(tx.key[:0], e.path)
@@ -151,7 +151,7 @@ func (tx *Tx) fillLive(b *batch, e *entry) {
 		tx.val = crdt.AppendValues(tx.val[:0], e.after.Live)
 		b.put(tx.key, tx.val)
 	}
-	if was, is := isConflict(e.path, e.before), isConflict(e.path, e.after); was != is {
+	if was, is := isConflict(e.path, e.before), isConflict(e.path, e.after); was != is || e.whole {
 		tx.key = append(append(tx.key[:0], spaceConflict...), e.path...)
 		if is {
 			b.put(tx.key, nil)
@@ -201,7 +201,7 @@ func (tx *Tx) fillDeletes(b *batch, e *entry) {
 			b.put(tx.nameKey(spaceLog, d.Dot, e.path), nil)
 		}
 	}
-	if same {
+	if same && !e.whole {
 		return
 	}
 	tx.key = appendDeletesKey(tx.key[:0], e.path)
@@ -233,6 +233,10 @@ func (tx *Tx) publish(b *batch) error {
 		return err
 	}
 	for _, e := range tx.dirty {
+		if e.torn != nil {
+			s.cache.forget(e.path)
+			continue
+		}
 		tx.val = s.cache.put(tx.val, e.path, e.after)
 	}
 	s.formatted = true

@@ -141,17 +141,24 @@ func (tx *Tx) remember(e *entry, after crdt.Register) {
 		e.past = append(e.past, p)
 	}
 	if n := len(e.past) - tx.s.history.Versions; n > 0 {
+		bases := basesOf(after.Live)
 		e.past = slices.DeleteFunc(e.past, func(p Past) bool {
 			n--
-			return n >= 0 && !isBase(after.Live, p.Value.Dot)
+			return n >= 0 && !bases[p.Value.Dot]
 		})
 	}
 }
 
-// isBase reports whether one of the live values, or the run of writes that it ends, was written over d. Such a value stays on
-// disk, within the bound of age: a three-way merge with what another device made of it needs it, however often it was written over here.
-func isBase(live []crdt.Value, d crdt.Dot) bool {
-	return slices.ContainsFunc(live, func(v crdt.Value) bool { return slices.Contains(v.Descent.From, d) })
+// basesOf returns what the live values, or the runs of writes that they end, were written over. Such a value stays on disk, within the
+// bound of age: a three-way merge with what another device made of it needs it, however often it was written over here.
+func basesOf(live []crdt.Value) map[crdt.Dot]bool {
+	bases := map[crdt.Dot]bool{}
+	for i := range live {
+		for _, d := range live[i].Descent.From {
+			bases[d] = true
+		}
+	}
+	return bases
 }
 
 // fillHistory puts what became past into a batch, and every so often sweeps a part of what lies there already. It starts from the
