@@ -53,7 +53,7 @@ func otherProtocol(t *testing.T) string {
 	file := filepath.Join(root, "gossip/message.go")
 	source, err := os.ReadFile(file)
 	must(t, err)
-	const have, want = "const ProtocolVersion = 3\n", "const ProtocolVersion = 4\n"
+	const have, want = "const ProtocolVersion = 4\n", "const ProtocolVersion = 5\n"
 	if strings.Count(string(source), have) != 1 {
 		t.Fatalf("%s does not say %q once", file, have)
 	}
