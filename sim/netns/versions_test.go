@@ -15,7 +15,7 @@ import (
 )
 
 // oldCommit is an older commit whose program speaks the same versions of all formats. Whoever raises one moves this on.
-const oldCommit = "0925370"
+const oldCommit = "dc12d0a"
 
 // module is the root of the module, as seen from this package.
 const module = "../.."
