@@ -15,7 +15,7 @@ import (
 )
 
 // oldCommit is an older commit whose program speaks the same versions of all formats. Whoever raises one moves this on.
-const oldCommit = "dc12d0a"
+const oldCommit = "c250be4"
 
 // module is the root of the module, as seen from this package.
 const module = "../.."
