@@ -114,6 +114,9 @@ func (i *Items) Len(max int) int {
 	return int(n)
 }
 
+// isUint reports whether the next item is an unsigned integer.
+func (i *Items) isUint() bool { return len(i.r.B) > 0 && i.r.B[0]>>5 == cborUint }
+
 // Uint reads an unsigned integer of at most max.
 func (i *Items) Uint(max uint64) uint64 { return i.head(cborUint, max) }
 

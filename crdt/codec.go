@@ -30,8 +30,9 @@ const (
 	OpBytesMax = 32 << 20
 )
 
-// OpVersion is the first field of every encoded operation. Version 1 had neither descents nor policies.
-const OpVersion = 2
+// OpVersion is the first field of every encoded operation. Version 1 had neither descents nor policies, version 2 named the replica with
+// every dot.
+const OpVersion = 3
 
 // ErrDecode is in the chain of every error about bytes that are not an encoding: truncated, too large, not canonical, of an
 // unknown version, or with contents that no writer makes.
@@ -144,7 +145,7 @@ func (op *Op) Encode() []byte {
 	for i := range op.Entries {
 		b = op.Entries[i].append(b, op.Dot)
 	}
-	b = appendDots(b, op.Deps.tops)
+	b = appendDots(b, op.Deps.tops, ReplicaID{})
 	return AppendBytes(b, op.Open)
 }
 
@@ -161,9 +162,9 @@ func (e *OpEntry) append(b []byte, dot Dot) []byte {
 	b = AppendUint(b, flags)
 	b = AppendText(b, PackType(e.Type))
 	b = AppendBytes(b, e.Data)
-	b = appendDots(b, e.Preds)
-	b = appendDots(b, e.PredDeletes)
-	b = appendDots(b, e.Also)
+	b = appendDots(b, e.Preds, dot.Replica)
+	b = appendDots(b, e.PredDeletes, dot.Replica)
+	b = appendDots(b, e.Also, dot.Replica)
 	return AppendText(e.appendDescent(b, dot), e.Policy)
 }
 
@@ -179,7 +180,7 @@ func (e *OpEntry) appendDescent(b []byte, dot Dot) []byte {
 	}
 	b = AppendUint(AppendArray(b, 1+len(d.From)), dot.Counter-d.Since)
 	for _, from := range d.From {
-		b = appendDot(AppendArray(b, 2), from)
+		b = appendNear(b, from, dot.Replica)
 	}
 	return b
 }
@@ -199,8 +200,7 @@ func (e *OpEntry) readDescent(i *Items, dot Dot) error {
 	back := i.Uint(CounterMax)
 	var from []Dot
 	for ; n > 1 && i.Err() == nil; n-- {
-		i.Array(2)
-		from = append(from, readDot(i))
+		from = append(from, readNear(i, dot.Replica))
 	}
 	switch {
 	case i.Err() != nil:
@@ -219,10 +219,18 @@ func (e *OpEntry) readDescent(i *Items, dot Dot) error {
 // appendDot appends the two items of a dot.
 func appendDot(b []byte, d Dot) []byte { return AppendUint(AppendBytes(b, d.Replica[:]), d.Counter) }
 
-func appendDots(b []byte, dots []Dot) []byte {
+// appendNear appends a dot as one item: of the replica home its counter alone.
+func appendNear(b []byte, d Dot, home ReplicaID) []byte {
+	if d.Replica == home {
+		return AppendUint(b, d.Counter)
+	}
+	return appendDot(AppendArray(b, 2), d)
+}
+
+func appendDots(b []byte, dots []Dot, home ReplicaID) []byte {
 	b = AppendArray(b, len(dots))
 	for _, d := range dots {
-		b = appendDot(AppendArray(b, 2), d)
+		b = appendNear(b, d, home)
 	}
 	return b
 }
@@ -246,7 +254,7 @@ func DecodeOp(b []byte) (*Op, error) {
 			return nil, err
 		}
 	}
-	op.Deps.tops = readDots(&i, OpDotsMax)
+	op.Deps.tops = readDots(&i, OpDotsMax, ReplicaID{})
 	if open := i.Bytes(OpBytesMax); len(open) > 0 {
 		op.Open = bytes.Clone(open)
 	}
@@ -293,7 +301,7 @@ func (e *OpEntry) read(i *Items, dot Dot) (err error) {
 	flags := byte(i.Uint(math.MaxUint8))
 	packed := i.Text(TypeBytesMax)
 	e.Data = bytes.Clone(i.Bytes(ValueBytesMax))
-	e.Preds, e.PredDeletes, e.Also = readDots(i, OpDotsMax), readDots(i, OpDotsMax), readDots(i, OpDotsMax)
+	e.Preds, e.PredDeletes, e.Also = readDots(i, OpDotsMax, dot.Replica), readDots(i, OpDotsMax, dot.Replica), readDots(i, OpDotsMax, dot.Replica)
 	if i.Err() != nil {
 		return i.Err()
 	}
@@ -334,16 +342,28 @@ func readDot(i *Items) (d Dot) {
 	return d
 }
 
+// readNear is the inverse of appendNear.
+func readNear(i *Items, home ReplicaID) Dot {
+	if i.isUint() && !home.IsZero() {
+		return Dot{home, i.Uint(math.MaxUint64)}
+	}
+	i.Array(2)
+	d := readDot(i)
+	if d.Replica == home {
+		i.r.fail("dot") // it has a shorter form
+	}
+	return d
+}
+
 // readDots reads a list of at most max dots, nil if it is empty.
-func readDots(i *Items, max int) []Dot {
+func readDots(i *Items, max int, home ReplicaID) []Dot {
 	n := i.Len(max)
 	if n == 0 {
 		return nil
 	}
 	dots := make([]Dot, 0, min(n, 1024))
 	for ; n > 0 && i.Err() == nil; n-- {
-		i.Array(2)
-		dots = append(dots, readDot(i))
+		dots = append(dots, readNear(i, home))
 	}
 	return dots
 }

@@ -356,27 +356,34 @@ func TestDecodersAcceptOneFormOnly(t *testing.T) {
 		}
 		return out
 	}
+	again := (&Op{Dot: dot(1, 2), Entries: []OpEntry{{Path: "k", Preds: []Dot{dot(1, 1)}, Descent: Descent{2, []Dot{dot(1, 1)}}}}}).Encode()
+	if _, err := DecodeOp(again); err != nil || !bytes.Contains(again, []byte{0x40, 0x81, 0x01, 0x80}) {
+		t.Fatalf("%x: %v; want a predecessor of the same replica as its counter", again, err)
+	}
+	spelled := bytes.Replace(again, []byte{0x40, 0x81, 0x01}, append(append([]byte{0x40, 0x81, 0x82, 0x48}, again[3:11]...), 0x01), 1)
 	for name, other := range map[string][]byte{
-		"bytes left over":            append(slices.Clone(b), 0),
-		"truncated":                  b[:len(b)-1],
-		"nothing":                    nil,
-		"version 1":                  replace("8702", "8701"),
-		"version 3":                  replace("8702", "8703"),
-		"version 24":                 replace("8702", "871818"),
-		"version in two bytes":       replace("8702", "871802"),
-		"long array header":          replace("8702", "980702"),
-		"array without end":          append(append([]byte{0x9f}, b[1:]...), 0xff),
-		"a field too many":           append(replace("8702", "8802"), 0),
-		"short replica id":           replace("48a000000000000001", "47a0000000000000"),
-		"long replica id":            replace("48a000000000000001", "49a00000000000000100"),
-		"replica id as text":         replace("48a000000000000001", "684100000000000001"),
-		"counter in two bytes":       replace("000000000000010200", "00000000000001180200"),
-		"null for the binding":       append(slices.Clone(b[:len(b)-1]), 0xf6),
-		"null for the dependencies":  append(slices.Clone(b[:len(b)-2]), 0xf6, 0x40),
-		"null for data":              replace("60408080", "60f68080"),
-		"null for predecessors":      replace("60408080", "6040f680"),
-		"null for the type":          replace("60408080", "f6408080"),
-		"undefined for predecessors": replace("60408080", "6040f780"),
+		"the own replica spelled out": spelled,
+		"bytes left over":             append(slices.Clone(b), 0),
+		"truncated":                   b[:len(b)-1],
+		"nothing":                     nil,
+		"version 1":                   replace("8703", "8701"),
+		"version 2":                   replace("8703", "8702"),
+		"version 4":                   replace("8703", "8704"),
+		"version 24":                  replace("8703", "871818"),
+		"version in two bytes":        replace("8703", "871803"),
+		"long array header":           replace("8703", "980703"),
+		"array without end":           append(append([]byte{0x9f}, b[1:]...), 0xff),
+		"a field too many":            append(replace("8703", "8803"), 0),
+		"short replica id":            replace("48a000000000000001", "47a0000000000000"),
+		"long replica id":             replace("48a000000000000001", "49a00000000000000100"),
+		"replica id as text":          replace("48a000000000000001", "684100000000000001"),
+		"counter in two bytes":        replace("000000000000010200", "00000000000001180200"),
+		"null for the binding":        append(slices.Clone(b[:len(b)-1]), 0xf6),
+		"null for the dependencies":   append(slices.Clone(b[:len(b)-2]), 0xf6, 0x40),
+		"null for data":               replace("60408080", "60f68080"),
+		"null for predecessors":       replace("60408080", "6040f680"),
+		"null for the type":           replace("60408080", "f6408080"),
+		"undefined for predecessors":  replace("60408080", "6040f780"),
 	} {
 		if got, err := DecodeOp(other); !errors.Is(err, ErrDecode) {
 			t.Errorf("%s: got %+v, %v; want it refused", name, got, err)

@@ -9,7 +9,7 @@ import (
 )
 
 // ProtocolVersion is the version of the session protocol. Peers of different versions say so and part.
-const ProtocolVersion = 3
+const ProtocolVersion = 4
 
 // The types of session messages, the first field of each.
 const (

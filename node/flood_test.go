@@ -53,11 +53,11 @@ func TestAFloodOfGossipArrives(t *testing.T) {
 	if testing.Short() {
 		t.Skip("writes 160,000 records; run it without -short")
 	}
-	const writers, rounds, records, size = 16, 100, 100, 150
+	const writers, rounds, records, size = 16, 100, 100, 400
 	loopback := func(per time.Duration) *sluggish {
 		return &sluggish{per: per, Network: p2p.New(p2p.Config{NoLAN: true, PeerQueue: 16, Listen: []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}})}
 	}
-	fast, weak := loopback(0), loopback(200*time.Millisecond)
+	fast, weak := loopback(0), loopback(300*time.Millisecond)
 	a := open(t, node.Config{Name: "fast", Dir: t.TempDir(), Network: fast, Relaxed: true})
 	b := open(t, node.Config{Name: "weak", Dir: t.TempDir(), Network: weak, Relaxed: true})
 	join(t, a, b)

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"time"
 
@@ -83,6 +84,7 @@ func (l *loop) run() {
 		var batch []Input
 		select {
 		case in := <-l.inputs:
+			runtime.Gosched() // who was answered just now may write again: a batch of many costs little more than one of few
 			batch = l.collect(in)
 		case call := <-l.calls:
 			call()

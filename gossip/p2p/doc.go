@@ -49,13 +49,14 @@
 //
 // Frame, one gossipsub message (StrictNoSign: data and topic only) of at most 1 MiB - 4 KiB:
 //
-//	epoch 8 ‖ nonce 24 ‖ XChaCha20-Poly1305(frame key, nonce, AAD, author 8 ‖ (length ‖ op)… ‖ signature 64), tag 16
-//	AAD       = "syncline/frame/1" ‖ space 32 ‖ epoch 8
-//	signature = Ed25519("syncline/frame/1" ‖ space 32 ‖ epoch 8 ‖ author 32 ‖ nonce 24 ‖ (length ‖ op)…)
-//	topic     = first 32 hexadecimal digits of HMAC-SHA256(topic key, "topic")
-//	message id = nonce
+//	signature 64 ‖ XChaCha20-Poly1305(frame key, nonce, AAD, author 4 ‖ (length ‖ op)…), tag 16
+//	nonce     = first 24 bytes of the signature
+//	AAD       = "syncline/frame/2" ‖ space 32
+//	signature = Ed25519("syncline/frame/2" ‖ space 32 ‖ signing secret 32 ‖ author 32 ‖ (length ‖ op)…)
+//	topic     = base64url of the first 6 bytes of HMAC-SHA256(topic key, "topic")
+//	message id = first 16 bytes of the signature
 //
-// The author is the first 8 bytes of the device id. There is at least one op, none is empty, at most 65536.
+// The author is the first 4 bytes of the device id. There is at least one op, none is empty, at most 65536.
 //
 // mDNS advert: service "_syncline._udp", a random instance name, TXT "d=<device id, 64 hexadecimal digits>" and up to eight
 // "a=<multiaddr>". It makes a device recognisable on the local network, as its certificate does to whoever connects.

@@ -4,8 +4,6 @@ import (
 	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
-	"fmt"
-	"io"
 
 	"golang.org/x/crypto/chacha20poly1305"
 
@@ -13,21 +11,18 @@ import (
 )
 
 // frameLabel separates frames from everything else that the same keys seal or sign.
-const frameLabel = "syncline/frame/1"
+const frameLabel = "syncline/frame/2"
 
 const (
-	epochSize    = 8
-	nonceSize    = chacha20poly1305.NonceSizeX
-	authorSize   = 8
-	headerSize   = epochSize + nonceSize
-	frameMinimum = headerSize + authorSize + ed25519.SignatureSize + chacha20poly1305.Overhead
+	authorSize   = 4
+	frameIDSize  = 16
+	frameMinimum = ed25519.SignatureSize + authorSize + chacha20poly1305.Overhead
 )
 
 // Errors of opening a frame. Nobody branches on them; they name the check in logs and tests.
 var (
 	errFrameSize      = errors.New("frame has an impossible size")
-	errFrameEpoch     = errors.New("frame is sealed under another key")
-	errFrameSeal      = errors.New("frame does not open")
+	errFrameSeal      = errors.New("frame does not open: it is damaged, or sealed under another key")
 	errFrameAuthor    = errors.New("frame author is no member")
 	errFrameSignature = errors.New("frame signature is wrong")
 	errFrameOps       = errors.New("frame operations are malformed")
@@ -35,25 +30,23 @@ var (
 
 // sealFrame packs operations into one frame, sealed for the members of s and signed by the device:
 //
-//	epoch 8 ‖ nonce 24 ‖ XChaCha20-Poly1305(author 8 ‖ ops ‖ signature 64)
+//	signature 64 ‖ XChaCha20-Poly1305(author 4 ‖ ops)
 //	ops       = (uvarint length ‖ bytes)…
-//	AAD       = "syncline/frame/1" ‖ space 32 ‖ epoch 8
-//	signature = Ed25519("syncline/frame/1" ‖ space 32 ‖ epoch 8 ‖ author 32 ‖ nonce 24 ‖ ops)
+//	signature = Ed25519("syncline/frame/2" ‖ space 32 ‖ signing secret 32 ‖ author 32 ‖ ops)
+//	nonce     = signature[:24]
+//	AAD       = "syncline/frame/2" ‖ space 32
 //
-// A frame costs 120 bytes, and one to three bytes per operation. Its author is named by the first bytes of the device id,
-// which only select the members whose key is tried; the signature covers the whole id. The nonce is random, and serves as
-// the id by which gossipsub recognises duplicates.
-func sealFrame(s *space, key ed25519.PrivateKey, random io.Reader, ops [][]byte) ([]byte, error) {
+// A frame costs 84 bytes, and one to three bytes per operation. Its author is named by the first bytes of the device id,
+// which only select the members whose key is tried; the signature covers the whole id.
+//
+// The nonce need not travel: the first half of an Ed25519 signature is a point that depends on all that is signed and on the signer's
+// secret, and repeats only where the frame does (RFC 8032, section 5.1.6). It serves as the id by which gossipsub recognises
+// duplicates, too. Who does not know the signing secret cannot hold the signature against a guess of what is signed.
+func sealFrame(s *space, key ed25519.PrivateKey, ops [][]byte) []byte {
 	author := deviceOfKey(key)
 	size := frameMinimum
 	for _, op := range ops {
 		size += binary.MaxVarintLen32 + len(op)
-	}
-	frame := make([]byte, headerSize, size)
-	copy(frame, s.epoch[:])
-	nonce := frame[epochSize:headerSize]
-	if _, err := io.ReadFull(random, nonce); err != nil {
-		return nil, fmt.Errorf("frame nonce: %w", err)
 	}
 	body := make([]byte, 0, size)
 	body = append(body, author[:authorSize]...)
@@ -61,8 +54,13 @@ func sealFrame(s *space, key ed25519.PrivateKey, random io.Reader, ops [][]byte)
 		body = binary.AppendUvarint(body, uint64(len(op)))
 		body = append(body, op...)
 	}
-	body = append(body, ed25519.Sign(key, signedBytes(s, author, nonce, body[authorSize:]))...)
-	return s.seal.Seal(frame, nonce, body, sealedWith(s)), nil
+	return seal(s, ed25519.Sign(key, signedBytes(s, author, body[authorSize:])), body)
+}
+
+// seal returns the frame of a signature and what is sealed under it.
+func seal(s *space, signature, body []byte) []byte {
+	frame := append(make([]byte, 0, len(signature)+len(body)+chacha20poly1305.Overhead), signature...)
+	return s.seal.Seal(frame, signature[:chacha20poly1305.NonceSizeX], body, sealedWith(s))
 }
 
 // openFrame is the inverse of sealFrame. It returns who signed and the operations, which alias a buffer of their own.
@@ -70,17 +68,13 @@ func openFrame(s *space, frame []byte) (author gossip.DeviceID, ops [][]byte, er
 	if len(frame) < frameMinimum || len(frame) > frameMax {
 		return author, nil, errFrameSize
 	}
-	if [epochSize]byte(frame) != s.epoch {
-		return author, nil, errFrameEpoch
-	}
-	nonce := frame[epochSize:headerSize]
-	body, err := s.seal.Open(nil, nonce, frame[headerSize:], sealedWith(s))
+	signature, sealed := frame[:ed25519.SignatureSize], frame[ed25519.SignatureSize:]
+	body, err := s.seal.Open(nil, signature[:chacha20poly1305.NonceSizeX], sealed, sealedWith(s))
 	if err != nil {
 		return author, nil, errFrameSeal
 	}
-	end := len(body) - ed25519.SignatureSize
-	packed, signature := body[authorSize:end:end], body[end:]
-	author, err = findAuthor(s, [authorSize]byte(body), nonce, packed, signature)
+	packed := body[authorSize:]
+	author, err = findAuthor(s, [authorSize]byte(body), packed, signature)
 	if err != nil {
 		return author, nil, err
 	}
@@ -89,13 +83,13 @@ func openFrame(s *space, frame []byte) (author gossip.DeviceID, ops [][]byte, er
 }
 
 // findAuthor returns the member with this short id whose signature it is.
-func findAuthor(s *space, short [authorSize]byte, nonce, packed, signature []byte) (gossip.DeviceID, error) {
+func findAuthor(s *space, short [authorSize]byte, packed, signature []byte) (gossip.DeviceID, error) {
 	candidates := s.authors[short]
 	if len(candidates) == 0 {
 		return gossip.DeviceID{}, errFrameAuthor
 	}
 	for _, author := range candidates {
-		if ed25519.Verify(author[:], signedBytes(s, author, nonce, packed), signature) {
+		if ed25519.Verify(author[:], signedBytes(s, author, packed), signature) {
 			return author, nil
 		}
 	}
@@ -122,29 +116,22 @@ func unpackOps(packed []byte) ([][]byte, error) {
 }
 
 func sealedWith(s *space) []byte {
-	aad := make([]byte, 0, len(frameLabel)+len(s.id)+epochSize)
-	aad = append(aad, frameLabel...)
-	aad = append(aad, s.id[:]...)
-	return append(aad, s.epoch[:]...)
+	return append([]byte(frameLabel), s.id[:]...)
 }
 
-func signedBytes(s *space, author gossip.DeviceID, nonce, packed []byte) []byte {
-	b := make([]byte, 0, len(frameLabel)+len(s.id)+epochSize+len(author)+nonceSize+len(packed))
+func signedBytes(s *space, author gossip.DeviceID, packed []byte) []byte {
+	b := make([]byte, 0, len(frameLabel)+len(s.id)+len(s.signing)+len(author)+len(packed))
 	b = append(b, frameLabel...)
 	b = append(b, s.id[:]...)
-	b = append(b, s.epoch[:]...)
+	b = append(b, s.signing...)
 	b = append(b, author[:]...)
-	b = append(b, nonce...)
 	return append(b, packed...)
 }
 
 // frameID is the name under which gossipsub remembers a message. Data too short for a frame never validates; it gets its
 // own bytes as a name so that it cannot shadow a frame.
 func frameID(data []byte) string {
-	if len(data) < headerSize {
-		return string(data)
-	}
-	return string(data[epochSize:headerSize])
+	return string(data[:min(len(data), frameIDSize)])
 }
 
 func uvarintLen(x uint64) int {

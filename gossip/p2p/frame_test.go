@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -23,8 +24,7 @@ func TestFrameRoundTrip(t *testing.T) {
 	key := testKey("a")
 	s := testSpace(t, "one", key)
 	ops := [][]byte{[]byte("first"), bytes.Repeat([]byte("2"), 300), {0}}
-	frame, err := sealFrame(s, key, zeroReader{}, ops)
-	must(t, err)
+	frame := sealFrame(s, key, ops)
 	author, got, err := openFrame(s, frame)
 	must(t, err)
 	if author != deviceOfKey(key) || !slices.EqualFunc(got, ops, bytes.Equal) {
@@ -38,15 +38,12 @@ func TestFrameRoundTrip(t *testing.T) {
 // The bytes of a frame are a wire format: a change here is a change of protocol.
 func TestFrameGolden(t *testing.T) {
 	key := testKey("a")
-	frame, err := sealFrame(testSpace(t, "one", key), key, zeroReader{}, [][]byte{[]byte("put"), []byte("x")})
-	must(t, err)
-	const want = "b2578ce8dc41baea" + // epoch
-		"000000000000000000000000000000000000000000000000" + // nonce
-		"f9acfc182d73ea3e" + // author, sealed
-		"532752e62396" + // two operations, sealed
-		"193814c8b601e7129672b43a51fa63b3bc157a057c14eb741e939d9949ca9cd0" + // signature, sealed
-		"0f61c8eaa3d3bc20bfb6c7658d9c85f4438c7aa05344a62d865671de0a9b84f3" +
-		"a6fbce0413386798fdcd62326611a5ad" // authentication
+	frame := sealFrame(testSpace(t, "one", key), key, [][]byte{[]byte("put"), []byte("x")})
+	const want = "64a13832778257e0d97b0b27d8186fccdb5f9286dce287423e59dd28b23fe329" + // signature
+		"dde001dd8c4f263da932a9dfd9a7933b7bbd53c6f67e140da38a31ab62c8530c" +
+		"a5837827" + // author, sealed
+		"813a2444e81d" + // two operations, sealed
+		"c2640130fef7d38d7eb3261ebe4533fc" // authentication
 	if got := hex.EncodeToString(frame); got != want {
 		t.Errorf("frame is\n%s, want\n%s", got, want)
 	}
@@ -56,8 +53,7 @@ func TestFrameGolden(t *testing.T) {
 func TestTamperedFrameIsRejected(t *testing.T) {
 	key := testKey("a")
 	s := testSpace(t, "one", key)
-	frame, err := sealFrame(s, key, zeroReader{}, [][]byte{[]byte("op")})
-	must(t, err)
+	frame := sealFrame(s, key, [][]byte{[]byte("op")})
 	for i := range frame {
 		bad := bytes.Clone(frame)
 		bad[i] ^= 1
@@ -77,16 +73,15 @@ func TestTamperedFrameIsRejected(t *testing.T) {
 func TestFrameIsBoundToSpaceKeyAndAuthor(t *testing.T) {
 	a, b := testKey("a"), testKey("b")
 	s := testSpace(t, "one", a)
-	frame, err := sealFrame(s, a, zeroReader{}, [][]byte{[]byte("op")})
-	must(t, err)
-	if _, _, err := openFrame(testSpace(t, "two", a), frame); !errors.Is(err, errFrameEpoch) {
+	frame := sealFrame(s, a, [][]byte{[]byte("op")})
+	if _, _, err := openFrame(testSpace(t, "two", a), frame); !errors.Is(err, errFrameSeal) {
 		t.Errorf("in another space: %v", err)
 	}
 	access := testAccess("one", a)
 	access.Key[0]++
 	rotated, err := newSpace(access)
 	must(t, err)
-	if _, _, err := openFrame(rotated, frame); !errors.Is(err, errFrameEpoch) {
+	if _, _, err := openFrame(rotated, frame); !errors.Is(err, errFrameSeal) {
 		t.Errorf("under another key: %v", err)
 	}
 	if _, _, err := openFrame(testSpace(t, "one", b), frame); !errors.Is(err, errFrameAuthor) {
@@ -102,10 +97,30 @@ func TestFrameIsBoundToSpaceKeyAndAuthor(t *testing.T) {
 // forge seals a frame that claims an author whose key it does not have.
 func forge(t *testing.T, s *space, key ed25519.PrivateKey, claimed gossip.DeviceID) []byte {
 	t.Helper()
-	nonce := make([]byte, nonceSize)
 	packed := []byte{2, 'o', 'p'}
-	body := slices.Concat(claimed[:authorSize], packed, ed25519.Sign(key, signedBytes(s, claimed, nonce, packed)))
-	return s.seal.Seal(slices.Concat(s.epoch[:], nonce), nonce, body, sealedWith(s))
+	return seal(s, ed25519.Sign(key, signedBytes(s, claimed, packed)), slices.Concat(claimed[:authorSize], packed))
+}
+
+// Frames of other contents have other nonces and message ids, whoever of the members signs them: a nonce that came twice would give
+// away what is sealed. The same frame has the same bytes.
+func TestNonceIsThatOfTheContents(t *testing.T) {
+	a, b := testKey("a"), testKey("b")
+	s := testSpace(t, "one", a, b)
+	seen := map[string]string{}
+	for _, key := range []ed25519.PrivateKey{a, b} {
+		for i := range 200 {
+			ops := [][]byte{fmt.Append(nil, i)}
+			frame := sealFrame(s, key, ops)
+			if !bytes.Equal(frame, sealFrame(s, key, ops)) {
+				t.Fatal("one frame has two forms")
+			}
+			who := fmt.Sprintf("operation %d of %v", i, deviceOfKey(key))
+			if other, ok := seen[frameID(frame)]; ok {
+				t.Fatalf("%s and %s share a nonce", other, who)
+			}
+			seen[frameID(frame)] = who
+		}
+	}
 }
 
 func TestUnpackOpsRefusesWhatPackingNeverWrites(t *testing.T) {
@@ -138,8 +153,7 @@ func FuzzUnpackOps(f *testing.F) {
 func FuzzOpenFrame(f *testing.F) {
 	key := testKey("a")
 	s := testSpace(f, "one", key)
-	frame, err := sealFrame(s, key, zeroReader{}, [][]byte{[]byte("op")})
-	must(f, err)
+	frame := sealFrame(s, key, [][]byte{[]byte("op")})
 	f.Add(frame)
 	f.Add(frame[:frameMinimum-1])
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -244,11 +244,7 @@ func (g *gossiper) publish(id gossip.SpaceID, op []byte) error {
 // sendFrame seals and publishes; it runs in the packer's goroutine.
 func (g *gossiper) sendFrame(c *channel, ops [][]byte) {
 	c.passed.Add(1)
-	frame, err := sealFrame(c.space, g.n.key, g.n.cfg.Rand, ops)
-	if err == nil {
-		err = c.topic.Publish(g.n.ctx, frame)
-	}
-	if err != nil {
+	if err := c.topic.Publish(g.n.ctx, sealFrame(c.space, g.n.key, ops)); err != nil {
 		g.n.log.Warn("frame not published", "space", c.space.id, "ops", len(ops), "err", err)
 		g.n.events.lose(c.space.id, gossip.DeviceID{})
 		return

@@ -5,7 +5,7 @@ import (
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/hex"
+	"encoding/base64"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,6 +16,10 @@ import (
 	"syncline/gossip"
 )
 
+// topicSize is the number of bytes of a topic's name, which travels with each frame as 8 characters: enough to tell the few spaces of
+// one device apart.
+const topicSize = 6
+
 // A space is one Access with the keys derived from it. It is immutable.
 type space struct {
 	id      gossip.SpaceID
@@ -24,7 +28,7 @@ type space struct {
 	members map[gossip.DeviceID]struct{}
 	authors map[[authorSize]byte][]gossip.DeviceID // the members by the short id that a frame carries
 
-	epoch    [8]byte     // names the key inside a frame
+	signing  []byte      // signatures of frames cover it, so that only who has the key can check them
 	seal     cipher.AEAD // XChaCha20-Poly1305
 	helloKey []byte
 	topic    string // hides the space from whoever sees topic names without the key
@@ -44,34 +48,33 @@ func newSpace(a gossip.Access) (*space, error) {
 		short := [authorSize]byte(m[:])
 		s.authors[short] = append(s.authors[short], m)
 	}
-	epoch, err := s.derive("epoch", len(s.epoch))
-	if err != nil {
+	var err error
+	if s.signing, err = s.derive("signing/1"); err != nil {
 		return nil, err
 	}
-	copy(s.epoch[:], epoch)
-	frameKey, err := s.derive("frame", chacha20poly1305.KeySize)
+	frameKey, err := s.derive("frame/2")
 	if err != nil {
 		return nil, err
 	}
 	if s.seal, err = chacha20poly1305.NewX(frameKey); err != nil {
 		return nil, err
 	}
-	if s.helloKey, err = s.derive("hello", 32); err != nil {
+	if s.helloKey, err = s.derive("hello/1"); err != nil {
 		return nil, err
 	}
-	topicKey, err := s.derive("topic", 32)
+	topicKey, err := s.derive("topic/2")
 	if err != nil {
 		return nil, err
 	}
 	mac := hmac.New(sha256.New, topicKey)
 	mac.Write([]byte("topic"))
-	s.topic = hex.EncodeToString(mac.Sum(nil))[:32]
+	s.topic = base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:topicSize])
 	return s, nil
 }
 
-// derive returns HKDF-SHA256(secret = key, salt = space id, info = "syncline/<purpose>/1").
-func (s *space) derive(purpose string, size int) ([]byte, error) {
-	return hkdf.Key(sha256.New, s.key[:], s.id[:], "syncline/"+purpose+"/1", size)
+// derive returns the 32 bytes of HKDF-SHA256(secret = key, salt = space id, info = "syncline/<purpose>").
+func (s *space) derive(purpose string) ([]byte, error) {
+	return hkdf.Key(sha256.New, s.key[:], s.id[:], "syncline/"+purpose, sha256.Size)
 }
 
 // A roster is what SetSpaces said, indexed. It is immutable and replaced whole.
