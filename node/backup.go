@@ -53,6 +53,9 @@ type backupSpaceRecord struct {
 // what the spaces have seen, but not what makes this device a member: neither its key nor the keys of the spaces, no replica id, no
 // invites. A backup that is cut off or damaged is recognised by [Restore].
 func (n *Node) Backup(ctx context.Context, w io.Writer) (BackupInfo, error) {
+	if err := n.ended(); err != nil {
+		return BackupInfo{}, err
+	}
 	info := BackupInfo{Device: n.name, Created: n.cfg.Clock().UTC()}
 	b := newBackupWriter(w)
 	b.text(backupMagic)
@@ -291,7 +294,7 @@ func (rs *restorer) space(ctx context.Context) (kind byte, err error) {
 	rs.dbs = append(rs.dbs, filepath.Join(dir, dbDir))
 	ds, err := store.OpenBackend(rs.store, filepath.Join(dir, dbDir))
 	if err != nil {
-		return 0, ErrStore.Because(err)
+		return 0, openProblem(err)
 	}
 	defer ds.Close()
 	err = store.Paste(ctx, ds, func() (k, v []byte, err error) {

@@ -98,6 +98,10 @@ func openProblem(err error) error {
 	switch {
 	case errors.As(err, &p):
 		return p
+	case errors.Is(err, store.ErrNoBackend):
+		return ErrBadRequest.Because(err).Next("Name the store as pebble: or leveldb:, or leave it out.")
+	case errors.Is(err, store.ErrOtherBackend):
+		return ErrStoreOther.Because(err)
 	case errors.Is(err, store.ErrNewer):
 		return ErrStoreNewer.Because(err)
 	case errors.As(err, &corrupt):

@@ -56,11 +56,13 @@ type Node struct {
 
 	joining sync.Mutex // held while the network is told whether strangers may join; taken before mu
 
+	closing  sync.Once
+	closeErr error
+
 	mu      sync.Mutex // guards the fields below; Space.mu may be taken under it
 	spaces  map[gossip.SpaceID]*Space
 	invites map[string]*invite
 	twin    bool
-	closed  bool
 
 	mergesMu sync.Mutex // guards merges; nothing is locked under it
 	merges   map[string]MergeFunc
@@ -324,7 +326,8 @@ func (n *Node) ID() gossip.DeviceID { return n.id }
 // Name returns what this device is called.
 func (n *Node) Name() string { return n.name }
 
-// Space returns the space with a name or an id; "" is the default space. It returns [ErrNoSpace] if there is none.
+// Space returns the space with a name or an id; "" is the default space, which is another one after [Node.Join]. It returns [ErrNoSpace]
+// if there is none.
 func (n *Node) Space(name string) (*Space, error) {
 	for _, s := range n.spaceList() {
 		if name == "" && n.isDefault(s.id) || s.id.String() == name || s.Info().Name == name {
@@ -360,6 +363,9 @@ func (n *Node) spaceList() []*Space {
 
 // AddAddress adds an address of a member by hand, for networks where devices do not find each other by themselves.
 func (n *Node) AddAddress(ctx context.Context, device, multiaddr string) error {
+	if err := n.ended(); err != nil {
+		return err
+	}
 	if n.cfg.Network == nil {
 		return ErrLocalOnly.With("it was started without a network")
 	}
@@ -382,15 +388,21 @@ func (n *Node) AddAddress(ctx context.Context, device, multiaddr string) error {
 }
 
 // Close ends the device: it answers what is under way, writes everything to disk, and returns when nothing of it runs any more.
-// It does not wait for the network.
+// It does not wait for the network, nor for iterations that are open: those end. Every call returns then, with the same error.
 func (n *Node) Close() error {
-	n.mu.Lock()
-	if n.closed {
-		n.mu.Unlock()
-		return nil
+	n.closing.Do(func() { n.closeErr = n.shut() })
+	return n.closeErr
+}
+
+// ended returns ErrClosed once Close has begun.
+func (n *Node) ended() error {
+	if n.ctx.Err() != nil {
+		return ErrClosed
 	}
-	n.closed = true
-	n.mu.Unlock()
+	return nil
+}
+
+func (n *Node) shut() error {
 	n.stop()
 	for _, s := range n.spaceList() {
 		s.touch(nil)

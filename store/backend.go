@@ -36,14 +36,13 @@ func OpenBackend(spec, dir string) (datastore.Batching, error) {
 	open, ok := backends[scheme]
 	if !ok {
 		known := slices.Sorted(maps.Keys(backends))
-		return nil, fmt.Errorf("unknown backend %q: want one of %s", spec, strings.Join(known, ", "))
+		return nil, fmt.Errorf("%w as %q: want one of %s", ErrNoBackend, spec, strings.Join(known, ", "))
 	}
 	if rest != "" {
-		return nil, fmt.Errorf("backend %q takes no options after %q", spec, scheme+":")
+		return nil, fmt.Errorf("%w as %q: it takes no options after %q", ErrNoBackend, spec, scheme+":")
 	}
 	if held := heldBy(dir); scheme != "mem" && held != "" && held != scheme {
-		return nil, fmt.Errorf("%s holds a database of the backend %q, not %q: start with %[2]q, export, and import into an empty directory",
-			dir, held+":", scheme+":")
+		return nil, fmt.Errorf("%w is in %s: it was begun with %q, not %q", ErrOtherBackend, dir, held+":", scheme+":")
 	}
 	return open(dir)
 }
