@@ -128,28 +128,24 @@ func (n *Node) identify() (err error) {
 	host, _ := os.Hostname()
 	host, _, _ = strings.Cut(host, ".")
 	n.name = cmp.Or(n.cfg.Name, host, "device")
+	var rec deviceRecord
 	if n.cfg.Dir == "" {
 		_, n.key, err = ed25519.GenerateKey(n.cfg.Rand)
-	} else {
-		n.key, err = loadKey(n.cfg.Dir, n.cfg.Rand, n.cfg.NewIdentity)
+	} else if rec, err = readDevice(n.cfg.Dir); err == nil {
+		n.key, err = loadKey(n.cfg.Dir, n.cfg.Rand, rec.Name != "", n.cfg.NewIdentity)
 	}
 	if err != nil {
 		return err
 	}
 	n.id = gossip.DeviceID(n.key.Public().(ed25519.PublicKey))
-	if n.cfg.Dir == "" {
-		return nil
-	}
-	name := filepath.Join(n.cfg.Dir, deviceFile)
-	var rec deviceRecord
-	if err := readJSON(name, &rec); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return ErrStore.Because(err)
-	}
 	n.name = cmp.Or(n.cfg.Name, rec.Name, n.name)
-	if n.name == rec.Name {
+	if n.cfg.Dir == "" || n.name == rec.Name {
 		return nil
 	}
-	return writeJSON(name, deviceRecord{Name: n.name})
+	if err := writeJSON(filepath.Join(n.cfg.Dir, deviceFile), deviceRecord{Name: n.name}); err != nil {
+		return storeProblem(err)
+	}
+	return nil
 }
 
 // openSpaces opens every space of the data directory, or founds the first.
@@ -166,12 +162,17 @@ func (n *Node) openSpaces(ctx context.Context) error {
 			}
 		}
 	}
+	lost := "" // a folder with a database and no record
 	for _, dir := range dirs {
-		var rec spaceRecord
-		if err := readJSON(filepath.Join(dir, spaceFile), &rec); errors.Is(err, fs.ErrNotExist) {
-			continue // it was being made, or dropped, when the process ended
+		rec, err := readSpace(dir)
+		if errors.Is(err, fs.ErrNotExist) { // it was being made, or dropped, when the process ended
+			if _, err := os.Stat(filepath.Join(dir, dbDir)); err == nil {
+				lost = dir
+				n.log.Warn("a folder of a space lacks its record and is not opened", "dir", dir, "record", spaceFile)
+			}
+			continue
 		} else if err != nil {
-			return ErrStore.Because(err)
+			return err
 		}
 		s, err := n.openSpaceDir(rec, dir)
 		if err != nil {
@@ -183,6 +184,10 @@ func (n *Node) openSpaces(ctx context.Context) error {
 				return err
 			}
 		}
+	}
+	if len(n.spaces) == 0 && lost != "" {
+		return ErrStore.With("%s is missing, and nothing else says what the entries beside it belong to", filepath.Join(lost, spaceFile)).
+			Next("Bring the file back from a copy of the folder, or move " + lost + " away to begin without what it holds.")
 	}
 	if len(n.spaces) == 0 {
 		rec, err := foundSpace(n.key, "home", n.cfg.Rand, n.cfg.Clock())
@@ -199,8 +204,12 @@ func (n *Node) openSpaces(ctx context.Context) error {
 		return n.setDefault(s.id)
 	}
 	n.loadDefault()
-	_, err := n.rename(ctx)
-	return err
+	if _, err := n.rename(ctx); errors.Is(err, ErrDiskFull) {
+		n.log.Warn("the members are told the new name when the disk has room", "name", n.name, "err", err)
+	} else if err != nil {
+		return err
+	}
+	return nil
 }
 
 // addSpace makes the folder of a space and opens it.
