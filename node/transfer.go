@@ -43,6 +43,8 @@ func (s *Space) Import(ctx context.Context, lines iter.Seq2[ImportLine, error]) 
 		im.res.Lines++
 		if err == nil {
 			err = im.add(line)
+		} else if p := (*Problem)(nil); !errors.As(err, &p) {
+			err = ErrBadRequest.Because(err) // of who gives the lines, and no fault of ours
 		}
 		if err != nil {
 			if e := im.flush(); e != nil {
