@@ -201,18 +201,24 @@ type RestoreOptions struct {
 }
 
 // Restore makes a data directory of a backup. The directory appears when the backup was read to its end and found whole; after an error
-// there is nothing.
+// there is nothing, nor any of the folders around it that were not there before.
 //
 // What [Open] then opens is a new device that holds the data: it has a key and a replica id of its own, and is no member of the spaces
 // until a member invites it. The old device may live on.
-func Restore(ctx context.Context, r io.Reader, o RestoreOptions) (BackupInfo, error) {
+func Restore(ctx context.Context, r io.Reader, o RestoreOptions) (info BackupInfo, err error) {
 	if entries, err := os.ReadDir(o.Dir); err == nil && len(entries) > 0 {
 		return BackupInfo{}, ErrDirNotEmpty.With("%s holds %d files or folders", o.Dir, len(entries))
 	} else if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return BackupInfo{}, ErrStore.Because(err)
 	}
 	parent := filepath.Dir(filepath.Clean(o.Dir))
-	if err := os.MkdirAll(parent, 0o700); err != nil {
+	unmake, err := makeFolders(parent)
+	defer func() {
+		if err != nil {
+			unmake()
+		}
+	}()
+	if err != nil {
 		return BackupInfo{}, ErrStore.Because(err)
 	}
 	tmp, err := os.MkdirTemp(parent, "."+filepath.Base(o.Dir)+".restore-*")

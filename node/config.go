@@ -12,6 +12,7 @@ import (
 
 	"github.com/ipfs/go-datastore"
 
+	"syncline/crdt"
 	"syncline/gossip"
 	"syncline/store"
 )
@@ -80,7 +81,7 @@ type Config struct {
 	HistoryVersions int
 	HistoryAge      time.Duration
 	// MergeDeadline is how long one call of a merge function may take, see [Node.RegisterMerge]. Default 1 s. A longer one lets slow
-	// functions through and keeps a [Space.Resolve] that asks for one waiting.
+	// functions through and keeps a [Space.Resolve] that asks for one waiting. The built-in ones may take 10 s, or this if it is longer.
 	MergeDeadline time.Duration
 	// NewIdentity gives the data directory a new device key before anything starts: for a copy of a device that is live
 	// elsewhere. The new device must be invited.
@@ -95,6 +96,8 @@ type Config struct {
 	Rand io.Reader
 	// Observe sees every step of the replicas; for simulations. Default: nobody.
 	Observe StepObserver
+	// Limits bound the answers of sessions; for simulations. Default: those of package gossip.
+	Limits crdt.Limits
 	// Logger receives what the node has to say; default: nothing.
 	Logger *slog.Logger
 }

@@ -110,6 +110,23 @@ func writeFile(name string, data []byte) error {
 	return syncDir(filepath.Dir(name))
 }
 
+// makeFolders makes a folder and those around it, for this user only, and returns how to remove again those that were not there before
+// and are empty.
+func makeFolders(dir string) (unmake func(), err error) {
+	var absent []string // the innermost first
+	for d := dir; ; d = filepath.Dir(d) {
+		if _, err := os.Lstat(d); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		absent = append(absent, d)
+	}
+	return func() {
+		for _, d := range absent {
+			os.Remove(d)
+		}
+	}, os.MkdirAll(dir, 0o700)
+}
+
 // syncDir makes the names in a folder durable.
 func syncDir(name string) error {
 	d, err := os.Open(name)

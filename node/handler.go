@@ -88,7 +88,7 @@ func networkProblem(err error) error {
 	case strings.Contains(err.Error(), "in use"):
 		return ErrPortInUse.Because(err).Next("Another program, or another peer, listens there. Choose another port with --listen, or none.")
 	}
-	return ErrInternal.Because(err)
+	return ErrNetwork.Because(err)
 }
 
 // openProblem turns an error of opening a store into what people are told.

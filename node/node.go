@@ -65,7 +65,7 @@ type Node struct {
 	twin    bool
 
 	mergesMu sync.Mutex // guards merges; nothing is locked under it
-	merges   map[string]MergeFunc
+	merges   map[string]*mergeFunction
 }
 
 // Open starts a device. Close it. ctx bounds the start only. It returns [ErrBadRequest] for a Config that cannot be, and [ErrDirInUse] if
@@ -389,7 +389,7 @@ func (n *Node) AddAddress(ctx context.Context, device, multiaddr string) error {
 			return ErrBadRequest.With("%s is this device", device)
 		}
 		if err := n.cfg.Network.AddAddr(d, multiaddr); err != nil {
-			return ErrBadRequest.Because(err).Next("An address looks like /ip4/192.168.1.23/tcp/4001 or /ip4/192.168.1.23/udp/4001/quic-v1.")
+			return ErrBadRequest.With("The address “%s” cannot be used: %v", multiaddr, err).Because(err).Next("An address looks like /ip4/192.168.1.23/tcp/4001 or /ip4/192.168.1.23/udp/4001/quic-v1.")
 		}
 		return nil
 	}

@@ -26,8 +26,8 @@ var backends = map[string]func(dir string) (datastore.Batching, error){
 const DefaultBackend = "pebble"
 
 // OpenBackend opens the datastore that spec names: "pebble:", also meant by an empty spec, and "leveldb:" keep their files in dir; "mem:"
-// keeps nothing. A directory that holds a database of the other kind is refused and not touched. Programs that want another datastore
-// open it themselves and give it to [Open].
+// keeps nothing. A directory that holds a database of the other kind is refused with [ErrOtherBackend] and not touched. Programs that
+// want another datastore open it themselves and give it to [Open].
 func OpenBackend(spec, dir string) (datastore.Batching, error) {
 	scheme, rest, _ := strings.Cut(spec, ":")
 	if spec == "" {

@@ -1,8 +1,8 @@
 package api
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -123,20 +123,18 @@ func question(r *http.Request, doc any) error { return questionOf(r, doc, reques
 
 // questionOf is question with another bound of the body.
 func questionOf(r *http.Request, doc any, bytesMax int) error {
-	d := json.NewDecoder(http.MaxBytesReader(nil, r.Body, int64(bytesMax)))
-	d.DisallowUnknownFields()
-	err := d.Decode(doc)
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, int64(bytesMax)))
 	var long *http.MaxBytesError
 	switch {
 	case errors.As(err, &long):
 		return tooLarge("The request", bytesMax)
-	case err == io.EOF:
-		return nil // an empty body asks for the defaults
 	case err != nil:
-		return node.ErrBadRequest.With("The body is not the JSON that this route takes: %v", err)
+		return node.ErrBadRequest.With("The body ended early.").Because(err)
+	case len(bytes.TrimSpace(body)) == 0:
+		return nil // an empty body asks for the defaults
 	}
-	if _, err := d.Token(); err != io.EOF {
-		return node.ErrBadRequest.With("More follows after the JSON document in the body.").Next("Send one document.")
+	if err := wire.Decode(body, doc); err != nil {
+		return node.ErrBadRequest.With("The body is not what this route takes: %v.", err).Next("docs/reference/api.md shows the body of each route.")
 	}
 	return nil
 }

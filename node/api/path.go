@@ -35,21 +35,31 @@ func checkURL(u *url.URL) error {
 	return nil
 }
 
-// checkParameters refuses what a route does not read, and what is given twice: a parameter that is mistyped, or meant for another route,
-// must not make another request of this.
-func checkParameters(u *url.URL, known []string) error {
-	query, err := url.ParseQuery(u.RawQuery)
+// checkParameters refuses a parameter that the route does not read, and one that is given twice: a mistyped one must not make another
+// request of this, as a delete of ?dryrun=1.
+func checkParameters(r *http.Request, reads []string) error {
+	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return node.ErrBadRequest.With("The parameters after “?” are not well escaped: %v", err)
+		return node.ErrBadRequest.With("The parameters after “?” are not well escaped.").Because(err).Next("Escape % as %25, and other signs likewise.")
 	}
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		switch {
-		case name != "space" && !slices.Contains(known, name):
-			return node.ErrBadRequest.With("This route has no parameter “%s”.", name).
-				Next("It has " + strings.Join(append(slices.Clone(known), "space"), ", ") + ".")
+		case !slices.Contains(reads, name):
+			return node.ErrBadRequest.With("%s has no parameter “%s”.", r.Pattern, name).Next("It has: " + strings.Join(reads, ", ") + ".")
 		case len(query[name]) > 1:
 			return node.ErrBadRequest.With("The parameter “%s” is given %d times.", name, len(query[name])).Next("Give it once.")
 		}
+	}
+	return nil
+}
+
+// checkHeaders refuses what would make a body mean something else than its bytes.
+func checkHeaders(r *http.Request) error {
+	if code := r.Header.Get("Content-Encoding"); code != "" && !strings.EqualFold(code, "identity") {
+		return node.ErrBadRequest.With("The body is encoded as %s; bodies are taken as they are.", code).Next("Send it without Content-Encoding.")
+	}
+	if part := r.Header.Get("Content-Range"); part != "" {
+		return node.ErrBadRequest.With("The body is a part, %s; a value is written whole.", part).Next("Send all of it, without Content-Range.")
 	}
 	return nil
 }

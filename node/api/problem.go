@@ -81,19 +81,22 @@ func refusal(code int, r *http.Request) *node.Problem {
 	case code == http.StatusMethodNotAllowed:
 		return errMethod.With("%s is not possible on %s.", r.Method, r.URL.Path)
 	case code == http.StatusRequestedRangeNotSatisfiable:
-		return errRange.With("The value does not have the bytes %s.", r.Header.Get("Range"))
+		return errRange.With("The value has no range %s.", r.Header.Get("Range"))
 	case code == http.StatusPreconditionFailed:
 		return node.ErrVersionMismatch.With("The version is none of %s.", r.Header.Get("If-Match"))
 	}
 	return &node.Problem{Code: "http_" + strconv.Itoa(code), Status: code, Title: http.StatusText(code)}
 }
 
-// handle adapts h to net/http, and refuses parameters that it does not know.
-func (s *Server) handle(h handler, parameters []string) http.Handler {
+// handle adapts a route to net/http.
+func (s *Server) handle(to route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := checkParameters(r.URL, parameters)
+		err := checkParameters(r, to.reads)
 		if err == nil {
-			err = h(w, r)
+			err = checkHeaders(r)
+		}
+		if err == nil {
+			err = to.handler(w, r)
 		}
 		if err != nil {
 			s.fail(w, r, err)

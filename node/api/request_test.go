@@ -8,33 +8,6 @@ import (
 	"syncline/node/nodetest"
 )
 
-// What a request says beyond what its route reads makes it another request than was meant: it is refused, and nothing happens.
-func TestWhatARouteDoesNotReadIsRefused(t *testing.T) {
-	p := newPeer(t)
-	p.want(201, "PUT", "/v1/kv/a", "1")
-	for _, r := range []struct{ method, url, body string }{
-		{"DELETE", "/v1/kv/a?dry_run=1", ""},
-		{"DELETE", "/v1/kv/a?all=0&all=1", ""},
-		{"DELETE", "/v1/kv/a?if_match=v1.0", ""},
-		{"PUT", "/v1/kv/a?dry_run=1", "2"},
-		{"DELETE", "/v1/entries?prefix=a&prefix=b", ""},
-		{"DELETE", "/v1/entries?prefix=a&limit=1", ""},
-		{"GET", "/v1/kv/a?version=h.1", ""},
-		{"GET", "/v1/status?wait=1s", ""},
-		{"GET", "/v1/status?space=&space=", ""},
-		{"POST", "/v1/down?dry_run=1", ""},
-		{"POST", "/v1/tx", `{"ops":[{"op":"del","path":"a"}]} {"ops":[]}`},
-		{"POST", "/v1/restore", `{"path":"a","version":"h."}]`},
-	} {
-		if problem := p.refused(400, "bad_request", r.method, r.url, r.body); problem.Detail == "" {
-			t.Errorf("%s %s: it does not say why", r.method, r.url)
-		}
-	}
-	if got := p.want(200, "GET", "/v1/kv/a", ""); got.body != "1" {
-		t.Errorf("a request that was refused left %q", got.body)
-	}
-}
-
 func TestBoundsOfTheFeedAreToldAndNotCut(t *testing.T) {
 	p := newPeer(t)
 	for _, query := range []string{"limit=10001", "wait=10m", "limit=-1", "wait=-1s"} {
