@@ -13,20 +13,40 @@ type writeOptions struct {
 	ifAbsent  bool
 	kind      *crdt.Kind
 	all       bool
+	err       *Problem // of the first option that cannot be
+}
+
+func (o *writeOptions) refuse(p *Problem) {
+	if o.err == nil {
+		o.err = p
+	}
 }
 
 // A WriteOption changes how one write is done.
 type WriteOption func(*writeOptions)
 
 // IfVersion makes a write fail with [ErrVersionMismatch] unless the entry is at version v; it then replaces every value that
-// v names. It guards against changes on this device, it is not a lock over the network.
-func IfVersion(v Version) WriteOption { return func(o *writeOptions) { o.ifVersion = v } }
+// v names. It guards against changes on this device, it is not a lock over the network. An empty v is refused with [ErrBadRequest]:
+// to write what does not exist yet, use [IfAbsent].
+func IfVersion(v Version) WriteOption {
+	return func(o *writeOptions) {
+		if o.ifVersion = v; v == "" {
+			o.refuse(ErrBadRequest.With("IfVersion names an empty version").Next("Give the version that was read. For an entry that does not exist yet, use IfAbsent."))
+		}
+	}
+}
 
 // IfAbsent makes a write fail with [ErrExists] if the entry exists here.
 func IfAbsent() WriteOption { return func(o *writeOptions) { o.ifAbsent = true } }
 
-// As sets the kind of the written value; without it a value keeps the kind of the entry, or is crdt.Multi.
-func As(k crdt.Kind) WriteOption { return func(o *writeOptions) { o.kind = &k } }
+// As sets the kind of the written value, crdt.Multi or crdt.LWW; without it a value keeps the kind of the entry, or is crdt.Multi.
+func As(k crdt.Kind) WriteOption {
+	return func(o *writeOptions) {
+		if o.kind = &k; k != crdt.Multi && k != crdt.LWW {
+			o.refuse(ErrBadRequest.With("there is no %v", k).Next("Use crdt.Multi or crdt.LWW."))
+		}
+	}
+}
 
 // All makes a delete remove every value of an entry in Conflict, not only the shown one.
 func All() WriteOption { return func(o *writeOptions) { o.all = true } }

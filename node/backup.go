@@ -51,8 +51,11 @@ type backupSpaceRecord struct {
 
 // Backup writes a copy of all spaces, each as it is at one moment, while the device goes on. It holds the entries, their history, and
 // what the spaces have seen, but not what makes this device a member: neither its key nor the keys of the spaces, no replica id, no
-// invites. A backup that is cut off or damaged is recognised by [Restore].
+// invites. A backup that is cut off or damaged is recognised by [Restore]. [Node.Close] waits for what is being written to w.
 func (n *Node) Backup(ctx context.Context, w io.Writer) (BackupInfo, error) {
+	if err := n.ended(); err != nil {
+		return BackupInfo{}, err
+	}
 	info := BackupInfo{Device: n.name, Created: n.cfg.Clock().UTC()}
 	b := newBackupWriter(w)
 	b.text(backupMagic)

@@ -75,7 +75,7 @@ func (s *Space) Datastore(o DatastoreOptions) (*Datastore, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, ErrClosed
+		return nil, s.gone()
 	}
 	s.datastores[d] = struct{}{}
 	if d.hooks != nil {

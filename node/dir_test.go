@@ -272,7 +272,7 @@ func TestASpaceStaysWithItsBackend(t *testing.T) {
 	if n, err := node.Open(within(t), other); err == nil {
 		n.Close()
 		t.Fatal("pebble opened a directory of LevelDB")
-	} else if !errors.Is(err, node.ErrStore) {
+	} else if !errors.Is(err, node.ErrStoreOther) {
 		t.Error(err)
 	}
 	if e, err := space(t, open(t, cfg)).Get(within(t), "hello"); err != nil || string(e.Shown().Data) != "world" {

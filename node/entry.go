@@ -98,10 +98,13 @@ type Entry struct {
 	Pending []DeviceRef
 }
 
-// Shown returns the value that a plain read returns.
+// Shown returns the value that a plain read returns, the zero Value if the Entry is zero.
 func (e Entry) Shown() Value {
-	if e.View != nil {
+	switch {
+	case e.View != nil:
 		return *e.View
+	case len(e.Values) == 0:
+		return Value{}
 	}
 	return e.Values[0]
 }

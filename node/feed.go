@@ -142,7 +142,7 @@ func (s *Space) Changes(ctx context.Context, o ChangesOptions) (Changes, error) 
 		case <-ctx.Done():
 			return Changes{}, ctx.Err()
 		case <-s.loop.quit:
-			return Changes{}, ErrClosed
+			return Changes{}, s.gone()
 		}
 	}
 }

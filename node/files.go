@@ -26,12 +26,17 @@ const (
 	dbDir       = "db"
 )
 
-// loadKey reads the device key, or makes one; one that is replaced is kept beside the new one. A key that others can read is refused: whoever has it is this device.
-func loadKey(dir string, random io.Reader, renew bool) (ed25519.PrivateKey, error) {
+// loadKey reads the device key, or makes one; one that is replaced is kept beside the new one. A key that others can read is refused: whoever has
+// it is this device. So is a directory that lost the key which a known device had: it would become another device without a word.
+func loadKey(dir string, random io.Reader, known, renew bool) (ed25519.PrivateKey, error) {
 	name := filepath.Join(dir, keyFile)
 	if !renew {
 		if key, err := readKey(name); !errors.Is(err, fs.ErrNotExist) {
 			return key, err
+		}
+		if known {
+			return nil, ErrStore.With("%s is missing: without it this is another device", name).
+				Next("Bring the file back from a copy, or start as a new device, which must be invited:  peer up --new-identity")
 		}
 	}
 	if err := putAside(name); err != nil {
@@ -137,6 +142,15 @@ type deviceRecord struct {
 	Name string `json:"name"`
 }
 
+// readDevice reads the record of the device in dir; it is zero if there is none.
+func readDevice(dir string) (rec deviceRecord, err error) {
+	name := filepath.Join(dir, deviceFile)
+	if err := readJSON(name, &rec); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return rec, ErrStore.Because(err).Next("It holds only the name of the device. Remove it, and name the device again:  peer up --name NAME")
+	}
+	return rec, nil
+}
+
 // spaceRecord is what a device keeps about a space outside its store: what it needs to open it.
 type spaceRecord struct {
 	ID   string `json:"id"`
@@ -146,6 +160,19 @@ type spaceRecord struct {
 	// Genesis is the record that founded the space, in hexadecimal digits; its hash is the id.
 	Genesis string    `json:"genesis"`
 	Joined  time.Time `json:"joined"`
+}
+
+// readSpace reads the record of the space in dir. The error is [fs.ErrNotExist] if there is none.
+func readSpace(dir string) (rec spaceRecord, err error) {
+	name := filepath.Join(dir, spaceFile)
+	if err = readJSON(name, &rec); err == nil {
+		_, _, _, err = rec.parse()
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return rec, ErrStore.With("%s is damaged: %v", name, err).Because(err).
+			Next("Bring the file back from a copy of the folder. If there is none, move " + dir + " away and start again; other devices have what was synced, and a backup what it holds.")
+	}
+	return rec, err
 }
 
 // parse returns the binary forms, if they belong together.

@@ -42,3 +42,17 @@ func TestStartsWithAFullDisk(t *testing.T) {
 		t.Errorf("an expired invite is open: %v, %v", open, err)
 	}
 }
+
+// A device that is given a new name on a full disk starts; the members hear of it when there is room.
+func TestANewNameDoesNotKeepADeviceWithAFullDiskFromStarting(t *testing.T) {
+	ds := mem.New()
+	cfg := node.Config{Dir: t.TempDir(), Name: "before", Backend: func(string) (datastore.Batching, store.BootToken, error) { return ds, nil, nil }}
+	if err := open(t, cfg).Close(); err != nil {
+		t.Fatal(err)
+	}
+	ds.Inject(mem.DiskFull)
+	cfg.Name = "after"
+	if n := open(t, cfg); n.Name() != "after" {
+		t.Errorf("it is called %q", n.Name())
+	}
+}

@@ -95,16 +95,15 @@ func networkProblem(err error) error {
 func openProblem(err error) error {
 	var p *Problem
 	var corrupt *store.CorruptError
-	var backend *store.BackendError
 	switch {
 	case errors.As(err, &p):
 		return p
+	case errors.Is(err, store.ErrNoBackend):
+		return ErrBadRequest.Because(err).Next("Name the store as pebble: or leveldb:, or leave it out.")
+	case errors.Is(err, store.ErrOtherBackend):
+		return ErrStoreOther.Because(err)
 	case errors.Is(err, store.ErrNewer):
 		return ErrStoreNewer.Because(err)
-	case errors.As(err, &backend):
-		p := ErrStore.Because(err)
-		p.Title = "The store is not of that kind"
-		return p.Next("Nothing was touched. Start with the kind that it has:  peer up --store KIND:")
 	case errors.As(err, &corrupt):
 		return ErrStore.Because(err)
 	case strings.Contains(err.Error(), "resource temporarily unavailable"), strings.Contains(err.Error(), "lock"):

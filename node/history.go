@@ -81,7 +81,7 @@ func (s *Space) History(ctx context.Context, path string, o HistoryOptions) iter
 
 func (s *Space) revisions(ctx context.Context, path string) iter.Seq2[Revision, error] {
 	return func(yield func(Revision, error) bool) {
-		if err := checkUserPath(path); err != nil {
+		if err := cmp.Or(checkUserPath(path), s.ended()); err != nil {
 			yield(Revision{}, err)
 			return
 		}
@@ -190,7 +190,7 @@ func (s *Space) Revision(ctx context.Context, path, id string) (Revision, error)
 	}
 	var found []Revision
 	for r, err := range s.History(ctx, path, HistoryOptions{}) {
-		if p := (*Problem)(nil); err != nil && errors.As(err, &p) && p.Code == ErrStore.Code {
+		if damage := new(store.CorruptError); errors.As(err, &damage) {
 			continue
 		} else if err != nil {
 			return Revision{}, err

@@ -79,6 +79,9 @@ func (n *Node) Invite(ctx context.Context, s *Space, o InviteOptions) (Invite, e
 	if n.cfg.Network == nil {
 		return Invite{}, ErrLocalOnly.With("it was started without a network")
 	}
+	if err := n.ended(); err != nil {
+		return Invite{}, err
+	}
 	if s == nil {
 		var err error
 		if s, err = n.Space(""); err != nil {
@@ -170,6 +173,9 @@ func (n *Node) loadInvites() error {
 
 // Invites returns the open invites, the one that expires first first.
 func (n *Node) Invites(ctx context.Context) ([]Invite, error) {
+	if err := n.ended(); err != nil {
+		return nil, err
+	}
 	n.expireInvites()
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -265,6 +271,9 @@ func requester(i Invite) gossip.DeviceID {
 // if another one asks by now, it is refused with [ErrVersionMismatch]. A zero device means whoever asks. It returns once the
 // device is a member.
 func (n *Node) AnswerInvite(ctx context.Context, id string, device gossip.DeviceID, admit bool) (Invite, error) {
+	if err := n.ended(); err != nil {
+		return Invite{}, err
+	}
 	i, err := n.findInvite(id)
 	if err != nil {
 		return Invite{}, err

@@ -282,11 +282,14 @@ func (n *Node) welcome(i *invite, transcript []byte) *joinAnswer {
 }
 
 // Join brings this device into the space that a ticket invites to, and makes it the default. It returns once the inviter has let
-// it in, which may take until a person there has answered. A default space that was never used is dropped; one that was used is
-// kept.
+// it in, which may take until a person there has answered. A default space that was never used is dropped, and its handles return
+// [ErrSpaceLeft]; one that holds entries, or policies, or has other members, is kept under its name. Ask [Node.Space] for the new default.
 func (n *Node) Join(ctx context.Context, text string) (JoinResult, error) {
 	if n.cfg.Network == nil {
 		return JoinResult{}, ErrLocalOnly.With("it was started without a network")
+	}
+	if err := n.ended(); err != nil {
+		return JoinResult{}, err
 	}
 	t, err := parseTicket(text)
 	if err != nil {
@@ -464,7 +467,7 @@ func (s *Space) adoptMembers(ctx context.Context, list [][]byte) error {
 // untouched reports whether a space holds nothing but what its founding wrote, and has no other member.
 func (s *Space) untouched() bool {
 	head := s.store.Head()
-	return head.Entries == 0 && head.Deletes == 0 && len(s.roster.Load().members) <= 1
+	return head.Entries == 0 && head.Deletes == 0 && len(s.rules.Load().rules) == 0 && len(s.roster.Load().members) <= 1
 }
 
 // retire drops a former default space that was never used, and returns it if it is kept.
@@ -483,6 +486,7 @@ func (n *Node) retire(s *Space) (*SpaceInfo, error) {
 	n.mu.Unlock()
 	n.updateJoinable()
 	n.accessChanged()
+	s.left.Store(true)
 	if err := s.close(); err != nil {
 		return nil, err
 	}
@@ -509,6 +513,7 @@ func (n *Node) rekey(s *Space, rec spaceRecord) (*Space, error) {
 	delete(n.spaces, s.id)
 	n.mu.Unlock()
 	n.accessChanged()
+	s.left.Store(true)
 	if err := s.close(); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -12,11 +13,11 @@ import (
 
 // List yields the entries whose path begins with prefix, in the order of their paths' bytes, as they were when the iteration
 // began. An error that names one entry, by its path, says that this entry cannot be read: the iteration goes on after it if the
-// caller does. Any other error ends it. [Space.Filling] says whether more is on its way.
+// caller does. Any other error ends it, as [ErrClosed] if the node is closed meanwhile. [Space.Filling] says whether more is on its way.
 func (s *Space) List(ctx context.Context, prefix string, o ListOptions) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		n := 0
-		for e, err := range s.store.List(prefix, o.After) {
+		for e, err := range read(s, s.store.List(prefix, o.After)) {
 			if err == nil {
 				err = ctx.Err()
 			}
@@ -51,7 +52,7 @@ func listProblem(ctx context.Context, err error) error {
 // devices that hold the same values yield the same. Errors are as those of List.
 func (s *Space) Conflicts(ctx context.Context, prefix string) iter.Seq2[Conflict, error] {
 	return func(yield func(Conflict, error) bool) {
-		for path, err := range s.store.Conflicts(prefix, "") {
+		for path, err := range read(s, s.store.Conflicts(prefix, "")) {
 			var reg crdt.Register
 			if err == nil {
 				reg, err = s.store.Get(path)
@@ -78,7 +79,7 @@ func (s *Space) Conflicts(ctx context.Context, prefix string) iter.Seq2[Conflict
 
 // Conflict returns the open Conflict at path, with its Base, or [ErrNoConflict], or [ErrNotFound] if there is no entry.
 func (s *Space) Conflict(ctx context.Context, path string) (Conflict, error) {
-	if err := checkUserPath(path); err != nil {
+	if err := cmp.Or(checkUserPath(path), s.ended()); err != nil {
 		return Conflict{}, err
 	}
 	reg, err := s.store.Get(path)

@@ -10,7 +10,7 @@ import (
 
 // lockName is the file of a data directory that is locked as long as a node uses it. The operating system drops the lock with the
 // process, however that ends; the file stays, for removing it would let two nodes lock two files.
-const lockName = "node.lock"
+const lockName = "device.lock"
 
 // lockPatience is how long a node that starts waits for one that is just ending: after kill -9 a lock goes with the last thread of the
 // process, which is a moment after the signal.

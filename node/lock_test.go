@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -114,4 +115,47 @@ func TestAConfigThatCannotBeIsRefused(t *testing.T) {
 		}
 	}
 	open(t, node.Config{HistoryVersions: -1, HistoryAge: -time.Second})
+}
+
+// A file that is lost or damaged beside a database is told by name, with what to do; nothing is begun anew in silence, and nothing written.
+func TestALostOrDamagedFileIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	cfg := node.Config{Dir: dir, RuntimeDir: t.TempDir()}
+	n := open(t, cfg)
+	mustPut(t, space(t, n), "a", "1")
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	records, err := filepath.Glob(filepath.Join(dir, "spaces", "*", "space.json"))
+	if err != nil || len(records) != 1 {
+		t.Fatalf("records %v, %v", records, err)
+	}
+	for _, name := range []string{records[0], filepath.Join(dir, "device.key"), filepath.Join(dir, "device.json")} {
+		whole, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, damage := range map[string]func() error{
+			"lost":    func() error { return os.Remove(name) },
+			"cut":     func() error { return os.WriteFile(name, whole[:len(whole)/2], 0o600) },
+			"changed": func() error { return os.WriteFile(name, bytes.ReplaceAll(whole, []byte("0"), []byte("z")), 0o600) },
+		} {
+			if filepath.Base(name) == "device.json" && what != "cut" {
+				continue // it holds nothing but a name
+			}
+			if err := damage(); err != nil {
+				t.Fatal(err)
+			}
+			_, err := node.Open(within(t), cfg)
+			if p := node.ProblemOf(err); !errors.Is(err, node.ErrStore) || !strings.Contains(p.Detail, filepath.Base(name)) || p.Hint == "" {
+				t.Errorf("%s is %s: %v, hint %q", filepath.Base(name), what, err, node.ProblemOf(err).Hint)
+			}
+			if err := os.WriteFile(name, whole, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if e, err := space(t, open(t, cfg)).Get(within(t), "a"); err != nil || string(e.Shown().Data) != "1" {
+		t.Errorf("with its files again: %+v, %v", e, err)
+	}
 }

@@ -66,7 +66,7 @@ func (l *loop) stop() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for tag, ch := range l.replies {
-		ch <- Reply{Tag: tag, Err: ErrClosed}
+		ch <- Reply{Tag: tag, Err: l.space.gone()}
 		delete(l.replies, tag)
 	}
 }
@@ -362,7 +362,7 @@ func (l *loop) ask(ctx context.Context, tagged func(tag uint64) Input) (Reply, e
 	l.mu.Lock()
 	if l.closing {
 		l.mu.Unlock()
-		return Reply{}, ErrClosed
+		return Reply{}, l.space.gone()
 	}
 	l.lastTag++
 	tag := l.lastTag
@@ -411,7 +411,7 @@ func (l *loop) put(ctx context.Context, in Input) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-l.quit:
-		return ErrClosed
+		return l.space.gone()
 	}
 }
 
@@ -438,7 +438,7 @@ func (l *loop) read(ctx context.Context, f func(*store.Tx) error) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-l.quit:
-		return ErrClosed
+		return l.space.gone()
 	}
 }
 

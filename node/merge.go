@@ -49,8 +49,14 @@ func newMergeFunction(name string, f MergeFunc, builtin bool) *mergeFunction {
 // [Resolution].Policy. It replaces a function of the same name. A device that does not know a function leaves its Conflicts to one that
 // does; register it right after [Open].
 func (n *Node) RegisterMerge(name string, f MergeFunc) error {
+	if err := n.ended(); err != nil {
+		return err
+	}
 	if p := checkMergeName(name); p != nil {
 		return p
+	}
+	if f == nil {
+		return ErrBadRequest.With("the merge “%s” has no function", name)
 	}
 	if builtinMerges[name] != nil {
 		return ErrBadRequest.With("the merge “%s” is built in", name).Next("Register the function under another name.")

@@ -56,11 +56,13 @@ type Node struct {
 
 	joining sync.Mutex // held while the network is told whether strangers may join; taken before mu
 
+	closing  sync.Once
+	closeErr error
+
 	mu      sync.Mutex // guards the fields below; Space.mu may be taken under it
 	spaces  map[gossip.SpaceID]*Space
 	invites map[string]*invite
 	twin    bool
-	closed  bool
 
 	mergesMu sync.Mutex // guards merges; nothing is locked under it
 	merges   map[string]*mergeFunction
@@ -126,28 +128,24 @@ func (n *Node) identify() (err error) {
 	host, _ := os.Hostname()
 	host, _, _ = strings.Cut(host, ".")
 	n.name = cmp.Or(n.cfg.Name, host, "device")
+	var rec deviceRecord
 	if n.cfg.Dir == "" {
 		_, n.key, err = ed25519.GenerateKey(n.cfg.Rand)
-	} else {
-		n.key, err = loadKey(n.cfg.Dir, n.cfg.Rand, n.cfg.NewIdentity)
+	} else if rec, err = readDevice(n.cfg.Dir); err == nil {
+		n.key, err = loadKey(n.cfg.Dir, n.cfg.Rand, rec.Name != "", n.cfg.NewIdentity)
 	}
 	if err != nil {
 		return err
 	}
 	n.id = gossip.DeviceID(n.key.Public().(ed25519.PublicKey))
-	if n.cfg.Dir == "" {
-		return nil
-	}
-	name := filepath.Join(n.cfg.Dir, deviceFile)
-	var rec deviceRecord
-	if err := readJSON(name, &rec); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return ErrStore.Because(err)
-	}
 	n.name = cmp.Or(n.cfg.Name, rec.Name, n.name)
-	if n.name == rec.Name {
+	if n.cfg.Dir == "" || n.name == rec.Name {
 		return nil
 	}
-	return writeJSON(name, deviceRecord{Name: n.name})
+	if err := writeJSON(filepath.Join(n.cfg.Dir, deviceFile), deviceRecord{Name: n.name}); err != nil {
+		return storeProblem(err)
+	}
+	return nil
 }
 
 // openSpaces opens every space of the data directory, or founds the first.
@@ -164,12 +162,17 @@ func (n *Node) openSpaces(ctx context.Context) error {
 			}
 		}
 	}
+	lost := "" // a folder with a database and no record
 	for _, dir := range dirs {
-		var rec spaceRecord
-		if err := readJSON(filepath.Join(dir, spaceFile), &rec); errors.Is(err, fs.ErrNotExist) {
-			continue // it was being made, or dropped, when the process ended
+		rec, err := readSpace(dir)
+		if errors.Is(err, fs.ErrNotExist) { // it was being made, or dropped, when the process ended
+			if _, err := os.Stat(filepath.Join(dir, dbDir)); err == nil {
+				lost = dir
+				n.log.Warn("a folder of a space lacks its record and is not opened", "dir", dir, "record", spaceFile)
+			}
+			continue
 		} else if err != nil {
-			return ErrStore.Because(err)
+			return err
 		}
 		s, err := n.openSpaceDir(rec, dir)
 		if err != nil {
@@ -181,6 +184,10 @@ func (n *Node) openSpaces(ctx context.Context) error {
 				return err
 			}
 		}
+	}
+	if len(n.spaces) == 0 && lost != "" {
+		return ErrStore.With("%s is missing, and nothing else says what the entries beside it belong to", filepath.Join(lost, spaceFile)).
+			Next("Bring the file back from a copy of the folder, or move " + lost + " away to begin without what it holds.")
 	}
 	if len(n.spaces) == 0 {
 		rec, err := foundSpace(n.key, "home", n.cfg.Rand, n.cfg.Clock())
@@ -197,8 +204,12 @@ func (n *Node) openSpaces(ctx context.Context) error {
 		return n.setDefault(s.id)
 	}
 	n.loadDefault()
-	_, err := n.rename(ctx)
-	return err
+	if _, err := n.rename(ctx); errors.Is(err, ErrDiskFull) {
+		n.log.Warn("the members are told the new name when the disk has room", "name", n.name, "err", err)
+	} else if err != nil {
+		return err
+	}
+	return nil
 }
 
 // addSpace makes the folder of a space and opens it.
@@ -239,8 +250,7 @@ func (n *Node) openSpaceDir(rec spaceRecord, dir string) (*Space, error) {
 // notOpened adds to the error of a store that does not open, and of which nothing better is known, how to do without it.
 func (n *Node) notOpened(dir string, err error) error {
 	var p *Problem
-	var backend *store.BackendError
-	if !errors.As(err, &p) || !errors.Is(p, ErrStore) || errors.As(err, &backend) || dir == "" || n.cfg.Backend != nil {
+	if !errors.As(err, &p) || !errors.Is(p, ErrStore) || dir == "" || n.cfg.Backend != nil {
 		return err
 	}
 	return p.Next(fmt.Sprintf("If the disk has damaged it, other devices have what was synced. Move the folder %s away and start again: the device keeps its name and key, and is empty. "+
@@ -325,7 +335,8 @@ func (n *Node) ID() gossip.DeviceID { return n.id }
 // Name returns what this device is called.
 func (n *Node) Name() string { return n.name }
 
-// Space returns the space with a name or an id; "" is the default space. It returns [ErrNoSpace] if there is none.
+// Space returns the space with a name or an id; "" is the default space, which is another one after [Node.Join]. It returns [ErrNoSpace]
+// if there is none.
 func (n *Node) Space(name string) (*Space, error) {
 	for _, s := range n.spaceList() {
 		if name == "" && n.isDefault(s.id) || s.id.String() == name || s.Info().Name == name {
@@ -361,6 +372,9 @@ func (n *Node) spaceList() []*Space {
 
 // AddAddress adds an address of a member by hand, for networks where devices do not find each other by themselves.
 func (n *Node) AddAddress(ctx context.Context, device, multiaddr string) error {
+	if err := n.ended(); err != nil {
+		return err
+	}
 	if n.cfg.Network == nil {
 		return ErrLocalOnly.With("it was started without a network")
 	}
@@ -383,15 +397,21 @@ func (n *Node) AddAddress(ctx context.Context, device, multiaddr string) error {
 }
 
 // Close ends the device: it answers what is under way, writes everything to disk, and returns when nothing of it runs any more.
-// It does not wait for the network.
+// It does not wait for the network, nor for iterations that are open: those end. Every call returns then, with the same error.
 func (n *Node) Close() error {
-	n.mu.Lock()
-	if n.closed {
-		n.mu.Unlock()
-		return nil
+	n.closing.Do(func() { n.closeErr = n.shut() })
+	return n.closeErr
+}
+
+// ended returns ErrClosed once Close has begun.
+func (n *Node) ended() error {
+	if n.ctx.Err() != nil {
+		return ErrClosed
 	}
-	n.closed = true
-	n.mu.Unlock()
+	return nil
+}
+
+func (n *Node) shut() error {
 	n.stop()
 	for _, s := range n.spaceList() {
 		s.touch(nil)

@@ -93,6 +93,9 @@ func (s *Space) Policies(ctx context.Context) ([]PolicyRule, Version, error) {
 
 // policies reads the policies, and the version of each record, from the store.
 func (s *Space) policies() ([]PolicyRule, map[string]Version, Version, error) {
+	if err := s.ended(); err != nil {
+		return nil, nil, "", err
+	}
 	whole := sha256.New()
 	var rules []PolicyRule
 	records := map[string]Version{}

@@ -311,6 +311,8 @@ func storeProblem(err error) *Problem {
 	switch {
 	case errors.As(err, &p):
 		return p
+	case errors.Is(err, store.ErrClosed):
+		return ErrClosed
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return ErrDiskFull.Because(err)
 	case errors.Is(err, store.ErrUnsynced):

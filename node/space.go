@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -22,6 +23,13 @@ import (
 
 // A Space is one shared state and its members, as this device holds it. All methods are safe for concurrent use. Reads and
 // writes are answered by this device alone, at once.
+//
+// What waits (writes, [Space.Watch], [Space.WaitSync]) and what goes through many entries ends when its context does; what reads one
+// entry is over at once and does not look at it. Bytes and slices that are returned belong to the caller, but for the Data of values,
+// which is shared with others who read: copy it before changing it. Bytes that are given are not to be changed afterwards.
+//
+// After [Node.Close] every method returns [ErrClosed]. [Node.Join] may end the handle of the space that was the default: it then returns
+// [ErrSpaceLeft]; ask [Node.Space] for the one that took its place.
 type Space struct {
 	node    *Node
 	id      gossip.SpaceID
@@ -37,6 +45,7 @@ type Space struct {
 
 	closing  sync.Once
 	closeErr error
+	left     atomic.Bool // another space took its place, or it was opened anew
 
 	roster    atomic.Pointer[roster]
 	repairing chan struct{} // holds one while a repair is under way
@@ -55,9 +64,10 @@ type Space struct {
 	warnings   map[string]Warning
 	alarms     map[string]int
 	datastores map[*Datastore]struct{}
+	readings   map[*reading]struct{}
 	failures   map[string]mergeFailure // by path
 	healing    healing
-	closed     bool // no datastore can be opened any more
+	closed     bool // no datastore can be opened any more, and no reading begun
 }
 
 // openSpace opens a space whose datastore is given, and starts its loop.
@@ -68,7 +78,7 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 	}
 	s := &Space{node: n, id: id, key: key, genesis: gen, dir: dir, ds: ds, name: rec.Name, log: n.log.With("space", rec.Name),
 		changed: make(chan struct{}), held: map[gossip.DeviceID]crdt.Vector{}, skew: map[gossip.DeviceID]time.Duration{},
-		up: map[gossip.DeviceID]bool{}, warnings: map[string]Warning{}, alarms: map[string]int{}, datastores: map[*Datastore]struct{}{},
+		up: map[gossip.DeviceID]bool{}, warnings: map[string]Warning{}, alarms: map[string]int{}, datastores: map[*Datastore]struct{}{}, readings: map[*reading]struct{}{},
 		failures: map[string]mergeFailure{}, repairing: make(chan struct{}, 1)}
 	if s.store, err = store.Open(context.Background(), ds, store.Options{Token: token, Random: n.cfg.Rand, CacheBytes: n.cacheBytes(dir),
 		History: store.HistoryBounds{Versions: n.cfg.HistoryVersions, Age: n.cfg.HistoryAge}}); err != nil {
@@ -148,6 +158,7 @@ func (s *Space) shut() error {
 	for _, d := range s.openDatastores(true) {
 		d.Close()
 	}
+	s.endReadings()
 	s.loop.stop()
 	err := s.store.Close(context.Background(), true)
 	if e := s.ds.Close(); err == nil {
@@ -157,6 +168,24 @@ func (s *Space) shut() error {
 		return storeProblem(err)
 	}
 	return nil
+}
+
+// gone says why the space answers no more.
+func (s *Space) gone() *Problem {
+	if s.left.Load() {
+		return ErrSpaceLeft.With("the device joined a space since")
+	}
+	return ErrClosed
+}
+
+// ended returns why the space answers no more, nil while it does.
+func (s *Space) ended() error {
+	select {
+	case <-s.loop.quit:
+		return s.gone()
+	default:
+		return nil
+	}
 }
 
 // Info names the space.
@@ -276,7 +305,7 @@ func (s *Space) pending(reg crdt.Register) []DeviceRef {
 
 // Get returns the entry at path, or [ErrNotFound].
 func (s *Space) Get(ctx context.Context, path string) (Entry, error) {
-	if err := checkUserPath(path); err != nil {
+	if err := cmp.Or(checkUserPath(path), s.ended()); err != nil {
 		return Entry{}, err
 	}
 	reg, err := s.store.Get(path)
@@ -327,7 +356,12 @@ func userOp(path string, opts []WriteOption) (WriteOp, error) {
 	}
 	var o writeOptions
 	for _, opt := range opts {
-		opt(&o)
+		if opt != nil {
+			opt(&o)
+		}
+	}
+	if o.err != nil {
+		return WriteOp{}, o.err.On(path)
 	}
 	return WriteOp{Path: path, Kind: o.kind, IfVersion: o.ifVersion, IfAbsent: o.ifAbsent, All: o.all}, nil
 }
@@ -399,6 +433,9 @@ func (t *Tx) add(path string, opts []WriteOption, edit func(*WriteOp)) {
 // Tx carries out what f puts into the transaction, at most TxEntriesMax paths and TxBytesMax bytes. If f returns an error
 // nothing is written and Tx returns it. The results are in the order of the writes.
 func (s *Space) Tx(ctx context.Context, f func(*Tx) error) ([]WriteResult, error) {
+	if f == nil {
+		return nil, ErrBadRequest.With("a transaction needs a function that fills it")
+	}
 	var t Tx
 	if err := f(&t); err != nil {
 		return nil, err

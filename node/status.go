@@ -22,6 +22,9 @@ const refreshTime = 300 * time.Millisecond
 // Status returns one page about this device and the space. It asks the connected devices what they hold and waits for their
 // answers for a moment.
 func (s *Space) Status(ctx context.Context) (Status, error) {
+	if err := s.ended(); err != nil {
+		return Status{}, err
+	}
 	if s.anyUp() {
 		quick, cancel := context.WithTimeout(ctx, refreshTime)
 		s.WaitSync(quick, SyncOptions{})
@@ -84,6 +87,9 @@ func (s *Space) warningList(devices []DeviceStatus) []Warning {
 
 // Devices returns the members of the space, this device first, then by name.
 func (s *Space) Devices(ctx context.Context) ([]DeviceStatus, error) {
+	if err := s.ended(); err != nil {
+		return nil, err
+	}
 	others, err := s.deviceStatuses(ctx)
 	if err != nil {
 		return nil, err
@@ -223,7 +229,7 @@ func (s *Space) WaitSync(ctx context.Context, o SyncOptions) (SyncResult, error)
 			}
 			return res, s.notCaughtUp(res)
 		case <-s.loop.quit:
-			return SyncResult{}, ErrClosed
+			return SyncResult{}, s.gone()
 		}
 	}
 }
@@ -233,6 +239,9 @@ func (s *Space) WaitSync(ctx context.Context, o SyncOptions) (SyncResult, error)
 func (s *Space) Ping(device string) (time.Duration, error) {
 	if s.node.cfg.Network == nil {
 		return 0, ErrLocalOnly.With("it was started without a network")
+	}
+	if err := s.ended(); err != nil {
+		return 0, err
 	}
 	d, p := s.roster.Load().find(device)
 	if p != nil {

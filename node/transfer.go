@@ -35,11 +35,16 @@ type ImportResult struct{ Lines, Changed int }
 // one, is left alone, so that importing an export twice changes nothing. Lines are written in transactions of up to a thousand: after an
 // error, whose Problem names the line in Index, the lines before it may have been written.
 func (s *Space) Import(ctx context.Context, lines iter.Seq2[ImportLine, error]) (ImportResult, error) {
+	if err := s.ended(); err != nil {
+		return ImportResult{}, err
+	}
 	im := importer{space: s, ctx: ctx, at: map[string]int{}}
 	for line, err := range lines {
 		im.res.Lines++
 		if err == nil {
 			err = im.add(line)
+		} else if p := (*Problem)(nil); !errors.As(err, &p) {
+			err = ErrBadRequest.Because(err) // of who gives the lines, and no fault of ours
 		}
 		if err != nil {
 			if e := im.flush(); e != nil {

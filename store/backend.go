@@ -25,17 +25,8 @@ var backends = map[string]func(dir string) (datastore.Batching, error){
 // DefaultBackend is the scheme of an empty specification.
 const DefaultBackend = "pebble"
 
-// A BackendError says why [OpenBackend] does not take a specification for a directory. Nothing was touched.
-type BackendError struct{ reason string }
-
-func (e *BackendError) Error() string { return e.reason }
-
-func backendError(format string, args ...any) error {
-	return &BackendError{fmt.Sprintf(format, args...)}
-}
-
 // OpenBackend opens the datastore that spec names: "pebble:", also meant by an empty spec, and "leveldb:" keep their files in dir; "mem:"
-// keeps nothing. A directory that holds a database of the other kind is refused with a [BackendError] and not touched. Programs that
+// keeps nothing. A directory that holds a database of the other kind is refused with [ErrOtherBackend] and not touched. Programs that
 // want another datastore open it themselves and give it to [Open].
 func OpenBackend(spec, dir string) (datastore.Batching, error) {
 	scheme, rest, _ := strings.Cut(spec, ":")
@@ -45,14 +36,13 @@ func OpenBackend(spec, dir string) (datastore.Batching, error) {
 	open, ok := backends[scheme]
 	if !ok {
 		known := slices.Sorted(maps.Keys(backends))
-		return nil, backendError("unknown backend %q: want one of %s", spec, strings.Join(known, ", "))
+		return nil, fmt.Errorf("%w as %q: want one of %s", ErrNoBackend, spec, strings.Join(known, ", "))
 	}
 	if rest != "" {
-		return nil, backendError("backend %q takes no options after %q", spec, scheme+":")
+		return nil, fmt.Errorf("%w as %q: it takes no options after %q", ErrNoBackend, spec, scheme+":")
 	}
 	if held := heldBy(dir); scheme != "mem" && held != "" && held != scheme {
-		return nil, backendError("%s holds a database of the backend %q, not %q: start with %[2]q, export, and import into an empty directory",
-			dir, held+":", scheme+":")
+		return nil, fmt.Errorf("%w is in %s: it was begun with %q, not %q", ErrOtherBackend, dir, held+":", scheme+":")
 	}
 	return open(dir)
 }

@@ -77,7 +77,7 @@ func TestADirectoryOfAnotherBackendIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		before, _ := filepath.Glob(filepath.Join(dir, "*"))
-		if _, err := OpenBackend(other, dir); err == nil || !strings.Contains(err.Error(), `start with "`+held) {
+		if _, err := OpenBackend(other, dir); err == nil || !errors.Is(err, ErrOtherBackend) || !strings.Contains(err.Error(), `begun with "`+held) {
 			t.Errorf("%s on a directory of %s: %v", other, held, err)
 		}
 		if after, _ := filepath.Glob(filepath.Join(dir, "*")); !slices.Equal(before, after) {

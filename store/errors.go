@@ -8,6 +8,13 @@ import (
 // ErrNewer is in the chain of the error of Open for a store that a newer version of the program wrote.
 var ErrNewer = errors.New("the store was written by a newer version")
 
+// ErrNoBackend is in the chain of the error of OpenBackend for a spec that names none, ErrOtherBackend of that for a directory with the
+// database of another one; nothing was changed there.
+var (
+	ErrNoBackend    = errors.New("no such backend")
+	ErrOtherBackend = errors.New("the database of another backend")
+)
+
 // ErrClosed is returned by a store after Close.
 var ErrClosed = errors.New("the store is closed")
 

@@ -26,7 +26,7 @@ func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) error {
 	}
 	doc := wire.History{Schema: wire.SchemaHistory, Path: path, Versions: []wire.Revision{}}
 	for v, err := range sp.History(r.Context(), path, node.HistoryOptions{Limit: limit}) {
-		if errors.Is(err, node.ErrStore) {
+		if errors.Is(err, node.ErrStore) && node.ProblemOf(err).Path != "" {
 			s.log.Warn("a past value is damaged and was left out", "path", path, "err", err)
 			doc.Damaged++
 			continue

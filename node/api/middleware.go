@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -20,7 +21,8 @@ const requestBytesMax = 8 << 20
 // wrap puts the checks that every request passes in front of the routes.
 func (s *Server) wrap(routes http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		w := &reply{ResponseWriter: rw}
+		w := &reply{ResponseWriter: rw, closing: s.closing.Done()}
+		defer context.AfterFunc(s.closing, w.hurry)()
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		if err := checkCaller(r.Context()); err != nil {
 			s.fail(w, r, err)

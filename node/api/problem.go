@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"syncline/node"
 	"syncline/node/api/wire"
@@ -27,6 +28,8 @@ var (
 type reply struct {
 	http.ResponseWriter
 	begun bool
+	// closing is closed when the server closes; from then on a client must take what is written in time.
+	closing <-chan struct{}
 	// refused is the status of a held-back plain-text error, or 0.
 	refused int
 }
@@ -48,7 +51,20 @@ func (w *reply) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	w.begun = true
+	select {
+	case <-w.closing:
+		w.hurry()
+	default:
+	}
 	return w.ResponseWriter.Write(b)
+}
+
+// stallMax is how long a server that closes waits for a client that does not take its answer, from one write to the next.
+const stallMax = time.Second
+
+// hurry gives up the client, if it takes nothing for some time from now on.
+func (w *reply) hurry() {
+	http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(stallMax))
 }
 
 // isRedirect reports whether the mux proposes another spelling of the URL; the API has one spelling of everything.

@@ -38,7 +38,7 @@ func TestResolutionsAreMadeInEveryWayAndTakenBack(t *testing.T) {
 	for status, bad := range map[int]string{422: `"merge":true`, 412: `"value":"x","if_match":"v1.0"`, 400: `"keep_all":true,"merge":true`} {
 		p.want(status, "POST", "/v1/resolve", `{"path":"a","dry_run":true,`+bad+`}`)
 	}
-	p.want(412, "POST", "/v1/resolve", `{"path":"a","dry_run":true,"keep":["h.0"]}`)
+	p.want(412, "POST", "/v1/resolve", `{"path":"a","dry_run":true,"keep":["h.none"]}`)
 	p.want(200, "GET", "/v1/conflicts/a", "")
 	doc := decode[wire.Resolved](p.want(200, "POST", "/v1/resolve", `{"path":"a","merge":true,"policy":"max"}`), wire.SchemaResolve)
 	p.want(200, "PUT", "/v1/kv/a", "later")

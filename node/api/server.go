@@ -34,10 +34,10 @@ type Server struct {
 	log     *slog.Logger
 	handler http.Handler
 	http    *http.Server
-	// closing is closed when Close begins; streams and long polls end with it.
-	closing  chan struct{}
-	closeOne sync.Once
-	downOne  sync.Once
+	// closing ends when Close begins; streams and long polls end with it.
+	closing context.Context
+	end     context.CancelFunc
+	downOne sync.Once
 }
 
 // New returns a server for cfg.Node.
@@ -48,7 +48,8 @@ func New(cfg Config) *Server {
 	if cfg.Heartbeat <= 0 {
 		cfg.Heartbeat = 15 * time.Second
 	}
-	s := &Server{cfg: cfg, node: cfg.Node, log: cfg.Logger, closing: make(chan struct{})}
+	s := &Server{cfg: cfg, node: cfg.Node, log: cfg.Logger}
+	s.closing, s.end = context.WithCancel(context.Background())
 	s.handler = s.wrap(s.routes())
 	s.http = &http.Server{
 		Handler:           s.handler,
@@ -70,9 +71,10 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// Close ends streams at once, lets other requests finish until ctx ends, and closes the listener.
+// Close ends streams at once, lets other requests finish until ctx ends, and closes the listener. A client that stops taking its answer is
+// given up after a second.
 func (s *Server) Close(ctx context.Context) error {
-	s.closeOne.Do(func() { close(s.closing) })
+	s.end()
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		s.http.Close()
@@ -91,7 +93,7 @@ func (s *Server) streaming(r *http.Request, d time.Duration) (context.Context, c
 	}
 	go func() {
 		select {
-		case <-s.closing:
+		case <-s.closing.Done():
 			cancel(node.ErrClosed)
 		case <-ctx.Done():
 		}

@@ -284,3 +284,28 @@ type recorder struct {
 func (r *recorder) Header() http.Header         { return r.header }
 func (r *recorder) WriteHeader(code int)        { r.status = code }
 func (r *recorder) Write(b []byte) (int, error) { return r.body.Write(b) }
+
+// A client that stops reading in the middle of an answer does not hold up the end of the server.
+func TestAStalledClientDoesNotHoldUpClose(t *testing.T) {
+	p := newPeer(t)
+	big := strings.Repeat("x", node.ValueBytesMax)
+	for i := range 8 { // more than the buffers of a socket hold
+		p.want(201, "PUT", fmt.Sprintf("/v1/kv/big/%d", i), big)
+	}
+	conn, err := net.Dial("unix", p.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET /v1/export HTTP/1.1\r\nHost: peer\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(conn, make([]byte, 1<<10)); err != nil { // the answer has begun
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), answerTimeout)
+	defer cancel()
+	if err := p.server.Close(ctx); err != nil {
+		t.Errorf("the server waited for a client that does not read: %v", err)
+	}
+}
