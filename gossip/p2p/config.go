@@ -58,7 +58,8 @@ type Config struct {
 	// RedialMin and RedialMax bound the exponential back-off for members with LAN addresses (defaults 0.5 s and 5 s);
 	// RedialFarMax applies to members that have only public addresses (default 30 s).
 	RedialMin, RedialMax, RedialFarMax time.Duration
-	// DiscoverEvery is how often mDNS is restarted (default 60 s): an instance name is reported to others only once.
+	// DiscoverEvery is how often mDNS is restarted while a member is missing (default 60 s): some programs hear of an instance name only
+	// once, and what was lost is said again.
 	DiscoverEvery time.Duration
 	// WatchEvery is how often the interfaces are compared (default 2 s).
 	WatchEvery time.Duration

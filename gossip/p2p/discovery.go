@@ -1,22 +1,22 @@
 package p2p
 
 import (
-	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/zeroconf/v2"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"syncline/gossip"
+	"syncline/gossip/p2p/mdns"
 )
 
 // What the adverts look like: an instance with a random name of the service below, and TXT records "d=<device id in
@@ -24,7 +24,6 @@ import (
 // lets others on that network recognise the device.
 const (
 	mdnsService  = "_syncline._udp"
-	mdnsDomain   = "local"
 	mdnsPort     = 9 // never used; the record must have one, and the addresses are in the TXT records
 	txtDevice    = "d="
 	txtAddr      = "a="
@@ -34,8 +33,8 @@ const (
 )
 
 // A discovery advertises this device on the local network and looks for others. While a member is missing it starts afresh
-// every DiscoverEvery, and whenever the interfaces change, because an instance is reported to others once per name and the interfaces and addresses
-// of a running advert are fixed.
+// every DiscoverEvery, and whenever the interfaces change: the interfaces and addresses of a running advert are fixed, and what was not
+// heard is said again.
 type discovery struct {
 	n        *Network
 	restart  chan struct{}
@@ -60,16 +59,14 @@ func (d *discovery) refresh() { signal(d.restart) }
 
 func (d *discovery) run() {
 	for d.n.ctx.Err() == nil {
-		period := d.n.cfg.DiscoverEvery
-		ctx, cancel := context.WithCancel(d.n.ctx)
-		stop, err := d.start(ctx)
+		speaker, err := d.start()
 		if err != nil {
 			d.n.log.Debug("local discovery waits for a network", "err", err)
-			period = discoverRetry
+			d.rest(discoverRetry, false)
+			continue
 		}
-		d.rest(period, err == nil)
-		cancel()
-		stop()
+		d.rest(d.n.cfg.DiscoverEvery, true)
+		speaker.Close()
 	}
 }
 
@@ -105,43 +102,43 @@ func (n *Network) complete() bool {
 	return true
 }
 
-// start advertises and browses until ctx ends; stop then waits for both to finish.
-func (d *discovery) start(ctx context.Context) (stop func(), err error) {
-	none := func() {}
+// start advertises and listens until the speaker is closed.
+func (d *discovery) start() (*mdns.Speaker, error) {
+	ifaces, addrs, err := multicastInterfaces()
+	if err != nil {
+		return nil, err
+	}
+	name, err := d.newName()
+	if err != nil {
+		return nil, err
+	}
+	return mdns.Start(mdns.Config{
+		Service: mdnsService, Name: name, Port: mdnsPort, Addrs: addrs, Text: d.records(), Interfaces: ifaces,
+		Heard: func(i mdns.Instance) { d.take(i.Name, i.Text) },
+	})
+}
+
+// multicastInterfaces returns the interfaces to discover others on, with the addresses of all of them.
+func multicastInterfaces() (ifaces []net.Interface, addrs []netip.Addr, err error) {
 	found, err := interfaces()
 	if err != nil {
-		return none, err
+		return nil, nil, err
 	}
-	var ifaces []net.Interface
-	var ips []string
 	for _, i := range found {
-		if i.Flags&net.FlagMulticast != 0 && i.Flags&net.FlagLoopback == 0 {
-			ifaces = append(ifaces, i.Interface)
-			for _, ip := range i.addrs {
-				ips = append(ips, ip.String())
+		if i.Flags&net.FlagMulticast == 0 || i.Flags&net.FlagLoopback != 0 {
+			continue
+		}
+		ifaces = append(ifaces, i.Interface)
+		for _, ip := range i.addrs {
+			if a, ok := netip.AddrFromSlice(ip); ok {
+				addrs = append(addrs, a.Unmap())
 			}
 		}
 	}
 	if len(ifaces) == 0 {
-		return none, errors.New("no interface for multicast")
+		return nil, nil, errors.New("no interface for multicast")
 	}
-	name, err := d.newName()
-	if err != nil {
-		return none, err
-	}
-	server, err := zeroconf.RegisterProxy(name, mdnsService, mdnsDomain, mdnsPort, name, ips, d.records(), ifaces)
-	if err != nil {
-		return none, err
-	}
-	browsed := make(chan struct{})
-	go func() {
-		defer close(browsed)
-		d.browse(ctx, ifaces)
-	}()
-	return func() {
-		server.Shutdown()
-		<-browsed
-	}, nil
+	return ifaces, addrs, nil
 }
 
 // newName returns a fresh random instance name and remembers it as ours.
@@ -173,37 +170,6 @@ func (d *discovery) records() []string {
 		records = append(records, txtAddr+a.String())
 	}
 	return records
-}
-
-// browse listens on IPv4 and IPv6, or on the one that exists, until ctx ends.
-func (d *discovery) browse(ctx context.Context, ifaces []net.Interface) {
-	for _, traffic := range []zeroconf.IPType{zeroconf.IPv4AndIPv6, zeroconf.IPv4, zeroconf.IPv6} {
-		err := d.browseOn(ctx, ifaces, traffic)
-		if err == nil || ctx.Err() != nil {
-			return
-		}
-		d.n.log.Debug("browsing the local network failed", "err", err)
-	}
-}
-
-func (d *discovery) browseOn(ctx context.Context, ifaces []net.Interface, traffic zeroconf.IPType) error {
-	entries := make(chan *zeroconf.ServiceEntry, 16)
-	done := make(chan error, 1)
-	go func() {
-		done <- zeroconf.Browse(ctx, mdnsService, mdnsDomain, entries,
-			zeroconf.SelectIfaces(ifaces), zeroconf.SelectIPTraffic(traffic))
-	}()
-	for {
-		select {
-		case e, ok := <-entries:
-			if !ok {
-				return <-done
-			}
-			d.take(e.Instance, e.Text)
-		case err := <-done:
-			return err
-		}
-	}
 }
 
 // take judges one advert. Anybody on the local network can forge it; the worst is a dial in vain within this network, for the

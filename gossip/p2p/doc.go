@@ -58,7 +58,7 @@
 // The author is the first 8 bytes of the device id. There is at least one op, none is empty, at most 65536.
 //
 // mDNS advert: service "_syncline._udp", a random instance name, TXT "d=<device id, 64 hexadecimal digits>" and up to eight
-// "a=<multiaddr>". It makes a device recognisable on the local network, as its certificate does to whoever connects.
+// "a=<multiaddr>" (package mdns). It makes a device recognisable on the local network, as its certificate does to whoever connects.
 // Addresses that are names, beyond the local network, or loopback are ignored.
 //
 // Noise: among the muxers that a device offers in its handshake is "/syncline/process/" and the first 8 bytes, in hexadecimal

@@ -200,7 +200,7 @@ func (n *Network) SetSpaces(accesses []gossip.Access) {
 		_ = l.conn.Close()
 	}
 	n.redial.setMembers(next)
-	if missing { // its advert may have come by when it was a stranger, and is not reported twice
+	if missing { // its advert may have come by when it was a stranger, and comes again when it is asked for
 		n.discovery.refresh()
 	}
 }
