@@ -106,7 +106,8 @@ const (
 
 // Fixed times.
 const (
-	joinLifetime   = 10 * time.Second       // of a join stream whose handler asked for no more
+	joinFirstMax   = 3 * time.Second        // of a join stream whose handler asked for no more
+	joinLifetime   = 10 * time.Second       // of a join stream, until it counts as one that waits for a person
 	joinTurnWait   = 2 * time.Second        // for the last join stream of the same device to end
 	strangerLife   = 3 * time.Second        // of a stranger's connection without a join stream
 	advertPause    = 3 * time.Second        // between redials, or probes, that adverts of one device cause

@@ -44,8 +44,8 @@
 // shortest that is unique among the shared spaces but at least 2 bytes; the others belong to the session. Opening one costs
 // 79 bytes, 76 of which are multistream-select (38 each way).
 //
-// Join stream, "/syncline/join/1", messages up to 4 KiB from the joiner and 64 KiB from the inviter, ten seconds unless the
-// inviter's handler extends them.
+// Join stream, "/syncline/join/1", messages up to 4 KiB from the joiner and 64 KiB from the inviter, three seconds unless
+// the inviter's handler extends them, because the joiner has named an open invite. Until then it makes room for others.
 //
 // Frame, one gossipsub message (StrictNoSign: data and topic only) of at most 1 MiB - 4 KiB:
 //

@@ -22,7 +22,7 @@ func (n *Network) serveJoin(l *link, raw network.Stream) {
 		_ = raw.Reset()
 		return
 	}
-	turn := n.joins.enter(n.ctx, l.device)
+	turn := n.joins.enter(n.ctx, l.device, func() { _ = raw.Reset() })
 	if turn == nil {
 		_ = raw.Reset()
 		return
@@ -31,7 +31,11 @@ func (n *Network) serveJoin(l *link, raw network.Stream) {
 	n.countJoin(l, 1)
 	defer n.countJoin(l, -1)
 	defer n.settleLater(l, raw, turn)()
-	s := newBoundedStream(newStream(raw, joinReplyMax, joinRequestMax), joinLifetime)
+	s := newBoundedStream(newStream(raw, joinReplyMax, joinRequestMax), joinFirstMax, func() {
+		n.joins.vouch(turn)
+		n.setVouched(l, true)
+	})
+	defer n.setVouched(l, false)
 	defer s.end()
 	n.handler.Join(l.device, s)
 	_ = s.Close()

@@ -99,7 +99,7 @@ func (n *Network) Start(ctx context.Context, key ed25519.PrivateKey, h gossip.Ha
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.found = newFoundDevices()
-	n.gate = newGate(n.cfg.Clock, n.strangers)
+	n.gate = newGate(n.cfg.Clock, n.hasRoom)
 	n.redial = newRedialer(n)
 	n.discovery = newDiscovery(n)
 	if err := n.open(); err != nil {
