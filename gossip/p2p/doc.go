@@ -53,7 +53,7 @@
 //	AAD       = "syncline/frame/1" ‖ space 32 ‖ epoch 8
 //	signature = Ed25519("syncline/frame/1" ‖ space 32 ‖ epoch 8 ‖ author 32 ‖ nonce 24 ‖ (length ‖ op)…)
 //	topic     = first 32 hexadecimal digits of HMAC-SHA256(topic key, "topic")
-//	message id = nonce
+//	message id = SHA-256(frame)[:24]
 //
 // The author is the first 8 bytes of the device id. There is at least one op, none is empty, at most 65536.
 //

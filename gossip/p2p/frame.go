@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ const (
 	nonceSize    = chacha20poly1305.NonceSizeX
 	authorSize   = 8
 	headerSize   = epochSize + nonceSize
+	frameIDSize  = 24 // of a SHA-256
 	frameMinimum = headerSize + authorSize + ed25519.SignatureSize + chacha20poly1305.Overhead
 )
 
@@ -41,8 +43,7 @@ var (
 //	signature = Ed25519("syncline/frame/1" ‖ space 32 ‖ epoch 8 ‖ author 32 ‖ nonce 24 ‖ ops)
 //
 // A frame costs 120 bytes, and one to three bytes per operation. Its author is named by the first bytes of the device id,
-// which only select the members whose key is tried; the signature covers the whole id. The nonce is random, and serves as
-// the id by which gossipsub recognises duplicates.
+// which only select the members whose key is tried; the signature covers the whole id. The nonce is random.
 func sealFrame(s *space, key ed25519.PrivateKey, random io.Reader, ops [][]byte) ([]byte, error) {
 	author := deviceOfKey(key)
 	size := frameMinimum
@@ -138,13 +139,11 @@ func signedBytes(s *space, author gossip.DeviceID, nonce, packed []byte) []byte 
 	return append(b, packed...)
 }
 
-// frameID is the name under which gossipsub remembers a message. Data too short for a frame never validates; it gets its
-// own bytes as a name so that it cannot shadow a frame.
+// frameID is the name under which gossipsub remembers a message, and drops others of the same name unread. So it is of all bytes: a
+// member could send garbage under the nonce of another's frame.
 func frameID(data []byte) string {
-	if len(data) < headerSize {
-		return string(data)
-	}
-	return string(data[epochSize:headerSize])
+	sum := sha256.Sum256(data)
+	return string(sum[:frameIDSize])
 }
 
 func uvarintLen(x uint64) int {
