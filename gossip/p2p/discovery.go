@@ -237,29 +237,42 @@ func parseRecords(records []string) (device gossip.DeviceID, addrs []ma.Multiadd
 	return device, parseAddrs(texts), ok
 }
 
-// foundDevices remembers where discovery saw devices that are no members, because one of them may become our inviter.
+// foundDevices remembers where discovery saw devices that are no members, because one of them may become our inviter. Anybody can
+// forge adverts of many devices: the one that is expected stays, and news of others wakes nobody.
 type foundDevices struct {
-	mu      sync.Mutex // guards what follows
-	order   []peer.ID  // least recently seen first
-	byPeer  map[peer.ID][]string
-	changed chan struct{} // closed and replaced at every change
+	mu       sync.Mutex // guards what follows
+	order    []peer.ID  // least recently seen first
+	byPeer   map[peer.ID][]string
+	expected map[peer.ID]*expectation
+}
+
+// An expectation is that of all who wait for one device.
+type expectation struct {
+	waiters int
+	changed chan struct{} // closed and replaced when its addresses change
 }
 
 func newFoundDevices() *foundDevices {
-	return &foundDevices{byPeer: make(map[peer.ID][]string), changed: make(chan struct{})}
+	return &foundDevices{byPeer: make(map[peer.ID][]string), expected: make(map[peer.ID]*expectation)}
 }
 
 func (f *foundDevices) add(p peer.ID, addrs []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if e := f.expected[p]; e != nil && !slices.Equal(f.byPeer[p], addrs) {
+		close(e.changed)
+		e.changed = make(chan struct{})
+	}
 	f.order = append(slices.DeleteFunc(f.order, func(o peer.ID) bool { return o == p }), p)
 	f.byPeer[p] = addrs
-	if len(f.order) > foundDevicesMax {
-		delete(f.byPeer, f.order[0])
-		f.order = slices.Delete(f.order, 0, 1)
+	if len(f.order) <= foundDevicesMax {
+		return
 	}
-	close(f.changed)
-	f.changed = make(chan struct{})
+	oldest := slices.IndexFunc(f.order, func(o peer.ID) bool { return f.expected[o] == nil })
+	if oldest >= 0 {
+		delete(f.byPeer, f.order[oldest])
+		f.order = slices.Delete(f.order, oldest, oldest+1)
+	}
 }
 
 func (f *foundDevices) addrs(p peer.ID) []string {
@@ -268,9 +281,28 @@ func (f *foundDevices) addrs(p peer.ID) []string {
 	return f.byPeer[p]
 }
 
-// changes returns a channel that closes at the next change.
-func (f *foundDevices) changes() <-chan struct{} {
+// expect keeps what is found of a device, and tells of changes, until release is called.
+func (f *foundDevices) expect(p peer.ID) (release func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.changed
+	e := f.expected[p]
+	if e == nil {
+		e = &expectation{changed: make(chan struct{})}
+		f.expected[p] = e
+	}
+	e.waiters++
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if e.waiters--; e.waiters == 0 {
+			delete(f.expected, p)
+		}
+	}
+}
+
+// changes returns a channel that closes when the addresses of an expected device change.
+func (f *foundDevices) changes(p peer.ID) <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.expected[p].changed
 }

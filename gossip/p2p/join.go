@@ -92,11 +92,13 @@ func (n *Network) OpenJoin(ctx context.Context, inviter gossip.DeviceID, addrs [
 	return s, nil
 }
 
-// dialJoin tries until a join stream is open. Between attempts it waits for discovery to find the inviter elsewhere.
+// dialJoin tries until a join stream is open. Between attempts it waits, less long if discovery finds the inviter elsewhere.
 func (n *Network) dialJoin(ctx context.Context, p peer.ID, given []ma.Multiaddr) (*joinStream, error) {
+	defer n.found.expect(p)()
 	pause := n.cfg.RedialMin
 	for {
-		changed := n.found.changes()
+		changed := n.found.changes(p)
+		begun := time.Now()
 		addrs := slices.Concat(given, parseAddrs(n.found.addrs(p)), parseAddrs(n.book.addrs(deviceOrZero(p))))
 		s, err := n.tryJoin(ctx, p, addrs)
 		if errors.Is(err, ErrJoinRefused) {
@@ -105,16 +107,27 @@ func (n *Network) dialJoin(ctx context.Context, p peer.ID, given []ma.Multiaddr)
 		if err == nil {
 			return s, nil
 		}
-		timer := time.NewTimer(pause)
 		select {
 		case <-changed:
-		case <-timer.C:
+			// A forged advert of the inviter must not make us dial without a pause.
+			if !sleep(ctx, n.cfg.RedialMin-time.Since(begun)) {
+				return nil, errors.Join(ctx.Err(), err)
+			}
+		case <-time.After(pause):
 			pause = min(2*pause, n.cfg.RedialMax)
 		case <-ctx.Done():
-			timer.Stop()
 			return nil, errors.Join(ctx.Err(), err)
 		}
-		timer.Stop()
+	}
+}
+
+// sleep waits, and reports whether ctx lasted as long.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

@@ -266,6 +266,33 @@ func TestIdleStrangerIsDisconnected(t *testing.T) {
 	}
 }
 
+// Of the hello streams that a stranger opens only the last is kept.
+func TestAnEarlierHelloStreamEnds(t *testing.T) {
+	a := startNode(t, "a")
+	a.SetSpaces([]gossip.Access{testAccess("one", a.key)})
+	a.SetJoinable(true)
+	stranger := startNode(t, "stranger", func(c *Config) { c.HelloTimeout = time.Hour })
+	p, err := PeerID(a.device)
+	must(t, err)
+	defer stranger.gate.invite(p)()
+	must(t, stranger.connect(t.Context(), p, a.localAddrs()))
+	conn := stranger.host.Network().ConnsToPeer(p)[0]
+	ended := make(chan error, 2) // streams may overtake each other
+	for range 2 {
+		raw, err := openStream(t.Context(), conn, helloProtocol)
+		must(t, err)
+		s := newStream(raw, helloMessageMax, helloMessageMax)
+		must(t, s.Send(message{kind: kindPing}.encode()))
+		go func() {
+			_, err := s.Recv()
+			ended <- err
+		}()
+	}
+	if next(t, ended, "end of a stream"); conn.IsClosed() {
+		t.Error("the earlier stream stays as long as the connection")
+	}
+}
+
 func TestPlaceOf(t *testing.T) {
 	for text, want := range map[string]string{
 		"/ip4/10.0.0.1/tcp/1": "10.0.0.1", "/ip6/2001:db8::1:2:3:4/tcp/1": "2001:db8::", "/dns/x/tcp/1": "",

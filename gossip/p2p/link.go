@@ -85,6 +85,9 @@ func (l *link) openHello() network.Stream {
 		}
 		select {
 		case s := <-l.hello:
+			if pending != nil {
+				_ = pending.Reset()
+			}
 			pending = s
 		case <-l.kicks:
 		case <-timer.C:
