@@ -1,5 +1,7 @@
 package crdt
 
+import "slices"
+
 // Ancestry says what is known of the value that others were made from. What is greater is further from an answer.
 type Ancestry uint8
 
@@ -16,7 +18,12 @@ const (
 	AncestorMissing
 	// AncestorUntold: one of them does not say what it replaced.
 	AncestorUntold
+	// AncestorMany: there are more values than are compared, [AncestorLiveMax].
+	AncestorMany
 )
+
+// AncestorLiveMax bounds the live values whose common ancestor is looked for: each is compared with each.
+const AncestorLiveMax = 128
 
 // CommonAncestor returns the value that all live values of a register were made from: the base of a three-way merge. past holds what
 // else is at hand of the values that were once live there. With more than two contents, every two of them must have the same ancestor.
@@ -24,12 +31,20 @@ const (
 // The answer is certain or not given: as long as a nearer common ancestor may be among the values that are not at hand, it is
 // AncestorMissing. So it is equal on all replicas that give one, and does not depend on the order of live or past.
 func CommonAncestor(live, past []Value) (Value, Ancestry) {
-	f := family{}
+	switch {
+	case different(live) < 2:
+		return Value{}, AncestorNone
+	case slices.ContainsFunc(live, func(v Value) bool { return !v.Descent.IsKnown() }):
+		return Value{}, AncestorUntold
+	case len(live) > AncestorLiveMax:
+		return Value{}, AncestorMany
+	}
+	f := family{map[Dot]Value{}, map[Dot]line{}}
 	for _, v := range past {
-		f[v.Dot] = v
+		f.values[v.Dot] = v
 	}
 	for _, v := range live {
-		f[v.Dot] = v
+		f.values[v.Dot] = v
 	}
 	var found Value
 	how, pairs, same := AncestorFound, 0, true
@@ -44,8 +59,6 @@ func CommonAncestor(live, past []Value) (Value, Ancestry) {
 		}
 	}
 	switch {
-	case pairs == 0:
-		return Value{}, AncestorNone
 	case how <= AncestorNothing && !same:
 		return Value{}, AncestorSeveral
 	case how > AncestorFound:
@@ -54,8 +67,11 @@ func CommonAncestor(live, past []Value) (Value, Ancestry) {
 	return found, how
 }
 
-// A family holds values of one path by their dots.
-type family map[Dot]Value
+// A family holds values of one path by their dots, and the lines of those that were asked for.
+type family struct {
+	values map[Dot]Value
+	lines  map[Dot]line
+}
 
 // A run names a run of writes. A value of unknown descent is a run of its own, with the counter lone.
 type run struct {
@@ -80,10 +96,14 @@ type line struct {
 
 func (l line) has(v Value) bool { return l.tops[runOf(v)] >= v.Dot.Counter }
 
-// line returns the line of v.
+// line returns the line of v, one of the values.
 func (f family) line(v Value) line {
-	l := line{map[run]uint64{}, map[Dot]bool{}}
-	f.follow(v, l)
+	l, ok := f.lines[v.Dot]
+	if !ok {
+		l = line{map[run]uint64{}, map[Dot]bool{}}
+		f.follow(v, l)
+		f.lines[v.Dot] = l
+	}
 	return l
 }
 
@@ -97,7 +117,7 @@ func (f family) follow(v Value, l line) {
 		l.open[v.Dot] = true
 	}
 	for _, d := range v.Descent.From {
-		if w, ok := f[d]; ok {
+		if w, ok := f.values[d]; ok {
 			f.follow(w, l)
 		} else {
 			l.open[d] = true
@@ -105,11 +125,8 @@ func (f family) follow(v Value, l line) {
 	}
 }
 
-// nearest returns the nearest common ancestor of two values neither of which descends from the other.
+// nearest returns the nearest common ancestor of two values of known descent neither of which descends from the other.
 func (f family) nearest(v, w Value) (Value, Ancestry) {
-	if !v.Descent.IsKnown() || !w.Descent.IsKnown() {
-		return Value{}, AncestorUntold
-	}
 	if len(v.Descent.From)+len(w.Descent.From) == 0 {
 		if v.Descent.Since < v.Dot.Counter || w.Descent.Since < w.Dot.Counter {
 			return Value{}, AncestorNone // what one side put first and took out again is not what nobody ever had
@@ -121,7 +138,7 @@ func (f family) nearest(v, w Value) (Value, Ancestry) {
 	var meet []Value
 	for r, top := range lv.tops {
 		if other, ok := lw.tops[r]; ok {
-			meet = append(meet, f[Dot{r.replica, min(top, other)}])
+			meet = append(meet, f.values[Dot{r.replica, min(top, other)}])
 		}
 	}
 	for _, u := range meet {

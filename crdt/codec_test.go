@@ -496,6 +496,15 @@ func TestEveryWriteDecodes(t *testing.T) {
 	})
 }
 
+// boundAllocation fails if a decoder makes more of b than a few times its bytes: an entry of an operation takes 11 of them and some 200 in
+// memory. The rest is the test's own.
+func boundAllocation(t *testing.T, b []byte, decode func()) {
+	t.Helper()
+	if n := allocated(decode); n > 32*uint64(len(b))+1<<20 {
+		t.Fatalf("%d bytes become %d", len(b), n)
+	}
+}
+
 func FuzzDecodeOp(f *testing.F) {
 	for _, g := range goldenOps {
 		b := g.op.Encode()
@@ -503,7 +512,9 @@ func FuzzDecodeOp(f *testing.F) {
 		f.Add(b[:len(b)/2])
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		op, err := DecodeOp(b)
+		var op *Op
+		var err error
+		boundAllocation(t, b, func() { op, err = DecodeOp(b) })
 		if err != nil {
 			if !errors.Is(err, ErrDecode) || op != nil {
 				t.Fatalf("got %v, %v; want ErrDecode and no operation", op, err)
@@ -539,7 +550,9 @@ func FuzzDecodeVector(f *testing.F) {
 		f.Add(AppendVector(nil, g.v))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		v, err := DecodeVector(b)
+		var v Vector
+		var err error
+		boundAllocation(t, b, func() { v, err = DecodeVector(b) })
 		if err != nil {
 			if !errors.Is(err, ErrDecode) {
 				t.Fatalf("got %v, want ErrDecode", err)
@@ -557,7 +570,9 @@ func FuzzDecodeValues(f *testing.F) {
 		f.Add(AppendValues(nil, g.live))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		live, err := DecodeValues(b)
+		var live []Value
+		var err error
+		boundAllocation(t, b, func() { live, err = DecodeValues(b) })
 		if err != nil {
 			if !errors.Is(err, ErrDecode) {
 				t.Fatalf("got %v, want ErrDecode", err)
@@ -587,7 +602,9 @@ func FuzzDecodeDeletes(f *testing.F) {
 		f.Add(AppendDeletes(nil, g.deletes))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		deletes, err := DecodeDeletes(b)
+		var deletes []Delete
+		var err error
+		boundAllocation(t, b, func() { deletes, err = DecodeDeletes(b) })
 		if err != nil {
 			if !errors.Is(err, ErrDecode) {
 				t.Fatalf("got %v, want ErrDecode", err)

@@ -1,7 +1,6 @@
 package crdt
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -25,14 +24,10 @@ type Conflict struct {
 // conflictOf returns the conflict that an effect brought to light, if it did.
 func conflictOf(e Effect) (Conflict, bool) {
 	c := Conflict{Path: e.Path, Settled: e.After.Kind() == LWW}
-	differ := deleteFunc(e.Fresh, func(p [2]Value) bool { return p[0].SameContent(p[1]) })
-	for i, pair := range differ {
-		if i == 0 || cmp.Or(compareNewest(pair[0], c.Remote), compareNewest(pair[1], c.Local)) > 0 {
-			c.Remote, c.Local = pair[0], pair[1]
-		}
-	}
+	local, remote, apart := e.apart()
 	switch {
-	case len(differ) > 0:
+	case apart:
+		c.Local, c.Remote = local, remote
 	case different(e.After.Live) > max(1, different(e.Before.Live)), e.Met && !e.Won:
 		c.Local, c.Remote = e.meeting()
 	case e.Won:
@@ -46,6 +41,24 @@ func conflictOf(e Effect) (Conflict, bool) {
 	}
 	c.Siblings = e.After.Newest()
 	return c, true
+}
+
+// apart returns the newest value that arrived and met one of another content that was written apart from it, and the newest that it met.
+func (e Effect) apart() (local, remote Value, ok bool) {
+	if len(e.Arrived) == 0 || len(e.Stood) == 0 {
+		return local, remote, false
+	}
+	local = slices.MaxFunc(e.Stood, compareNewest)
+	others := deleteFunc(e.Stood, local.SameContent)
+	for _, remote := range (Register{Live: e.Arrived}).Newest() {
+		switch {
+		case !remote.SameContent(local):
+			return local, remote, true
+		case len(others) > 0:
+			return slices.MaxFunc(others, compareNewest), remote, true
+		}
+	}
+	return Value{}, Value{}, false
 }
 
 // winner returns the newest value that was found to have won over a concurrent delete, which need not be the one that is shown; if
@@ -137,7 +150,7 @@ func MergeValues(f func(siblings []Value) (Value, error)) Strategy {
 		if len(c.Siblings) == 0 {
 			return Value{}, ErrNoValue
 		}
-		vs := distinct(c.Siblings)
+		vs := Register{Live: c.Siblings}.Distinct()
 		for i := range vs {
 			vs[i].Data = slices.Clone(vs[i].Data)
 		}

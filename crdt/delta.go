@@ -2,6 +2,7 @@ package crdt
 
 import (
 	"cmp"
+	"errors"
 	"iter"
 	"math"
 	"slices"
@@ -48,17 +49,11 @@ type KnownValue struct {
 
 // has reports whether d is in the sender's live set, and its mark.
 func (r *Row) has(d Dot) (won, ok bool) {
-	for _, k := range r.Known {
-		if k.Dot == d {
-			return k.Won, true
-		}
+	if i, ok := slices.BinarySearchFunc(r.Known, d, func(k KnownValue, d Dot) int { return k.Dot.Compare(d) }); ok {
+		return r.Known[i].Won, true
 	}
-	for _, v := range r.Values {
-		if v.Dot == d {
-			return v.Won, true
-		}
-	}
-	return false, false
+	v, ok := Register{Live: r.Values}.value(d)
+	return v.Won, ok
 }
 
 // IsEmpty reports whether the delta changes nothing for a receiver that is still at Asked.
@@ -68,13 +63,13 @@ func (d *Delta) IsEmpty() bool {
 
 // Limits bound an answer. It ends where one of them is passed, at a path, and tells where ([Delta.To]); it holds one row at least.
 type Limits struct {
-	// Rows and Bytes bound the rows, and the bytes of their paths and values.
+	// Rows and Bytes bound the rows, and the bytes that they take in memory: mostly those of their paths and values.
 	Rows, Bytes int
 	// Whole is the number of bytes up to which an answer that is made from names is not cut for them.
 	Whole int
 	// Names is the number of names outside the asker's context from which on an answer is made by walking the paths in order,
-	// instead of from the names. The walk ends, too, after it has passed eight times as many paths as Rows allows rows, or eight
-	// times Bytes.
+	// instead of from the names; so it is if these take more bytes than the answer may. The walk ends, too, after it has passed eight times
+	// as many paths as Rows allows rows, or eight times Bytes.
 	Names int
 }
 
@@ -97,7 +92,10 @@ func AnswerPart(b Base, asked Vector, from, to string, most Limits) (*Delta, err
 		to = end
 	}
 	d := &Delta{Asked: asked.Clone(), Context: parts[i].Context.Clone(), Floor: parts[i].Floor.Above(asked), From: from, To: to}
-	names, few, err := namesAbove(from, to, most.Names, b.LiveAbove(asked), b.DeletesAbove(asked))
+	if to == from+"\x00" {
+		most.Names = 0 // one path is read, however many names there are
+	}
+	names, few, err := namesAbove(from, to, most.Names, max(most.Bytes, most.Whole), b.LiveAbove(asked), b.DeletesAbove(asked))
 	if err != nil {
 		return nil, err
 	}
@@ -166,9 +164,17 @@ func (d *Delta) walk(b Base, most Limits) error {
 	return nil
 }
 
-func (r Register) size() (n int) {
+// About what a value takes in memory beside its data, and what a dot takes with a time or a mark.
+const (
+	valueBytes = 128
+	dotBytes   = 24
+)
+
+// size returns about how many bytes the register takes in memory.
+func (r Register) size() int {
+	n := len(r.Deletes) * dotBytes
 	for i := range r.Live {
-		n += len(r.Live[i].Data)
+		n += valueBytes + len(r.Live[i].Data) + len(r.Live[i].Descent.From)*dotBytes
 	}
 	return n
 }
@@ -190,8 +196,9 @@ func newRow(path string, reg Register, asked Vector) Row {
 	return row
 }
 
-// namesAbove collects the names of paths from from on and before to. It gives up, and reports false, after more than most names.
-func namesAbove(from, to string, most int, seqs ...NameSeq) (names []Name, few bool, err error) {
+// namesAbove collects the names of paths from from on and before to. It gives up, and reports false, after more than most names, or if they
+// take more than size bytes.
+func namesAbove(from, to string, most, size int, seqs ...NameSeq) (names []Name, few bool, err error) {
 	visited := 0
 	for _, seq := range seqs {
 		for name, err := range seq {
@@ -201,9 +208,13 @@ func namesAbove(from, to string, most int, seqs ...NameSeq) (names []Name, few b
 			if visited++; visited > most {
 				return nil, false, nil
 			}
-			if inRange(name.Path, from, to) {
-				names = append(names, name)
+			if !inRange(name.Path, from, to) {
+				continue
 			}
+			if size -= dotBytes + len(name.Path); size < 0 {
+				return nil, false, nil
+			}
+			names = append(names, name)
 		}
 	}
 	return names, true, nil
@@ -223,35 +234,37 @@ func pathsOf(names []Name) []string {
 func BelowFloor(b Base, asked Vector) bool { return !b.Floor().Within(asked) }
 
 // ListLive returns the live values of b inside v on the paths from from on and before to, "" for no end: as many as the limits allow
-// rows. It returns, too, where the list ends: to, or the first path that it is not about. Unless there are more names than the
-// limits allow, it reads no registers.
+// rows and bytes, and all of one path. It returns, too, where the list ends: to, or the first path that it is not about. Unless there are
+// more names than the limits allow, it reads no registers.
 func ListLive(b Base, v Vector, from, to string, most Limits) (names []Name, end string, err error) {
-	all, few, err := namesAbove(from, to, most.Names, b.LiveAbove(Vector{}))
+	all, few, err := namesAbove(from, to, most.Names, max(most.Bytes, most.Whole), b.LiveAbove(Vector{}))
 	if err != nil {
 		return nil, to, err
 	}
+	passed, size, passedSize := 0, 0, 0
 	if few {
 		slices.SortFunc(all, func(x, y Name) int { return cmp.Or(strings.Compare(x.Path, y.Path), x.Dot.Compare(y.Dot)) })
 		for i, n := range all {
-			if i >= most.Rows && n.Path != all[i-1].Path {
+			if (passed >= most.Rows || size >= most.Bytes) && n.Path != all[i-1].Path {
 				return names, n.Path, nil
 			}
+			passed, size = passed+1, size+dotBytes+len(n.Path)
 			if v.Has(n.Dot) {
 				names = append(names, n)
 			}
 		}
 		return names, to, nil
 	}
-	passed := 0
 	for e, err := range b.Between(from, to) {
 		if err != nil {
 			return nil, to, err
 		}
-		if passed >= most.Rows {
+		if passed >= most.Rows || size >= most.Bytes || passedSize/8 >= most.Bytes {
 			return names, e.Path, nil
 		}
+		passedSize += len(e.Path) + e.Register.size()
 		for _, x := range e.Register.Live {
-			passed++
+			passed, size = passed+1, size+dotBytes+len(e.Path)
 			if v.Has(x.Dot) {
 				names = append(names, Name{x.Dot, e.Path})
 			}
@@ -260,18 +273,25 @@ func ListLive(b Base, v Vector, from, to string, most Limits) (names []Name, end
 	return names, to, nil
 }
 
+// ErrTooMuch says that a walk has read as many bytes as it may.
+var ErrTooMuch = errors.New("more is to be read than is allowed at once")
+
 // LiveNames yields the live values of b on the paths from from on and before to, "" for no end, in an order that says nothing. For all paths it reads
-// no registers.
-func LiveNames(b Base, from, to string) NameSeq {
+// no registers; else it ends with [ErrTooMuch] when those that it read take most bytes.
+func LiveNames(b Base, from, to string, most int) NameSeq {
 	if from == "" && to == "" {
 		return b.LiveAbove(Vector{})
 	}
 	return func(yield func(Name, error) bool) {
 		for e, err := range b.Between(from, to) {
+			if err == nil && most <= 0 {
+				err = ErrTooMuch
+			}
 			if err != nil {
 				yield(Name{}, err)
 				return
 			}
+			most -= len(e.Path) + e.Register.size()
 			for i := range e.Register.Live {
 				if !yield(Name{e.Register.Live[i].Dot, e.Path}, nil) {
 					return

@@ -8,9 +8,9 @@ import "slices"
 //
 // A run never forks: a value that its replica wrote over is live there no more, so the replica writes over it once.
 //
-// The zero Descent is unknown: that of values from programs that did not tell it yet, of one that replaced more than [DescentMax], and of
-// one that was put beside others without replacing any, as an import does with the values of a conflict: where it comes from nobody
-// has said.
+// The zero Descent is unknown: that of values from programs that did not tell it yet, of one that replaced more than [DescentMax], of one
+// whose writer was shown a value that was gone by then, and of one that was put beside others without replacing any, as an import does
+// with the values of a conflict: where it comes from nobody has said.
 type Descent struct {
 	// Since is the counter of the first value of the run, that of the value itself if it is the first; 0 if it is unknown. The run's
 	// replica is that of the value.

@@ -112,3 +112,35 @@ func TestDescentOfManyWritesIsShort(t *testing.T) {
 		t.Errorf("a value that was put beside another has the descent %+v", v.Descent)
 	}
 }
+
+// TestAWriteOverAValueThatIsGoneHasNoDescent: of what the writer was shown, some is here no more. Its value was made from that, too, so it
+// descends neither from the rest alone nor from nothing.
+func TestAWriteOverAValueThatIsGoneHasNoDescent(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		shown func(gone, live Dot) []Dot
+		known bool
+	}{
+		{"all is live", func(gone, live Dot) []Dot { return []Dot{live} }, true},
+		{"some is gone", func(gone, live Dot) []Dot { return []Dot{live, gone} }, false},
+		{"one is unknown", func(gone, live Dot) []Dot { return []Dot{live, dot(9, 9)} }, false},
+	} {
+		r, s := newReplica(1), newReplica(2)
+		old, beside := r.put("p", "old"), s.put("p", "beside")
+		r.pull(s)
+		r.write(Change{Path: "p", Delete: true, Shown: []Dot{old.Dot}})
+		op := r.write(Change{Path: "p", Data: []byte("new"), Shown: c.shown(old.Dot, beside.Dot)})
+		if d := op.Entries[0].Descent; d.IsKnown() != c.known || !slices.Equal(op.Entries[0].Preds, []Dot{beside.Dot}) {
+			t.Errorf("%s: %v over %v", c.name, d, op.Entries[0].Preds)
+		}
+		if again, err := DecodeOp(op.Encode()); err != nil || again.Entries[0].Descent.IsKnown() != c.known {
+			t.Errorf("%s: decoded: %v", c.name, err)
+		}
+	}
+	r := newReplica(1)
+	old := r.put("p", "old")
+	r.remove("p")
+	if op := r.write(Change{Path: "p", Data: []byte("new"), Shown: []Dot{old.Dot}}); op.Entries[0].Descent.IsKnown() {
+		t.Errorf("over a deleted value alone: %v", op.Entries[0].Descent)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"encoding/hex"
+	"slices"
 	"strconv"
 )
 
@@ -42,4 +43,10 @@ func (d Dot) Compare(e Dot) int {
 		return c
 	}
 	return cmp.Compare(d.Counter, e.Counter)
+}
+
+// hasDot reports whether d is one of dots, which are sorted.
+func hasDot(dots []Dot, d Dot) bool {
+	_, ok := slices.BinarySearchFunc(dots, d, Dot.Compare)
+	return ok
 }

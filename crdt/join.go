@@ -1,6 +1,10 @@
 package crdt
 
-import "slices"
+import (
+	"math"
+	"slices"
+	"sort"
+)
 
 // Join applies a delta to b, whatever b has learned since it asked, and returns what changed, path by path.
 //
@@ -17,6 +21,11 @@ func Join(b Base, d *Delta) ([]Effect, error) {
 	if d.To != "" {
 		b.Cut(d.To)
 	}
+	for _, o := range d.Opens {
+		if err := b.SetOpen(o.Replica, o.Open); err != nil {
+			return nil, err
+		}
+	}
 	var effects []Effect
 	parts := b.Parts()
 	for i := parts.Of(d.From); i < len(parts) && inRange(parts[i].From, d.From, d.To); i++ {
@@ -25,6 +34,10 @@ func Join(b Base, d *Delta) ([]Effect, error) {
 			return nil, err
 		}
 		effects = appendEffects(effects, more)
+		// The contexts come last: nothing is covered that is not there.
+		if err := b.Raise(i, d.Context, d.Floor); err != nil {
+			return nil, err
+		}
 	}
 	return effects, knit(b)
 }
@@ -44,17 +57,24 @@ func (d *Delta) within(from, to string) *Delta {
 	}
 	out := *d
 	out.From, out.To = from, to
-	out.Rows = slices.DeleteFunc(slices.Clone(d.Rows), func(r Row) bool { return !inRange(r.Path, from, to) })
+	place := func(path string) int {
+		return sort.Search(len(d.Rows), func(i int) bool { return d.Rows[i].Path >= path })
+	}
+	if to != "" {
+		out.Rows = out.Rows[:place(to)]
+	}
+	out.Rows = out.Rows[place(from):]
 	out.Kills = slices.DeleteFunc(slices.Clone(d.Kills), func(n Name) bool { return !inRange(n.Path, from, to) })
 	return &out
 }
 
+// joinPart joins a delta into a base of one part, all but the contexts.
 func joinPart(b Base, d *Delta) ([]Effect, error) {
-	dead, err := deadOutsideRows(b, d)
+	paths, dead, err := deadOutsideRows(b, d)
 	if err != nil {
 		return nil, err
 	}
-	effects := make([]Effect, 0, len(d.Rows)+len(dead))
+	effects := make([]Effect, 0, len(d.Rows)+len(paths))
 	set := func(e Effect) error {
 		effects = append(effects, e)
 		return b.SetRegister(e.Path, e.After)
@@ -68,56 +88,44 @@ func joinPart(b Base, d *Delta) ([]Effect, error) {
 			return nil, err
 		}
 	}
-	for _, name := range dead {
-		before, err := b.Register(name.Path)
+	for _, path := range paths {
+		before, err := b.Register(path)
 		if err != nil {
 			return nil, err
 		}
-		after := before
-		after.Live = deleteFunc(before.Live, func(v Value) bool { return v.Dot == name.Dot })
-		if err := set(Effect{Path: name.Path, Before: before, After: after}); err != nil {
+		after := before.without(dead[path], nil)
+		if len(after.Live) == len(before.Live) {
+			continue // what the sender took for live here is not any more
+		}
+		if err := set(Effect{Path: path, Before: before, After: after}); err != nil {
 			return nil, err
 		}
 	}
-	return effects, adopt(b, d)
+	return effects, nil
 }
 
-// adopt takes over the bindings, the floor and the context of the sender. The floor goes first into the base that has logged
-// the sender's deletes, and the context last: nothing is covered that is not there.
-func adopt(b Base, d *Delta) error {
-	for _, o := range d.Opens {
-		if err := b.SetOpen(o.Replica, o.Open); err != nil {
-			return err
-		}
+// deadOutsideRows returns the paths without a row, and for each the dots that are dead by the delta, sorted. Some may not be live in b.
+func deadOutsideRows(b Base, d *Delta) (paths []string, dead map[string][]Dot, err error) {
+	learned, err := liveAbove(b, d.Asked, d.From, d.To, liveNamesMax)
+	if err != nil {
+		return nil, nil, err
 	}
-	for f := range d.Floor.All() {
-		if err := b.RaiseFloor(f); err != nil {
-			return err
-		}
+	if len(learned)+len(d.Kills) == 0 {
+		return nil, nil, nil
 	}
-	for top := range d.Context.All() {
-		b.Advance(top)
-	}
-	return nil
-}
-
-// deadOutsideRows returns the live values of b on paths without a row that the delta shows to be dead.
-func deadOutsideRows(b Base, d *Delta) ([]Name, error) {
 	rows := make(map[string]bool, len(d.Rows))
 	for i := range d.Rows {
 		rows[d.Rows[i].Path] = true
 	}
-	seen := map[Name]bool{}
-	var dead []Name
+	dead = map[string][]Dot{}
 	add := func(n Name) {
-		if !rows[n.Path] && !seen[n] {
-			seen[n] = true
-			dead = append(dead, n)
+		if rows[n.Path] {
+			return
 		}
-	}
-	learned, err := liveAbove(b, d.Asked, d.From, d.To, liveNamesMax)
-	if err != nil {
-		return nil, err
+		if dead[n.Path] == nil {
+			paths = append(paths, n.Path)
+		}
+		dead[n.Path] = append(dead[n.Path], n.Dot)
 	}
 	for _, name := range learned {
 		if d.Context.Has(name.Dot) {
@@ -125,15 +133,12 @@ func deadOutsideRows(b Base, d *Delta) ([]Name, error) {
 		}
 	}
 	for _, name := range d.Kills {
-		reg, err := b.Register(name.Path)
-		if err != nil {
-			return nil, err
-		}
-		if reg.has(name.Dot) {
-			add(name)
-		}
+		add(name)
 	}
-	return dead, nil
+	for _, dots := range dead {
+		slices.SortFunc(dots, Dot.Compare)
+	}
+	return paths, dead, nil
 }
 
 // liveNamesMax is the number of names from which on it costs less to walk the paths of a range.
@@ -141,7 +146,7 @@ const liveNamesMax = 16 << 10
 
 // liveAbove returns the live values outside v on the paths from from on and before to.
 func liveAbove(b Base, v Vector, from, to string, most int) ([]Name, error) {
-	names, few, err := namesAbove(from, to, most, b.LiveAbove(v))
+	names, few, err := namesAbove(from, to, most, math.MaxInt, b.LiveAbove(v))
 	if few || err != nil {
 		return names, err
 	}
@@ -161,60 +166,45 @@ func liveAbove(b Base, v Vector, from, to string, most int) ([]Name, error) {
 // joinRow joins the sender's live set at one path, read under the sender's context, into a register read under c.
 func (d *Delta) joinRow(row *Row, before Register, c Vector) Effect {
 	out := Effect{Path: row.Path, Before: before}
-	var after Register
-	arrived := false
+	kept := make([]Value, 0, len(before.Live)+len(row.Values))
 	for _, v := range before.Live {
 		won, live := row.has(v.Dot)
 		if live || !d.Context.Has(v.Dot) {
 			v.Won = v.Won || won
-			after = after.withValue(v)
+			kept = append(kept, v)
 		}
 	}
-	after.Deletes = before.Deletes
-	for _, v := range row.Values {
-		if c.Has(v.Dot) {
-			continue
-		}
-		for _, w := range after.Live {
-			if !d.Context.Has(w.Dot) {
-				out.Fresh = append(out.Fresh, [2]Value{v, w})
-			}
-		}
-		after = after.withValue(v)
-		arrived = true
+	arrived := deleteFunc(row.Values, func(v Value) bool { return c.Has(v.Dot) })
+	if len(arrived) > 0 {
+		out.Stood = deleteFunc(kept, func(v Value) bool { return d.Context.Has(v.Dot) })
 	}
-	out.Met = arrived && len(distinct(after.Live)) > 1
-	for _, del := range row.Deletes {
-		if !c.Has(del.Dot) {
-			after = after.withDelete(del)
-		}
+	if len(out.Stood) > 0 {
+		out.Arrived = arrived
 	}
-	out.After, out.Won = d.markWinners(row, before, after, c)
+	out.After.Live = merged(kept, arrived, valueDot)
+	out.After.Deletes = merged(before.Deletes, deleteFunc(row.Deletes, func(x Delete) bool { return c.Has(x.Dot) }), deleteDot)
+	out.Won = d.markWinners(row, before, out.After.Live, c)
+	out.Met = len(arrived) > 0 && different(out.After.Live) > 1
 	return out
 }
 
 // markWinners marks the live values that one side wrote while the other side deleted the path: a new value where this side
-// remembers a delete that the sender has not seen, or a standing value that the sender has not seen where it deleted.
-func (d *Delta) markWinners(row *Row, before, after Register, c Vector) (Register, bool) {
-	foreignDelete, ownDelete := false, false
-	for _, del := range row.Deletes {
-		foreignDelete = foreignDelete || !c.Has(del.Dot)
-	}
-	for _, del := range before.Deletes {
-		ownDelete = ownDelete || !d.Context.Has(del.Dot)
-	}
+// remembers a delete that the sender has not seen, or a standing value that the sender has not seen where it deleted. It reports whether
+// one was found.
+func (d *Delta) markWinners(row *Row, before Register, live []Value, c Vector) (found bool) {
+	foreignDelete := slices.ContainsFunc(row.Deletes, func(x Delete) bool { return !c.Has(x.Dot) })
+	ownDelete := slices.ContainsFunc(before.Deletes, func(x Delete) bool { return !d.Context.Has(x.Dot) })
 	marked := slices.ContainsFunc(before.Live, func(v Value) bool { return v.Won })
-	found := false
-	for _, v := range after.Live {
+	for i := range live {
+		v := &live[i]
 		old, _ := before.value(v.Dot)
 		arrived := !c.Has(v.Dot)
 		if arrived && ownDelete || !arrived && foreignDelete && !d.Context.Has(v.Dot) {
 			v.Won = true
-			after = after.withValue(v)
 			found = found || !old.Won
 		}
 		// A mark that the sender set is news here, unless the value inherited it from one that was marked here.
 		found = found || v.Won && !old.Won && !marked
 	}
-	return after, found
+	return found
 }

@@ -518,7 +518,7 @@ func (w *world) judge(p *peer, op *Op, e *OpEntry, effect Effect) {
 			continue
 		}
 		fresh++
-		if x.put && !slices.ContainsFunc(effect.Fresh, func(pair [2]Value) bool { return pair[1].Dot == v.Dot }) {
+		if x.put && !slices.ContainsFunc(effect.Stood, func(s Value) bool { return s.Dot == v.Dot }) {
 			w.fail("values written apart that meet are reported", "%v and %v at %q", op.Dot, v.Dot, e.Path)
 		}
 	}
@@ -582,7 +582,7 @@ func (w *world) askRange(p, q *peer, from, to string) commit {
 	}
 	most := unlimited
 	if w.ranges && w.random.Intn(3) == 0 {
-		most = Limits{Rows: 1 + w.random.Intn(2), Bytes: 1 + w.random.Intn(40), Whole: w.random.Intn(60), Names: w.random.Intn(4)}
+		most = Limits{Rows: 1 + w.random.Intn(2), Bytes: 1 + w.random.Intn(600), Whole: w.random.Intn(900), Names: w.random.Intn(4)}
 	}
 	d, err := AnswerPart(q.state, asked, from, to, most)
 	if err != nil {
@@ -682,13 +682,10 @@ func (w *world) commit(c commit) {
 			d.Rows = d.Rows[:len(d.Rows)/2]
 		}
 	case killByDot:
-		dead, _ := deadOutsideRows(p.state, d)
-		for _, name := range dead {
+		paths, dead, _ := deadOutsideRows(p.state, d)
+		for _, of := range paths {
 			for _, path := range w.paths {
-				if r := p.state.Get(path); r.has(name.Dot) {
-					r.Live = deleteFunc(r.Live, func(v Value) bool { return v.Dot == name.Dot })
-					p.state.SetRegister(path, r)
-				}
+				p.state.SetRegister(path, p.state.Get(path).without(dead[of], nil))
 			}
 		}
 	}
@@ -731,7 +728,7 @@ func (w *world) commit(c commit) {
 		for _, x := range e.After.Live {
 			for _, y := range e.After.Live {
 				if !seen(before, e.Path).Has(x.Dot) && seen(before, e.Path).Has(y.Dot) && !d.Context.Has(y.Dot) &&
-					!slices.ContainsFunc(e.Fresh, func(pair [2]Value) bool { return pair[0].Dot == x.Dot && pair[1].Dot == y.Dot }) {
+					!(slices.ContainsFunc(e.Arrived, func(v Value) bool { return v.Dot == x.Dot }) && slices.ContainsFunc(e.Stood, func(v Value) bool { return v.Dot == y.Dot })) {
 					w.fail("values written apart that meet are reported", "%v and %v at %q", x.Dot, y.Dot, e.Path)
 				}
 			}
@@ -759,13 +756,15 @@ func (w *world) after(p *peer, effects []Effect, d *Delta) {
 				p.digest.Add(e.Path, v)
 			}
 		}
-		for _, pair := range e.Fresh {
-			if x, y := w.names[Name{pair[0].Dot, e.Path}], w.names[Name{pair[1].Dot, e.Path}]; !x.apart(y) {
-				w.fail("values reported as written apart were", "%v and %v at %q, replica %d", pair[0].Dot, pair[1].Dot, e.Path, p.slot)
+		for _, v := range e.Arrived {
+			for _, s := range e.Stood {
+				if x, y := w.names[Name{v.Dot, e.Path}], w.names[Name{s.Dot, e.Path}]; !x.apart(y) {
+					w.fail("values reported as written apart were", "%v and %v at %q, replica %d", v.Dot, s.Dot, e.Path, p.slot)
+				}
 			}
 		}
 		p.open[e.Path] = p.open[e.Path] || reported[e.Path]
-		differ := len(distinct(e.After.Live)) > 1
+		differ := different(e.After.Live) > 1
 		if differ && !p.open[e.Path] {
 			w.fail("an open conflict is reported where it is open", "at %q, replica %d: %v", e.Path, p.slot, e.After.Live)
 		}

@@ -63,6 +63,9 @@ type Base interface {
 	// RaiseFloorPart does so in the i-th part.
 	RaiseFloor(d Dot) error
 	RaiseFloorPart(i int, d Dot) error
+	// Raise puts every dot of floor into the floor of the i-th part, and forgets the remembered deletes within it, and then every dot of
+	// context into its context. It costs a pass over these vectors and those of the part.
+	Raise(i int, context, floor Vector) error
 	// Open returns the binding of a replica, nil if it is not known. SetOpen keeps it for good.
 	Open(r ReplicaID) ([]byte, error)
 	SetOpen(r ReplicaID, open []byte) error

@@ -93,6 +93,7 @@ func knit(b Base) error {
 				return err
 			}
 		}
+		p = b.Parts()[i] // with its new floor: the old one may share its memory
 		for f := range p.Floor.Above(q.Floor).All() {
 			if err := b.RaiseFloorPart(i+1, f); err != nil {
 				return err

@@ -34,11 +34,15 @@ func compareNewest(v, w Value) int {
 	return cmp.Or(cmp.Compare(v.Time, w.Time), v.Dot.Compare(w.Dot))
 }
 
+func valueDot(v *Value) Dot { return v.Dot }
+
 // A Delete is a delete that a replica remembers: the operation that removed all the values its writer was shown.
 type Delete struct {
 	Dot  Dot
 	Time Timestamp
 }
+
+func deleteDot(d *Delete) Dot { return d.Dot }
 
 // A Register is what a replica knows of one path: the live values, which nothing it has seen supersedes, and the deletes that it
 // still remembers. A Register is read as a multi-value register (all of Live) or as a last-writer-wins register (Shown); the
@@ -105,26 +109,55 @@ func (r Register) Overruled() int {
 	return different(r.Live) - 1
 }
 
+// Distinct returns the live values whose content no newer one has, newest first. The slice is the caller's.
+func (r Register) Distinct() []Value {
+	newest := r.Newest()
+	repeated := make([]bool, len(newest))
+	order := byContent(newest)
+	for k, i := range order {
+		repeated[i] = k > 0 && newest[i].SameContent(newest[order[k-1]])
+	}
+	out := newest[:0]
+	for i, v := range newest {
+		if !repeated[i] {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
 // different returns the number of different contents.
 func different(live []Value) int {
+	const few = 8 // up to here to compare each with each costs less
 	n := 0
-	for i := range live {
-		if !slices.ContainsFunc(live[:i], live[i].SameContent) {
+	if len(live) <= few {
+		for i := range live {
+			if !slices.ContainsFunc(live[:i], live[i].SameContent) {
+				n++
+			}
+		}
+		return n
+	}
+	order := byContent(live)
+	for k, i := range order {
+		if k == 0 || !live[i].SameContent(live[order[k-1]]) {
 			n++
 		}
 	}
 	return n
 }
 
-// distinct returns the values without those whose content equals that of a newer one, newest first.
-func distinct(live []Value) []Value {
-	var out []Value
-	for _, v := range (Register{Live: live}).Newest() {
-		if !slices.ContainsFunc(out, v.SameContent) {
-			out = append(out, v)
-		}
+// byContent returns the indexes of values such that equal contents stand side by side, each in the order of values.
+func byContent(values []Value) []int {
+	order := make([]int, len(values))
+	for i := range order {
+		order[i] = i
 	}
-	return out
+	slices.SortFunc(order, func(i, k int) int {
+		v, w := &values[i], &values[k]
+		return cmp.Or(cmp.Compare(len(v.Data), len(w.Data)), cmp.Compare(v.Type, w.Type), bytes.Compare(v.Data, w.Data), cmp.Compare(i, k))
+	})
+	return order
 }
 
 // value returns the live value with dot d.
@@ -142,9 +175,9 @@ func (r Register) has(d Dot) bool {
 	return ok
 }
 
-// without returns the register less the live values and remembered deletes that either list names.
+// without returns the register less the live values and remembered deletes that either list names. Both are sorted.
 func (r Register) without(values, deletes []Dot) Register {
-	dropped := func(d Dot) bool { return slices.Contains(values, d) || slices.Contains(deletes, d) }
+	dropped := func(d Dot) bool { return hasDot(values, d) || hasDot(deletes, d) }
 	return Register{
 		Live:    deleteFunc(r.Live, func(v Value) bool { return dropped(v.Dot) }),
 		Deletes: deleteFunc(r.Deletes, func(d Delete) bool { return dropped(d.Dot) }),
@@ -170,6 +203,24 @@ func (r Register) withDelete(d Delete) Register {
 		return r
 	}
 	return Register{r.Live, slices.Insert(slices.Clone(r.Deletes), i, d)}
+}
+
+// merged returns two lists that are sorted by dot as one; of two elements of one dot it takes that of b. It leaves both alone.
+func merged[E any](a, b []E, dot func(*E) Dot) []E {
+	if len(b) == 0 {
+		return a
+	}
+	out := make([]E, 0, len(a)+len(b))
+	for i := range b {
+		for len(a) > 0 && dot(&a[0]).Compare(dot(&b[i])) < 0 {
+			out, a = append(out, a[0]), a[1:]
+		}
+		if len(a) > 0 && dot(&a[0]) == dot(&b[i]) {
+			a = a[1:]
+		}
+		out = append(out, b[i])
+	}
+	return append(out, a...)
 }
 
 // dots returns the dots of the live values and of the remembered deletes.

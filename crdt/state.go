@@ -77,11 +77,27 @@ func (s *State) RaiseFloor(d Dot) error {
 // RaiseFloorPart implements [Base]; it never fails.
 func (s *State) RaiseFloorPart(i int, d Dot) error {
 	s.parts[i].Floor.Add(d)
+	s.forget()
+	return nil
+}
+
+// forget drops the remembered deletes within the floors.
+func (s *State) forget() {
 	for path, r := range s.registers {
 		if len(r.Deletes) > 0 {
 			s.SetRegister(path, r)
 		}
 	}
+}
+
+// Raise implements [Base]; it never fails.
+func (s *State) Raise(i int, context, floor Vector) error {
+	p := &s.parts[i]
+	if !floor.Within(p.Floor) {
+		p.Floor.Join(floor)
+		s.forget()
+	}
+	p.Context.Join(context)
 	return nil
 }
 

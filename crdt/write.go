@@ -30,9 +30,9 @@ type Change struct {
 type Effect struct {
 	Path          string
 	Before, After Register
-	// Fresh holds the pairs of live values that met here for the first time and were written without knowledge of each other:
-	// the one that arrived, then the one that stood.
-	Fresh [][2]Value
+	// Arrived and Stood hold the live values that met here for the first time: each of Arrived met each of Stood, and their writers
+	// knew nothing of each other. Both are empty if none met.
+	Arrived, Stood []Value
 	// Met says that a delta brought a value that stands beside one of another content. They may have met at another replica before;
 	// whether their writers knew of each other a delta does not tell.
 	Met bool
@@ -68,7 +68,7 @@ func Write(b Base, w Writer, changes []Change) (*Op, []Effect, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		e, old, ok := newEntry(&changes[i], reg, parts[parts.Of(changes[i].Path)].Context)
+		e, old, ok := newEntry(&changes[i], w.Dot, reg, parts[parts.Of(changes[i].Path)].Context)
 		if !ok {
 			continue
 		}
@@ -77,9 +77,6 @@ func Write(b Base, w Writer, changes []Change) (*Op, []Effect, error) {
 				stale = map[string]bool{}
 			}
 			stale[e.Path] = true
-		}
-		if !e.Delete {
-			e.Descent = descend(w.Dot, e.Preds, e.Also, reg)
 		}
 		op.Entries = append(op.Entries, e)
 	}
@@ -102,7 +99,7 @@ func Write(b Base, w Writer, changes []Change) (*Op, []Effect, error) {
 // newEntry splits what the register holds into what the change supersedes and what it knows besides. It reports false for a
 // delete with nothing to delete. stale reports that the writer was shown a value that is gone, and that nothing live remains
 // beside the new one: what the person edited was deleted meanwhile.
-func newEntry(c *Change, reg Register, seen Vector) (e OpEntry, stale, ok bool) {
+func newEntry(c *Change, dot Dot, reg Register, seen Vector) (e OpEntry, stale, ok bool) {
 	e = OpEntry{Path: c.Path, Delete: c.Delete, Clear: c.Clear}
 	if !c.Delete {
 		e.Kind, e.Type, e.Data, e.Policy = c.Kind, c.Type, c.Data, c.Policy
@@ -112,18 +109,25 @@ func newEntry(c *Change, reg Register, seen Vector) (e OpEntry, stale, ok bool) 
 	if c.ShownAll {
 		e.Preds, live = live, nil
 	}
+	shown := c.Shown
+	if !slices.IsSortedFunc(shown, Dot.Compare) {
+		shown = slices.SortedFunc(slices.Values(shown), Dot.Compare)
+	}
 	for _, d := range live {
-		if slices.Contains(c.Shown, d) {
+		if hasDot(shown, d) {
 			e.Preds = append(e.Preds, d)
 		} else {
 			e.Also = append(e.Also, d)
 		}
 	}
-	if c.Delete && len(e.Preds) == 0 {
-		return OpEntry{}, false, false
+	if c.Delete {
+		return e, false, len(e.Preds) > 0
 	}
-	gone := slices.ContainsFunc(c.Shown, func(d Dot) bool { return seen.Has(d) && !reg.has(d) })
-	return e, gone && !c.Delete && len(e.Also) == 0, true
+	gone := deleteFunc(shown, reg.has)
+	if len(gone) == 0 { // else it was made from what is not here any more
+		e.Descent = descend(dot, e.Preds, e.Also, reg)
+	}
+	return e, len(e.Also) == 0 && slices.ContainsFunc(gone, seen.Has), true
 }
 
 // Readiness says whether an operation can be applied now.
@@ -171,6 +175,24 @@ func (op *Op) CheckAt(b Base) Readiness {
 		}
 	}
 	return all
+}
+
+// Missing returns a dot that op names at one of its paths and that b has not seen there; false if there is none. As long as it is not
+// seen, the operation is Early.
+func (op *Op) Missing(b Base) (Name, bool) {
+	parts := b.Parts()
+	for i := range op.Entries {
+		e := &op.Entries[i]
+		c := parts[parts.Of(e.Path)].Context
+		for _, dots := range [...][]Dot{e.Preds, e.PredDeletes, e.Also, op.Deps.tops} {
+			for _, d := range dots {
+				if !c.Has(d) {
+					return Name{d, e.Path}, true
+				}
+			}
+		}
+	}
+	return Name{}, false
 }
 
 // within returns the operation with its entries from from on and before to only.
@@ -237,7 +259,7 @@ func apply(b Base, op *Op, stale map[string]bool) ([]Effect, error) {
 // the writer; a superseded value that is not live here was removed by something concurrent with the entry.
 func (op *Op) effect(e *OpEntry, before Register, stale bool) Effect {
 	out := Effect{Path: e.Path, Before: before}
-	fresh := deleteFunc(before.Live, func(v Value) bool { return slices.Contains(e.Preds, v.Dot) || slices.Contains(e.Also, v.Dot) })
+	fresh := deleteFunc(before.Live, func(v Value) bool { return hasDot(e.Preds, v.Dot) || hasDot(e.Also, v.Dot) })
 	gone, heir := false, false
 	for _, d := range e.Preds {
 		v, ok := before.value(d)
@@ -248,12 +270,12 @@ func (op *Op) effect(e *OpEntry, before Register, stale bool) Effect {
 	after := before.without(e.Preds, e.PredDeletes)
 	if e.Delete {
 		after = after.withDelete(Delete{op.Dot, op.Time})
-		if gone {
-			for _, v := range fresh {
-				v.Won = true
-				after = after.withValue(v)
-				out.Won = true
+		if gone && len(fresh) > 0 {
+			out.Won, fresh = true, slices.Clone(fresh)
+			for i := range fresh {
+				fresh[i].Won = true
 			}
+			after.Live = merged(after.Live, fresh, valueDot)
 		}
 		out.After = after
 		return out
@@ -263,8 +285,8 @@ func (op *Op) effect(e *OpEntry, before Register, stale bool) Effect {
 	v.Won = found || heir && len(e.PredDeletes) == 0 && !e.Clear
 	out.Won = found
 	out.After = after.withValue(v)
-	for _, w := range fresh {
-		out.Fresh = append(out.Fresh, [2]Value{v, w})
+	if len(fresh) > 0 {
+		out.Arrived, out.Stood = []Value{v}, fresh
 	}
 	return out
 }

@@ -373,7 +373,7 @@ var (
 	codeForm = regexp.MustCompile("`([^`]+)`")
 	nameForm = regexp.MustCompile(`^([a-z0-9]+)\.([A-Za-z]\w*)(?:\.([A-Za-z]\w*))?(?:\(\))?$`)
 	testForm = regexp.MustCompile(`^(?:Test|Fuzz|Benchmark|Example)[A-Z]\w*$`)
-	fileName = regexp.MustCompile(`\.(?:go|md|json|key|golden)$`)
+	fileName = regexp.MustCompile(`\.(?:go|md|json|key|lock|golden)$`)
 )
 
 // TestNamesExist: a name in code quotes, as pkg.Name, pkg.Type.Member or TestName, exists.

@@ -9,12 +9,23 @@ import (
 	"syncline/gossip/sketch"
 )
 
-// AnswerRowsMax and AnswerBytesMax bound what is taken for one answer, which a receiver holds in memory until it commits. A path with
-// very many large siblings makes one large row, which cannot be cut.
+// Bounds of what is taken for one answer, or told of what is live, which is held in memory until the answer is committed: the rows, the
+// bytes of their messages, and what else is made of them. The values of a path with very many large siblings make one large row, which
+// is answered as a whole; so only their own bytes may be very many.
 const (
-	AnswerRowsMax  = 128 << 10
-	AnswerBytesMax = 2 << 30
+	AnswerRowsMax   = 128 << 10
+	AnswerBytesMax  = 2 << 30
+	AnswerMemoryMax = 64 << 20
 )
+
+// A load is what has come of an answer: the bytes of its messages, and what was made of them.
+type load struct{ bytes, memory int }
+
+// add counts a message. It reports false if it is too much.
+func (l *load) add(msg []byte, memory int) bool {
+	l.bytes, l.memory = l.bytes+len(msg), l.memory+memory
+	return l.bytes <= AnswerBytesMax && l.memory <= AnswerMemoryMax
+}
 
 // answerLimits bound the answers that are made. What is too large for one is asked for and committed one range of paths after the
 // other. The largest transaction that a node takes fits into a whole one.
@@ -43,7 +54,7 @@ func (s *Session) answer(v View, m *ask, asked crdt.Vector, live []crdt.Name, go
 		}
 	}
 	d.Opens = slices.DeleteFunc(d.Opens, func(o crdt.Binding) bool { return s.bound[o.Replica] })
-	s.answered, s.next, s.more = true, d.To, d.To != ""
+	s.answered, s.answering, s.next, s.more = true, true, d.To, d.To != ""
 	s.large = s.large || d.To != m.To
 	if d.From == "" && d.To == "" {
 		s.given = d.Context
@@ -67,7 +78,8 @@ func (s *Session) answer(v View, m *ask, asked crdt.Vector, live []crdt.Name, go
 		}
 		s.say(&m)
 	}
-	s.say(&e)
+	last := e.encode()
+	s.queue = append(s.queue, func() ([]byte, bool) { s.answering = false; return last, false })
 	s.finishExchange(v)
 	return nil
 }
@@ -94,7 +106,7 @@ func (s *Session) sendRows(kind uint8, rows []crdt.Row) {
 			if len(rest) == 0 {
 				rest, rows = splitRow(&rows[0]), rows[1:]
 			}
-			if b.rows > 0 && (b.size+rowSize(&rest[0]) > FrameBytesMax || b.path == rest[0].Path) {
+			if b.rows > 0 && (b.size+rowSize(&rest[0]) > FrameBytesMax || b.memory+memory(&rest[0]) > rowsMemoryMax || b.path == rest[0].Path) {
 				break
 			}
 			b.add(&rest[0])
@@ -104,27 +116,40 @@ func (s *Session) sendRows(kind uint8, rows []crdt.Row) {
 	})
 }
 
-// splitRow cuts a row whose values are too large for one message into several of the same path.
+// splitRow cuts a row that is too large for one message into several of the same path.
 func splitRow(r *crdt.Row) []crdt.Row {
-	if len(r.Values) < 2 || rowSize(r) <= FrameBytesMax {
+	if rowSize(r) <= FrameBytesMax {
 		return []crdt.Row{*r}
 	}
-	parts := []crdt.Row{{Path: r.Path, Known: r.Known, Deletes: r.Deletes}}
-	for _, v := range r.Values {
-		last := &parts[len(parts)-1]
-		if len(last.Values) > 0 && rowSize(last)+len(v.Data) > FrameBytesMax {
-			parts = append(parts, crdt.Row{Path: r.Path})
-			last = &parts[len(parts)-1]
+	parts := []crdt.Row{{Path: r.Path}}
+	size := 0
+	// room returns the part that has room for n bytes more.
+	room := func(n int) *crdt.Row {
+		if size > 0 && size+n > FrameBytesMax {
+			parts, size = append(parts, crdt.Row{Path: r.Path}), 0
 		}
-		last.Values = append(last.Values, v)
+		size += n
+		return &parts[len(parts)-1]
+	}
+	for _, k := range r.Known {
+		part := room(knownSize)
+		part.Known = append(part.Known, k)
+	}
+	for _, d := range r.Deletes {
+		part := room(deleteSize)
+		part.Deletes = append(part.Deletes, d)
+	}
+	for i := range r.Values {
+		part := room(valueSize(&r.Values[i]))
+		part.Values = append(part.Values, r.Values[i])
 	}
 	return parts
 }
 
 func rowSize(r *crdt.Row) int {
-	n := len(r.Path)
-	for _, v := range r.Values {
-		n += len(v.Data) + 16
+	n := len(r.Path) + len(r.Known)*knownSize + len(r.Deletes)*deleteSize
+	for i := range r.Values {
+		n += valueSize(&r.Values[i])
 	}
 	return n
 }
@@ -133,7 +158,6 @@ func (s *Session) onRows(kind uint8, msg []byte) error {
 	if kind == msgLive && !s.mayAsk() || kind != msgLive && !s.waiting {
 		return s.unexpected(kind)
 	}
-	s.bytes += len(msg)
 	rows, err := decodeRows(msg)
 	if err != nil {
 		return err
@@ -141,26 +165,39 @@ func (s *Session) onRows(kind uint8, msg []byte) error {
 	if kind != msgRows && slices.ContainsFunc(rows, func(r crdt.Row) bool { return len(r.Values)+len(r.Deletes) > 0 || len(r.Known) == 0 }) {
 		return fmt.Errorf("%w: names with more than dots", crdt.ErrDecode)
 	}
-	list := map[uint8]*[]crdt.Row{msgRows: &s.rows, msgLive: &s.theirLive, msgKill: &s.kills}[kind]
-	if len(rows) == 0 || len(*list)+len(rows) > AnswerRowsMax || s.bytes > AnswerBytesMax {
-		return fmt.Errorf("%w: a message of %d rows after %d", crdt.ErrDecode, len(rows), len(*list))
+	list, load := map[uint8]*[]crdt.Row{msgRows: &s.rows, msgLive: &s.theirLive, msgKill: &s.kills}[kind], &s.load
+	if kind == msgLive {
+		load = &s.liveLoad
+	}
+	made := 0
+	for i := range rows {
+		made += memory(&rows[i])
+	}
+	if len(rows) == 0 || len(*list)+len(rows) > AnswerRowsMax || !load.add(msg, made) {
+		return fmt.Errorf("%w: a message of %d rows after %d, %d bytes in all that take %d", crdt.ErrDecode, len(rows), len(*list), load.bytes, load.memory)
 	}
 	if n := len(*list); n > 0 && rows[0].Path <= (*list)[n-1].Path {
 		last := &(*list)[n-1]
 		if rows[0].Path != last.Path {
 			return fmt.Errorf("%w: path %q is out of order", crdt.ErrDecode, rows[0].Path)
 		}
-		if len(rows[0].Known)+len(rows[0].Deletes) > 0 {
-			return fmt.Errorf("%w: a second part of %q with more than values", crdt.ErrDecode, last.Path)
-		}
-		if k := len(last.Values); k > 0 && len(rows[0].Values) > 0 && rows[0].Values[0].Dot.Compare(last.Values[k-1].Dot) <= 0 {
+		if !follows(last.Values, rows[0].Values, func(v *crdt.Value) crdt.Dot { return v.Dot }) ||
+			!follows(last.Known, rows[0].Known, func(k *crdt.KnownValue) crdt.Dot { return k.Dot }) ||
+			!follows(last.Deletes, rows[0].Deletes, func(d *crdt.Delete) crdt.Dot { return d.Dot }) {
 			return fmt.Errorf("%w: dots of %q are out of order", crdt.ErrDecode, last.Path)
 		}
 		last.Values = append(last.Values, rows[0].Values...)
+		last.Known = append(last.Known, rows[0].Known...)
+		last.Deletes = append(last.Deletes, rows[0].Deletes...)
 		rows = rows[1:]
 	}
 	*list = append(*list, rows...)
 	return nil
+}
+
+// follows reports whether a list that is sorted by dot goes on with more.
+func follows[E any](list, more []E, dot func(*E) crdt.Dot) bool {
+	return len(list) == 0 || len(more) == 0 || dot(&list[len(list)-1]).Compare(dot(&more[0])) < 0
 }
 
 func (s *Session) onOpens(msg []byte) error {
@@ -173,6 +210,9 @@ func (s *Session) onOpens(msg []byte) error {
 	}
 	if len(m.Opens) == 0 || len(s.opens)+len(m.Opens) > crdt.VectorReplicasMax {
 		return fmt.Errorf("%w: a message of %d bindings after %d", crdt.ErrDecode, len(m.Opens), len(s.opens))
+	}
+	if !s.load.add(msg, len(m.Opens)*rowMemory) {
+		return fmt.Errorf("%w: %d bindings too many", crdt.ErrDecode, len(m.Opens))
 	}
 	for _, o := range m.Opens {
 		if n := len(s.opens); n > 0 && o.Replica.Compare(s.opens[n-1].Replica) <= 0 || len(o.Open) > crdt.OpenBytesMax {
@@ -226,7 +266,7 @@ func (s *Session) onEnd(v View, msg []byte) (*crdt.Delta, error) {
 		return nil, nil
 	}
 	s.result.RowsIn += len(s.rows)
-	s.rows, s.kills, s.dead, s.opens, s.bytes, s.waiting = nil, nil, nil, nil, 0, false
+	s.rows, s.kills, s.dead, s.opens, s.load, s.waiting = nil, nil, nil, nil, load{}, false
 	s.theirHash, s.theirDigest = e.Hash, e.Digest
 	s.theirTop.Join(d.Context)
 	s.theirFloor.Join(d.Floor)

@@ -12,6 +12,8 @@ const (
 	asksMax = 256
 	// theirAsksMax bounds those of the peer, which asks again after FLOOR, and for each sketch that did not suffice.
 	theirAsksMax = 16 * asksMax
+	// FetchMax bounds the paths that one session fetches.
+	FetchMax = 4 * asksMax
 	// partsMax is the number of ranges from which on all but the last are asked for together.
 	partsMax = 32
 )
@@ -20,8 +22,7 @@ const (
 // session has asked enough, nothing more is asked.
 func (s *Session) askFrom(v View, from string) error {
 	if s.fetches {
-		s.from, s.to, s.asked, s.waiting = from, "", s.fetch, true
-		return s.sayAsk(v)
+		return s.fetchNext(v)
 	}
 	parts := v.Parts()
 	i := parts.Of(from)
@@ -47,6 +48,25 @@ func (s *Session) askFrom(v View, from string) error {
 	return s.sayAsk(v)
 }
 
+// fetchNext asks for the next path that is to be fetched: for the range that holds it and no other.
+func (s *Session) fetchNext(v View) error {
+	if s.waiting = len(s.fetch) > 0; !s.waiting {
+		s.Refuse("fetched", "that was all; nothing was to be told")
+		return nil
+	}
+	s.from, s.to, s.asked = s.fetch[0], s.fetch[0]+"\x00", crdt.Vector{}
+	s.fetch = s.fetch[1:]
+	return s.sayAsk(v)
+}
+
+// Fetching returns the path that was asked for and has not been answered, empty if there is none.
+func (s *Session) Fetching() string {
+	if s.fetches && s.waiting {
+		return s.from
+	}
+	return ""
+}
+
 // missing returns the number of operations of top that are not in v.
 func missing(top, v crdt.Vector) (n uint64) {
 	for d := range top.Above(v).All() {
@@ -57,19 +77,17 @@ func missing(top, v crdt.Vector) (n uint64) {
 
 // askAgain asks the last question anew, of this moment: the answer takes that what is live here was told.
 func (s *Session) askAgain(v View) error {
-	if !s.fetches {
-		parts := v.Parts()
-		i := parts.Of(s.from)
-		s.asked = parts[i].Context.Clone()
-		for i++; i < len(parts) && (s.to == "" || parts[i].From < s.to); i++ {
-			s.asked = s.asked.Meet(parts[i].Context)
-		}
+	parts := v.Parts()
+	i := parts.Of(s.from)
+	s.asked = parts[i].Context.Clone()
+	for i++; i < len(parts) && (s.to == "" || parts[i].From < s.to); i++ {
+		s.asked = s.asked.Meet(parts[i].Context)
 	}
 	return s.sayAsk(v)
 }
 
 // sayAsk asks for an answer to the vector asked. If we may hold values whose delete the peer has forgotten it says first what is live here of
-// what that vector holds, at this moment.
+// what that vector holds, at this moment; of a path that is fetched that is nothing.
 func (s *Session) sayAsk(v View) error {
 	if !s.told.Within(s.asked) {
 		s.Refuse("rolled_back", "this device was set back; it goes on under a new replica id")
@@ -77,7 +95,9 @@ func (s *Session) sayAsk(v View) error {
 	}
 	m := ask{Type: msgAsk, From: s.from, Sketch: []byte{}}
 	s.listing, s.sketched = listedNot, 0
-	if !s.theirFloor.Within(s.asked) {
+	if s.fetches {
+		m.Listed = listedNames
+	} else if !s.theirFloor.Within(s.asked) {
 		if err := s.sayLive(v, &m); err != nil {
 			return err
 		}
@@ -109,7 +129,7 @@ func (s *Session) onFloor(v View, msg []byte) error {
 func (s *Session) nothingCame() bool { return len(s.rows)+len(s.kills)+len(s.dead)+len(s.opens) == 0 }
 
 func (s *Session) onAsk(v View, msg []byte) error {
-	if s.theirAsks++; !s.mayAsk() || s.theirAsks > theirAsksMax {
+	if s.theirAsks++; !s.mayAsk() || s.answering || s.theirAsks > theirAsksMax {
 		return s.unexpected(msgAsk)
 	}
 	var m ask
@@ -133,7 +153,7 @@ func (s *Session) onAsk(v View, msg []byte) error {
 	asked := s.theirs.Clone()
 	asked.Join(grown)
 	live := rowNames(s.theirLive)
-	s.theirLive = nil
+	s.theirLive, s.liveLoad = nil, load{}
 	if s.fetches {
 		return nil // what we told is not what we have seen, so there is nothing to answer under; our last word ends the session
 	}

@@ -16,10 +16,33 @@ const (
 
 // A Held is an operation that waits for what comes before it.
 type Held struct {
-	Op      *crdt.Op
+	Op *crdt.Op
+	// Encoded is the operation's own copy: held back in the memory of its frame it would keep all of that.
 	Encoded []byte
 	// Author is the device that signed the operation's frame.
 	Author DeviceID
+	// missing is what the operation named at the last look and was not seen; zero if nothing is known to be missing. Until it is seen,
+	// nothing else of the operation needs to be looked at.
+	missing crdt.Name
+}
+
+// entryMemory is about what an entry of an operation takes in memory beside what it takes encoded.
+const entryMemory = 192
+
+// bytes returns about what the operation takes in memory.
+func (h *Held) bytes() int { return len(h.Encoded) + entryMemory*len(h.Op.Entries) }
+
+// ready reports whether the operation can be applied to b, whose parts are given.
+func (h *Held) ready(b crdt.Base, parts crdt.Parts) bool {
+	if m := h.missing; m.Dot.Counter > 0 && !parts[parts.Of(m.Path)].Context.Has(m.Dot) {
+		return false
+	}
+	r := h.Op.CheckAt(b)
+	h.missing = crdt.Name{}
+	if r == crdt.Early {
+		h.missing, _ = h.Op.Missing(b)
+	}
+	return r == crdt.Ready
 }
 
 // Delivery holds operations back until they can be applied: next in the order of their replica, and with everything seen that
@@ -58,7 +81,7 @@ func (d *Delivery) Hold(h Held) (same, dropped bool) {
 	}
 	d.order = append(d.order, dot)
 	d.count++
-	d.bytes += len(h.Encoded)
+	d.bytes += h.bytes()
 	for d.count > HeldOpsMax || d.bytes > HeldBytesMax {
 		oldest := d.order[0]
 		d.order = d.order[1:]
@@ -78,7 +101,7 @@ func (d *Delivery) Next(b crdt.Base) *Held {
 	parts := b.Parts()
 	for i := range parts {
 		for _, r := range d.ids {
-			if h := d.held[r][parts[i].Context.Get(r)+1]; h != nil && h.Op.CheckAt(b) == crdt.Ready {
+			if h := d.held[r][parts[i].Context.Get(r)+1]; h != nil && h.ready(b, parts) {
 				return d.remove(h.Op.Dot)
 			}
 		}
@@ -111,6 +134,6 @@ func (d *Delivery) remove(dot crdt.Dot) *Held {
 		d.ids = slices.Delete(d.ids, i, i+1)
 	}
 	d.count--
-	d.bytes -= len(h.Encoded)
+	d.bytes -= h.bytes()
 	return h
 }

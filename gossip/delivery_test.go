@@ -129,6 +129,63 @@ func TestOrderOfTheHeldStaysBounded(t *testing.T) {
 	}
 }
 
+// TestWhatIsHeldIsNotLookedAtForEverythingThatComes: of each operation that waits one thing that is missing is remembered, and as long as
+// it is, the others of its dots are not asked for.
+func TestWhatIsHeldIsNotLookedAtForEverythingThatComes(t *testing.T) {
+	var d Delivery
+	const n = 300
+	never := crdt.Dot{Replica: replicaID(9999), Counter: 7}
+	for i := range n {
+		h := early(1+i, 1, 1)
+		h.Op.Entries[0].Also = []crdt.Dot{never}
+		d.Hold(h)
+	}
+	b := &countingBase{State: crdt.NewState()}
+	for i := range n {
+		b.Advance(crdt.Dot{Replica: replicaID(5000), Counter: uint64(1 + i)})
+		if d.Next(b) != nil {
+			t.Fatal("an operation came out early")
+		}
+	}
+	if b.looks > 5*n {
+		t.Errorf("%d looks at the state for %d operations that come and %d that wait", b.looks, n, n)
+	}
+	b.Advance(never)
+	for i := range n {
+		if d.Next(b) == nil {
+			t.Fatalf("%d of %d came out", i, n)
+		}
+	}
+}
+
+// TestHeldOperationsCountTheirEntries: an operation of many small entries takes more memory than bytes.
+func TestHeldOperationsCountTheirEntries(t *testing.T) {
+	op := &crdt.Op{Dot: crdt.Dot{Replica: replicaID(1), Counter: 2}}
+	for i := range 5000 {
+		op.Entries = append(op.Entries, crdt.OpEntry{Path: fmt.Sprintf("%04d", i)})
+	}
+	var d Delivery
+	for i := range 100 {
+		op.Dot.Counter = uint64(2 + i)
+		next := *op
+		d.Hold(Held{Op: &next, Encoded: next.Encode()})
+	}
+	if memory := d.Len() * 5000 * entryMemory; d.Len() == 0 || memory > HeldBytesMax {
+		t.Errorf("%d operations are held, which take %d bytes", d.Len(), memory)
+	}
+}
+
+// A countingBase counts how often its parts are asked for.
+type countingBase struct {
+	*crdt.State
+	looks int
+}
+
+func (b *countingBase) Parts() crdt.Parts {
+	b.looks++
+	return b.State.Parts()
+}
+
 func BenchmarkDeliveryDrain(b *testing.B) {
 	for _, replicas := range []int{1, 100} {
 		b.Run(fmt.Sprintf("replicas=%d", replicas), func(b *testing.B) {

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"slices"
 
@@ -27,6 +29,8 @@ const (
 	nameBytes = 10
 	// liveSymbolsMax bounds a first sketch of names, liveShare is the share of the names that it takes: then it costs a hundredth of a list.
 	liveSymbolsMax, liveShare = 1024, 256
+	// liveReadShare is how many times the bytes of an answer are read for a question about some of the paths: twice what its asker read.
+	liveReadShare = 16
 )
 
 // A nameSet is a sketch of names, with the sum of all items modulo 2^128, by which the outcome is checked.
@@ -131,10 +135,12 @@ func (s *Session) readLive(v View, m *ask, asked crdt.Vector) (gone []sketch.Ite
 		return nil, false, fmt.Errorf("%w: %d symbols after %d", crdt.ErrDecode, theirs.Len(), s.unread)
 	}
 	ours, sum := newNameSet(key, theirs.Len()), [2]uint64{binary.BigEndian.Uint64(m.Sketch), binary.BigEndian.Uint64(m.Sketch[8:])}
-	// A small set is not worth a walk through all that is live here.
-	visits := 8*(theirs.Items()+theirs.Len()) + s.limits.Rows
-	for n, err := range crdt.LiveNames(v, m.From, m.To) {
-		if err != nil {
+	// A small set is not worth a walk through all that is live here, and one that is said to be larger than what is told at once is none.
+	visits := 8*(min(theirs.Items(), s.limits.Names)+theirs.Len()) + s.limits.Rows
+	for n, err := range crdt.LiveNames(v, m.From, m.To, liveReadShare*s.limits.Bytes) {
+		if errors.Is(err, crdt.ErrTooMuch) {
+			visits = 0
+		} else if err != nil {
 			return nil, false, err
 		}
 		if visits--; visits < 0 {
@@ -210,7 +216,7 @@ func (s *Session) nameDead(v View, d *crdt.Delta) error {
 		gone[x] = true
 	}
 	key := s.asked.Hash()
-	for n, err := range crdt.LiveNames(v, d.From, d.To) {
+	for n, err := range crdt.LiveNames(v, d.From, d.To, math.MaxInt) {
 		if err != nil {
 			return err
 		}

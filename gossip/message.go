@@ -250,7 +250,7 @@ func (m *ask) decode(msg []byte) error {
 	i := crdt.ItemsOf(msg)
 	i.Array(7)
 	m.Type, m.Vector, m.Rows = uint8(i.Uint(math.MaxUint8)), i.Bytes(MessageBytesMax), i.Uint(math.MaxUint64)
-	m.From, m.To, m.Listed = i.Text(MessageBytesMax), i.Text(MessageBytesMax), uint8(i.Uint(math.MaxUint8))
+	m.From, m.To, m.Listed = i.Text(crdt.PathBytesMax), i.Text(crdt.PathBytesMax), uint8(i.Uint(math.MaxUint8))
 	m.Sketch = i.Bytes(MessageBytesMax)
 	return i.End()
 }
@@ -272,7 +272,7 @@ func (m *end) decode(msg []byte) error {
 	m.Rows, m.Kills, m.Opens = i.Uint(math.MaxUint64), i.Uint(math.MaxUint64), i.Uint(math.MaxUint64)
 	i.Fill(m.Hash[:])
 	i.Fill(m.Digest[:])
-	m.To = i.Text(MessageBytesMax)
+	m.To = i.Text(crdt.PathBytesMax)
 	return i.End()
 }
 

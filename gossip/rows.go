@@ -77,6 +77,41 @@ func (w *wireRows) decode(msg []byte) error {
 	return i.End()
 }
 
+// What rows take in memory when they are decoded, beside their paths and what lies in the message: a row, a value, a dot that is named with
+// or without its time. The columns hold one and all of them in few bytes, so this is bounded apart.
+const (
+	rowMemory   = 96
+	valueMemory = 144
+	dotMemory   = 24
+	// rowsMemoryMax bounds what the rows of one message take. A message is closed before that.
+	rowsMemoryMax = 8 << 20
+)
+
+// shapeMemory returns what a row takes that has so many values, known values and deletes, without the descents of the values.
+func shapeMemory(path string, shape [3]int) int {
+	return rowMemory + len(path) + shape[0]*valueMemory + (shape[1]+shape[2])*dotMemory
+}
+
+// memory returns what a row takes.
+func memory(r *crdt.Row) int {
+	n := shapeMemory(r.Path, [3]int{len(r.Values), len(r.Known), len(r.Deletes)})
+	for i := range r.Values {
+		n += len(r.Values[i].Descent.From) * dotMemory
+	}
+	return n
+}
+
+// What dots, and values beside their data, cost at least in the size of a message; at most it is six times as much.
+const (
+	knownSize  = 4
+	deleteSize = 8
+)
+
+// valueSize returns about what a value costs in a message.
+func valueSize(v *crdt.Value) int {
+	return 16 + len(v.Data) + len(v.Type) + len(v.Policy) + len(v.Descent.From)*knownSize
+}
+
 // rowsBuilder collects rows for one frame.
 type rowsBuilder struct {
 	w        wireRows
@@ -94,6 +129,7 @@ type rowsBuilder struct {
 	policies runs[string]
 	types    runs[string]
 	size     int
+	memory   int
 	rows     int
 }
 
@@ -139,7 +175,7 @@ func (b *rowsBuilder) add(row *crdt.Row) {
 		b.time(v.Time)
 		b.flags.add(valueFlags(v))
 		b.descent(v)
-		b.types.add(crdt.PackType(v.Type))
+		b.text(&b.types, crdt.PackType(v.Type))
 		b.w.Sizes = binary.AppendUvarint(b.w.Sizes, uint64(len(v.Data)))
 		b.w.Data = append(b.w.Data, v.Data...)
 		b.size += len(v.Data) + 8
@@ -147,14 +183,15 @@ func (b *rowsBuilder) add(row *crdt.Row) {
 	for _, k := range row.Known {
 		b.dot(k.Dot)
 		b.flags.add(valueFlags(&crdt.Value{Won: k.Won}))
-		b.size += 4
+		b.size += knownSize
 	}
 	for _, d := range row.Deletes {
 		b.dot(d.Dot)
 		b.time(d.Time)
-		b.size += 8
+		b.size += deleteSize
 	}
 	b.size += len(row.Path) - shared + 2
+	b.memory += memory(row)
 	b.rows++
 }
 
@@ -216,8 +253,16 @@ func (b *rowsBuilder) descent(v *crdt.Value) {
 		}
 	}
 	if v.Policy != "" {
-		b.policies.add(v.Policy)
+		b.text(&b.policies, v.Policy)
 	}
+}
+
+// text adds to runs of texts.
+func (b *rowsBuilder) text(r *runs[string], s string) {
+	if n := len(r.items); n == 0 || r.items[n-1] != s {
+		b.size += len(s)
+	}
+	r.add(s)
 }
 
 func (b *rowsBuilder) dot(d crdt.Dot) {
@@ -262,6 +307,15 @@ type rowsDecoder struct {
 	policies       runReader[string]
 	path           string
 	millis         int64
+	left           int // of rowsMemoryMax
+}
+
+// take counts what is about to be made of the message.
+func (d *rowsDecoder) take(memory int) error {
+	if d.left -= memory; d.left < 0 {
+		return fmt.Errorf("%w: a message of rows that take more than %d bytes", crdt.ErrDecode, rowsMemoryMax)
+	}
+	return nil
 }
 
 // runReader yields the items of a column of runs.
@@ -308,11 +362,12 @@ func decodeRows(msg []byte) ([]crdt.Row, error) {
 	if len(w.Replicas)%8 != 0 || len(w.Replicas) > 8*crdt.VectorReplicasMax {
 		return nil, fmt.Errorf("%w: a list of replicas of %d bytes", crdt.ErrDecode, len(w.Replicas))
 	}
-	number := func(r *crdt.Reader) int { return int(min(r.Uvarint(), 1<<31)) }
+	number := func(r *crdt.Reader) int { return int(min(r.Uvarint(), rowsMemoryMax)) }
 	text := func(max int) func(r *crdt.Reader) string {
 		return func(r *crdt.Reader) string { return string(r.Bytes(max)) }
 	}
 	d := rowsDecoder{
+		left:     rowsMemoryMax,
 		counters: make([]uint64, len(w.Replicas)/8), origin: make([]uint64, len(w.Replicas)/8),
 		paths: crdt.Reader{B: w.Paths}, counts: crdt.Reader{B: w.Counters}, times: crdt.Reader{B: w.Times}, sizes: crdt.Reader{B: w.Sizes}, data: crdt.Reader{B: w.Data},
 		backs: crdt.Reader{B: w.Backs}, originCounts: crdt.Reader{B: w.OriginCounters},
@@ -323,14 +378,14 @@ func decodeRows(msg []byte) ([]crdt.Row, error) {
 		types:    runReader[string]{r: crdt.Reader{B: w.Types}, item: text(crdt.TypeBytesMax)},
 		policies: runReader[string]{r: crdt.Reader{B: w.Policies}, item: text(crdt.PolicyBytesMax)},
 	}
-	listed := map[crdt.ReplicaID]bool{}
+	d.replicas = make([]crdt.ReplicaID, 0, len(w.Replicas)/8)
 	for chunk := range slices.Chunk(w.Replicas, 8) {
-		id := crdt.ReplicaID(chunk)
-		if listed[id] {
-			return nil, fmt.Errorf("%w: replica %v is listed twice", crdt.ErrDecode, id)
-		}
-		listed[id] = true
-		d.replicas = append(d.replicas, id)
+		d.replicas = append(d.replicas, crdt.ReplicaID(chunk))
+	}
+	listed := slices.Clone(d.replicas)
+	slices.SortFunc(listed, crdt.ReplicaID.Compare)
+	if len(slices.Compact(listed)) < len(d.replicas) {
+		return nil, fmt.Errorf("%w: a replica is listed twice", crdt.ErrDecode)
 	}
 	var rows []crdt.Row
 	for len(d.paths.B) > 0 {
@@ -372,6 +427,9 @@ func (d *rowsDecoder) row() (crdt.Row, error) {
 		return row, fmt.Errorf("%w: %w", crdt.ErrDecode, err)
 	}
 	shape := d.shapes.next()
+	if err := d.take(shapeMemory(row.Path, shape)); err != nil {
+		return row, err
+	}
 	if shape[0] > 0 {
 		row.Values = make([]crdt.Value, 0, min(shape[0], 16))
 	}
@@ -490,6 +548,9 @@ func (d *rowsDecoder) marks(v *crdt.Value) error {
 		n := d.froms.next()
 		if n == 0 || n > crdt.DescentMax || d.froms.r.Err != nil {
 			return fmt.Errorf("%w: a descent from %d values", crdt.ErrDecode, n)
+		}
+		if err := d.take(n * dotMemory); err != nil {
+			return err
 		}
 		for from = make([]crdt.Dot, 0, n); n > 0; n-- {
 			from = append(from, d.named(&d.origins, &d.originCounts, d.origin))

@@ -220,7 +220,11 @@ func FuzzDecodeRows(f *testing.F) {
 		f.Add(rapidSeed.Example(i))
 	}
 	f.Fuzz(func(t *testing.T, msg []byte) {
-		rows, err := decodeRows(msg)
+		var rows []crdt.Row
+		var err error
+		if n := allocated(func() { rows, err = decodeRows(msg) }); n > 4*rowsMemoryMax {
+			t.Fatalf("%d bytes become %d", len(msg), n)
+		}
 		if err != nil {
 			if !errors.Is(err, crdt.ErrDecode) {
 				t.Errorf("the error is %v", err)

@@ -28,6 +28,8 @@ const (
 	GapDelay   = 50 * time.Millisecond
 	RetryDelay = 2 * time.Second
 	BusyDelay  = 200 * time.Millisecond
+	// RelayDelay is how long what a session brought waits for more before the next neighbours are told. It bounds how often they are.
+	RelayDelay = time.Second
 )
 
 // NewSchedule returns a schedule without peers. The randomness is the caller's.

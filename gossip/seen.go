@@ -36,10 +36,7 @@ type sighting struct {
 // tell returns our vector in the shortest form, and remembers that the peer will answer it.
 func (s *Session) tell(v View) (form uint8, entries, top []byte) {
 	s.told, s.toldVector = s.context(v).Clone(), true
-	var above crdt.Vector
-	if !s.fetches {
-		above = v.Parts().Top().Above(s.told)
-	}
+	above := v.Parts().Top().Above(s.told)
 	s.asked, s.toldWhole = s.told, above.Len() == 0
 	whole := crdt.AppendVector([]byte{}, s.told)
 	switch {

@@ -24,8 +24,8 @@ type Session struct {
 	initiator bool
 	optimist  bool
 	fetches   bool
-	fetch     crdt.Vector
-	wall      int64 // seconds since 1970
+	fetch     []string // the paths that are still to be asked for
+	wall      int64    // seconds since 1970
 	replica   crdt.Dot
 
 	limits crdt.Limits
@@ -70,6 +70,8 @@ type Session struct {
 	// given is our context when we answered all at once; answered says that we have answered.
 	given    crdt.Vector
 	answered bool
+	// answering says that the last answer was not taken to its end.
+	answering bool
 	// theirHash and theirDigest are of the peer's state as it answered.
 	theirHash          [16]byte
 	theirDigest        [8]byte
@@ -80,8 +82,8 @@ type Session struct {
 	finished           bool
 	queue              []func() (msg []byte, more bool)
 	sent               int
-	// bytes counts those of the rows that were received.
-	bytes int
+	// load is what came of the answer that is due, liveLoad of what the peer tells to be live there.
+	load, liveLoad load
 }
 
 // Result is what a session found out and did.
@@ -118,10 +120,10 @@ type SessionConfig struct {
 	// BelievedEqual lets the initiator leave its vector out of the first message: that saves up to a few hundred bytes. If the belief is
 	// wrong it costs one more round trip.
 	BelievedEqual bool
-	// Fetch, unless it is empty, makes the initiator ask with this vector instead of its context, take the answer, and take leave
-	// without an answer of its own. It is for what a damaged disk has lost: the answer brings again what the vector leaves out. It
-	// must hold a dot that no replica has, so that no peer takes the vector for its own.
-	Fetch crdt.Vector
+	// Fetch, unless it is empty, makes the initiator ask for these paths, sorted, at most FetchMax, each by itself and as if nothing of it
+	// had ever been seen. It takes the answers, one a path, and takes leave without an answer of its own. It is for what a damaged disk has
+	// lost: whatever else is damaged, here or there, is in nobody's way.
+	Fetch []string
 	// Replica is the last dot of our incarnation; zero while it has written nothing.
 	Replica crdt.Dot
 	// WallMillis is our clock, shown to people at the other end.
@@ -135,7 +137,7 @@ type SessionConfig struct {
 
 // NewSession returns a session that has said nothing yet.
 func NewSession(c SessionConfig) *Session {
-	s := &Session{initiator: c.Initiator, optimist: c.BelievedEqual, fetch: c.Fetch, fetches: c.Fetch.Len() > 0,
+	s := &Session{initiator: c.Initiator, optimist: c.BelievedEqual, fetch: c.Fetch, fetches: len(c.Fetch) > 0,
 		replica: c.Replica, wall: c.WallMillis / 1000, limits: c.Limits, symbols: c.Symbols, more: true, bound: map[crdt.ReplicaID]bool{}}
 	if s.limits == (crdt.Limits{}) {
 		s.limits = answerLimits
@@ -146,10 +148,10 @@ func NewSession(c SessionConfig) *Session {
 	return s
 }
 
-// context returns the vector that we ask with.
+// context returns what is told to be seen of all paths: nothing if paths are fetched, so that the peer tells nothing unasked.
 func (s *Session) context(v View) crdt.Vector {
 	if s.fetches {
-		return s.fetch
+		return crdt.Vector{}
 	}
 	return v.Context()
 }
@@ -390,12 +392,11 @@ func (s *Session) exchange(v View) error {
 // Committed tells the session that the delta it handed out was joined. What it says then, DONE or the next question, must leave only
 // after the commit is on disk. It fails if the replica cannot be read.
 func (s *Session) Committed(v View) error {
-	if s.fetches && s.from == "" {
-		s.Refuse("fetched", "that was all; nothing was to be told")
-		return nil
+	if s.fetches {
+		return s.askFrom(v, s.from)
 	}
 	s.result.Answers++
-	s.result.Diverged = !s.fetches && s.sameAsAnswer(v) && v.Digest().Short() != s.theirDigest
+	s.result.Diverged = s.sameAsAnswer(v) && v.Digest().Short() != s.theirDigest
 	if s.from == "" { // the answer went to the end
 		s.doneHere = true
 		s.finishExchange(v)
@@ -451,6 +452,12 @@ func (s *Session) onBye(msg []byte) error {
 	s.result.Refused = m.Code
 	return nil
 }
+
+// The codes of a session that ends early which its other end looks at.
+const (
+	ByeBusy    = "busy"    // try again soon
+	ByeDamaged = "damaged" // a record that the answer has to carry cannot be read
+)
 
 // Refuse ends the session at once; the messages of Next tell the peer why. code is stable, text is for people.
 func (s *Session) Refuse(code, text string) {

@@ -198,18 +198,24 @@ type RestoreOptions struct {
 }
 
 // Restore makes a data directory of a backup. The directory appears when the backup was read to its end and found whole; after an error
-// there is nothing.
+// there is nothing, nor any of the folders around it that were not there before.
 //
 // What [Open] then opens is a new device that holds the data: it has a key and a replica id of its own, and is no member of the spaces
 // until a member invites it. The old device may live on.
-func Restore(ctx context.Context, r io.Reader, o RestoreOptions) (BackupInfo, error) {
+func Restore(ctx context.Context, r io.Reader, o RestoreOptions) (info BackupInfo, err error) {
 	if entries, err := os.ReadDir(o.Dir); err == nil && len(entries) > 0 {
 		return BackupInfo{}, ErrDirNotEmpty.With("%s holds %d files or folders", o.Dir, len(entries))
 	} else if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return BackupInfo{}, ErrStore.Because(err)
 	}
 	parent := filepath.Dir(filepath.Clean(o.Dir))
-	if err := os.MkdirAll(parent, 0o700); err != nil {
+	unmake, err := makeFolders(parent)
+	defer func() {
+		if err != nil {
+			unmake()
+		}
+	}()
+	if err != nil {
 		return BackupInfo{}, ErrStore.Because(err)
 	}
 	tmp, err := os.MkdirTemp(parent, "."+filepath.Base(o.Dir)+".restore-*")
@@ -221,10 +227,13 @@ func Restore(ctx context.Context, r io.Reader, o RestoreOptions) (BackupInfo, er
 	if err := rs.run(ctx); err != nil {
 		return rs.info, err
 	}
-	if err := os.Remove(o.Dir); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return rs.info, ErrStore.Because(err)
+	// Neither touches a directory that holds something, as the lock of a node that began to use it meanwhile.
+	if err = os.Remove(o.Dir); err == nil || errors.Is(err, os.ErrNotExist) {
+		err = os.Rename(tmp, o.Dir)
 	}
-	if err := os.Rename(tmp, o.Dir); err != nil {
+	if entries, _ := os.ReadDir(o.Dir); err != nil && len(entries) > 0 {
+		return rs.info, ErrDirNotEmpty.With("something began to use %s meanwhile", o.Dir)
+	} else if err != nil {
 		return rs.info, ErrStore.Because(err)
 	}
 	return rs.info, syncDir(parent)
@@ -288,7 +297,7 @@ func (rs *restorer) space(ctx context.Context) (kind byte, err error) {
 	rs.dbs = append(rs.dbs, filepath.Join(dir, dbDir))
 	ds, err := store.OpenBackend(rs.store, filepath.Join(dir, dbDir))
 	if err != nil {
-		return 0, ErrStore.Because(err)
+		return 0, openProblem(err)
 	}
 	defer ds.Close()
 	err = store.Paste(ctx, ds, func() (k, v []byte, err error) {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/aymanbagabas/go-udiff"
@@ -35,6 +36,8 @@ func (s *Space) base(path string, reg crdt.Register) (*Value, string) {
 		return nil, "the value that they were made from is not in this device's history"
 	case crdt.AncestorUntold:
 		return nil, "one of the values does not say what it was made from: it comes from an older program, an import or an undo, or it replaced too many values"
+	case crdt.AncestorMany:
+		return nil, fmt.Sprintf("more than %d values compete", crdt.AncestorLiveMax)
 	}
 	return nil, "the values were not made from one value"
 }

@@ -88,18 +88,23 @@ func networkProblem(err error) error {
 	case strings.Contains(err.Error(), "in use"):
 		return ErrPortInUse.Because(err).Next("Another program, or another peer, listens there. Choose another port with --listen, or none.")
 	}
-	return ErrInternal.Because(err)
+	return ErrNetwork.Because(err)
 }
 
 // openProblem turns an error of opening a store into what people are told.
 func openProblem(err error) error {
 	var p *Problem
 	var corrupt *store.CorruptError
+	var backend *store.BackendError
 	switch {
 	case errors.As(err, &p):
 		return p
 	case errors.Is(err, store.ErrNewer):
 		return ErrStoreNewer.Because(err)
+	case errors.As(err, &backend):
+		p := ErrStore.Because(err)
+		p.Title = "The store is not of that kind"
+		return p.Next("Nothing was touched. Start with the kind that it has:  peer up --store KIND:")
 	case errors.As(err, &corrupt):
 		return ErrStore.Because(err)
 	case strings.Contains(err.Error(), "resource temporarily unavailable"), strings.Contains(err.Error(), "lock"):

@@ -35,16 +35,11 @@ func (l *loop) heal(path string) {
 	}
 	l.wg.Go(func() {
 		found, _ := s.repair(l.ctx, "", RepairOptions{})
-		whole := 0
 		for _, r := range found {
 			if r.Err == nil {
 				s.log.Warn("repaired", "path", r.Path, "device", r.From.Name)
-				whole++
 			}
 		}
 		s.touch(func() { s.healing.busy = false })
-		if whole > 0 {
-			l.put(l.ctx, SyncNow{}) // what was in its way goes on
-		}
 	})
 }

@@ -80,9 +80,9 @@ func (s *Space) loadRoster() (*roster, error) {
 	}
 	// The founding record comes with the first session; until then single records may have come by gossip, or be our own. A device that
 	// was restored from a backup has one, and an older list, until a session brings it the record of itself; a founder that lost its
-	// store has one, and a list of itself.
+	// store has one, and a list of itself. One that fills range by range may have a part of the list.
 	reg, err := s.store.Get(genesisPath)
-	if _, member := ro.members[s.node.id]; err != nil || member && len(reg.Live) > 0 && len(ro.members) > 1 {
+	if _, member := ro.members[s.node.id]; err != nil || member && len(reg.Live) > 0 && len(ro.members) > 1 && !s.store.Parted() {
 		return ro, err
 	}
 	return ro, s.adopted(ro)

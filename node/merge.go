@@ -11,15 +11,38 @@ import (
 	"time"
 )
 
-// MergeDeadlineDefault is how long a merge function may take for one call.
-const MergeDeadlineDefault = time.Second
+// MergeDeadlineDefault is how long a registered merge function may take for one call, and mergeDeadlineBuiltin how long a built-in one
+// may at least: those take time in proportion to the values.
+const (
+	MergeDeadlineDefault = time.Second
+	mergeDeadlineBuiltin = 10 * time.Second
+)
+
+// mergeCallsMax bounds the calls of one function that run at the same time, those that were left behind among them.
+const mergeCallsMax = 8
 
 // A MergeFunc combines the values of a Conflict into one; [Conflict].Base is what they were made from, if that is certain. It must return the same for
 // the same values and the same Base on every device, and look at nothing else: it is called twice, with copies, and a second result that differs from the first counts as a failure, as do an error, a
 // panic, and a call that takes longer than [Config].MergeDeadline. After a failure the Conflict stays open, with the reason.
 //
-// ctx ends with the deadline. A function that does not return then is left behind.
+// ctx ends with the deadline, and when the node is closed. A function that does not return then is left behind, with all that it holds:
+// Go can end no goroutine from outside. Eight calls of one function may run at the same time, those left behind among them. If none of
+// the eight returns, the function is called no more, and its Conflicts stay open with that as the reason, until one does, or another
+// function is registered under its name.
 type MergeFunc func(ctx context.Context, c Conflict) (Content, error)
+
+// A mergeFunction is one that is known under a name.
+type mergeFunction struct {
+	name string
+	f    MergeFunc
+	// builtin says that f is known to give one result for the same values and to end with its context.
+	builtin bool
+	slots   chan struct{} // holds one for each call under way
+}
+
+func newMergeFunction(name string, f MergeFunc, builtin bool) *mergeFunction {
+	return &mergeFunction{name, f, builtin, make(chan struct{}, mergeCallsMax)}
+}
 
 // RegisterMerge makes f known on this device under a name, for the policy that [PolicyMerge] names, in all spaces, and for
 // [Resolution].Policy. It replaces a function of the same name. A device that does not know a function leaves its Conflicts to one that
@@ -31,11 +54,14 @@ func (n *Node) RegisterMerge(name string, f MergeFunc) error {
 	if builtinMerges[name] != nil {
 		return ErrBadRequest.With("the merge “%s” is built in", name).Next("Register the function under another name.")
 	}
+	if f == nil {
+		return ErrBadRequest.With("the merge function “%s” is nil", name)
+	}
 	n.mergesMu.Lock()
 	if n.merges == nil {
-		n.merges = map[string]MergeFunc{}
+		n.merges = map[string]*mergeFunction{}
 	}
-	n.merges[name] = f
+	n.merges[name] = newMergeFunction(name, f, false)
 	n.mergesMu.Unlock()
 	for _, s := range n.spaceList() {
 		if err := s.tellMerges(); err != nil {
@@ -94,7 +120,7 @@ func (s *Space) mergeReason(path string, version Version, p Policy) string {
 }
 
 // mergeFunc returns the function that is known under name, nil if there is none.
-func (n *Node) mergeFunc(name string) MergeFunc {
+func (n *Node) mergeFunc(name string) *mergeFunction {
 	if f := builtinMerges[name]; f != nil {
 		return f
 	}
@@ -103,36 +129,48 @@ func (n *Node) mergeFunc(name string) MergeFunc {
 	return n.merges[name]
 }
 
-// merge calls the function that is known under name, twice.
+// merge calls the function that is known under name: twice, unless it is built in.
 func (n *Node) merge(ctx context.Context, name string, c Conflict) (Content, error) {
 	f := n.mergeFunc(name)
 	if f == nil {
 		return Content{}, ErrMergeFailed.With("no program on this device registered the merge function “%s”", name).On(c.Path)
 	}
-	var results [2]Content
-	for i := range results {
-		var err error
-		results[i], err = n.callMerge(ctx, name, f, copyConflict(c))
-		if reason := (cannotMerge{}); errors.As(err, &reason) {
-			return Content{}, ErrMergeFailed.With("%v", reason.error).On(c.Path)
-		}
-		if err != nil {
-			return Content{}, ErrMergeFailed.With("the merge function “%s” %v", name, err).On(c.Path)
+	out, err := n.callMerge(ctx, f, copyConflict(c))
+	if err == nil && !f.builtin {
+		var again Content
+		if again, err = n.callMerge(ctx, f, copyConflict(c)); err == nil && compareContent(out, again) != 0 {
+			err = errors.New("gave two results for the same values")
 		}
 	}
-	if compareContent(results[0], results[1]) != 0 {
-		return Content{}, ErrMergeFailed.With("the merge function “%s” gave two results for the same values", name).On(c.Path)
+	reason := cannotMerge{}
+	switch {
+	case ctx.Err() != nil: // nobody waits any more
+		return Content{}, ctx.Err()
+	case errors.As(err, &reason):
+		return Content{}, ErrMergeFailed.With("%v", reason.error).On(c.Path)
+	case err != nil:
+		return Content{}, ErrMergeFailed.With("the merge function “%s” %v", name, err).On(c.Path)
 	}
-	op := WriteOp{Path: c.Path, Content: results[0]}
-	if p := checkContent(&op); p != nil {
+	if p := checkContent(&WriteOp{Path: c.Path, Content: out}); p != nil {
 		return Content{}, ErrMergeFailed.With("the result of the merge function “%s” cannot be stored: %s", name, p.Detail).On(c.Path)
 	}
-	return results[0], nil
+	return out, nil
 }
 
 // callMerge calls f and waits for it until the deadline. The error continues a sentence.
-func (n *Node) callMerge(ctx context.Context, name string, f MergeFunc, c Conflict) (Content, error) {
-	ctx, cancel := context.WithTimeout(ctx, n.cfg.MergeDeadline)
+func (n *Node) callMerge(ctx context.Context, f *mergeFunction, c Conflict) (Content, error) {
+	deadline := n.cfg.MergeDeadline
+	if f.builtin {
+		deadline = max(deadline, mergeDeadlineBuiltin)
+	}
+	turn, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	select {
+	case f.slots <- struct{}{}:
+	case <-turn.Done():
+		return Content{}, fmt.Errorf("is not called again: %d calls of it have not returned", mergeCallsMax)
+	}
+	ctx, cancel = context.WithTimeout(ctx, deadline)
 	defer cancel()
 	type answer struct {
 		Content
@@ -144,21 +182,24 @@ func (n *Node) callMerge(ctx context.Context, name string, f MergeFunc, c Confli
 		defer func() {
 			if r := recover(); r != nil {
 				a.err = fmt.Errorf("panicked: %v", r)
-				n.log.Error("a merge function panicked", "name", name, "panic", r, "stack", string(debug.Stack()))
+				n.log.Error("a merge function panicked", "name", f.name, "panic", r, "stack", string(debug.Stack()))
 			}
+			<-f.slots
 			done <- a
 		}()
-		a.Content, a.err = f(ctx, c)
+		a.Content, a.err = f.f(ctx, c)
 		if a.err != nil {
 			a.err = fmt.Errorf("failed: %w", a.err)
 		}
 	}()
 	select {
 	case a := <-done:
-		return a.Content, a.err
+		if a.err == nil || ctx.Err() == nil {
+			return a.Content, a.err
+		}
 	case <-ctx.Done():
-		return Content{}, fmt.Errorf("did not return within %v", n.cfg.MergeDeadline)
 	}
+	return Content{}, fmt.Errorf("did not return within %v", deadline)
 }
 
 // copyConflict returns a Conflict that shares nothing with c that a function could change.

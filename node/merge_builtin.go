@@ -8,13 +8,16 @@ import (
 )
 
 // builtinMerges are the merge functions that every device has.
-var builtinMerges = map[string]MergeFunc{"json": mergeJSON, "text": mergeText}
+var builtinMerges = map[string]*mergeFunction{
+	"json": newMergeFunction("json", mergeJSON, true),
+	"text": newMergeFunction("text", mergeText, true),
+}
 
 // cannotMerge is why a built-in merge leaves a Conflict open. It is for people, and needs no words about the function.
 type cannotMerge struct{ error }
 
 // mergeText merges the values by lines.
-func mergeText(_ context.Context, c Conflict) (Content, error) {
+func mergeText(ctx context.Context, c Conflict) (Content, error) {
 	base, values, err := sides(c)
 	if err != nil {
 		return Content{}, err
@@ -32,7 +35,7 @@ func mergeText(_ context.Context, c Conflict) (Content, error) {
 	case !base.IsText():
 		return Content{}, cannotMerge{errors.New("the value that they were made from is not text")}
 	}
-	text, err := merge.Text(string(base.Data), texts)
+	text, err := merge.Text(ctx, string(base.Data), texts)
 	if err != nil {
 		return Content{}, cannotMerge{err}
 	}
@@ -40,7 +43,7 @@ func mergeText(_ context.Context, c Conflict) (Content, error) {
 }
 
 // mergeJSON merges the values by the fields of their objects.
-func mergeJSON(_ context.Context, c Conflict) (Content, error) {
+func mergeJSON(ctx context.Context, c Conflict) (Content, error) {
 	base, values, err := sides(c)
 	if err != nil {
 		return Content{}, err
@@ -53,7 +56,7 @@ func mergeJSON(_ context.Context, c Conflict) (Content, error) {
 	if c.Base.ID == "" {
 		from = nil
 	}
-	data, err := merge.JSON(from, texts)
+	data, err := merge.JSON(ctx, from, texts)
 	if err != nil {
 		return Content{}, cannotMerge{err}
 	}

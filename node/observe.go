@@ -9,7 +9,7 @@ import (
 )
 
 // A StepObserver sees every Step of a node's replicas, with what is committed before and after: a simulation judges real devices by
-// it. With an observer each Write is a Step of its own, so that what it did can be told from what else happened.
+// it. With an observer each Write and each Merged is a Step of its own, so that what it did can be told from what else happened.
 //
 // Stepping and Stepped are called in turn on the loop of the space, which waits for them; Replied is called from other goroutines.
 // None of them may block, nor call the node.
@@ -36,12 +36,14 @@ type Committed interface {
 
 var _ Committed = (*store.Store)(nil)
 
-// apart cuts a batch into steps in which each Write is alone. The steps share the batch's memory.
+// apart cuts a batch into steps in which each Write, and each result of a merge function, is alone. The steps share the batch's memory.
 func apart(batch []Input) [][]Input {
 	var steps [][]Input
 	begun := 0
 	for i, in := range batch {
-		if _, ok := in.(Write); !ok {
+		switch in.(type) {
+		case Write, Merged:
+		default:
 			continue
 		}
 		if begun < i {

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -15,22 +16,23 @@ import (
 	"syncline/store/mem"
 )
 
-// Each Write is a step of its own, in the order of the batch; all else stays together.
+// Each Write and each Merged is a step of its own, in the order of the batch; all else stays together.
 func TestApartIsolatesWrites(t *testing.T) {
-	for batch, want := range map[string]string{"": "", "t": "t", "w": "w", "ww": "w w", "twt": "t w t", "ttwwt": "tt w w t"} {
+	kinds := map[rune]Input{'w': Write{}, 'm': Merged{}, 't': Tick{}}
+	for batch, want := range map[string]string{"": "", "t": "t", "w": "w", "ww": "w w", "twt": "t w t", "ttwwt": "tt w w t", "tmmwtt": "t m m w tt"} {
 		var in []Input
 		for _, c := range batch {
-			if c == 'w' {
-				in = append(in, Write{})
-			} else {
-				in = append(in, Tick{})
-			}
+			in = append(in, kinds[c])
 		}
 		var got []string
 		for _, step := range apart(in) {
 			text := ""
 			for _, i := range step {
-				text += map[bool]string{true: "w", false: "t"}[isWrite(i)]
+				for c, kind := range kinds {
+					if reflect.TypeOf(kind) == reflect.TypeOf(i) {
+						text += string(c)
+					}
+				}
 			}
 			got = append(got, text)
 		}
@@ -39,8 +41,6 @@ func TestApartIsolatesWrites(t *testing.T) {
 		}
 	}
 }
-
-func isWrite(in Input) bool { _, ok := in.(Write); return ok }
 
 // A recorder writes down what an observer is told.
 type recorder struct {

@@ -3,9 +3,11 @@ package node_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -107,6 +109,39 @@ func TestAWriteOverAViewReplacesAllItsValues(t *testing.T) {
 	rivals(t, ctx, hub, a, b, "score", node.Text("1"), node.Text("2"))
 	if res, err := s.Put(ctx, "score", node.Text("0")); err != nil || res.Remaining != 0 {
 		t.Errorf("a plain write leaves %d values, %v", res.Remaining, err)
+	}
+}
+
+// What an import leaves alone is what a plain read shows, also where that is not the newest value.
+func TestAnImportUnderAViewComparesWithWhatIsShown(t *testing.T) {
+	ctx := within(t)
+	n := open(t, node.Config{})
+	s := space(t, n)
+	if err := s.SetPolicy(ctx, "**", node.PolicyMax); err != nil {
+		t.Fatal(err)
+	}
+	conflict(t, ctx, n, "n", node.Text("9"), node.Text("10"))
+	one := func(v string) node.ImportResult {
+		res, err := s.Import(ctx, func(yield func(node.ImportLine, error) bool) {
+			yield(node.ImportLine{Path: "n", Values: []node.Content{node.Text(v)}}, nil)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	newest, err := s.Get(ctx, "n")
+	if err != nil || string(newest.Values[0].Data) != "9" || string(newest.Shown().Data) != "10" {
+		t.Fatalf("%+v, %v", newest, err)
+	}
+	if res := one("10"); res.Changed != 0 {
+		t.Errorf("importing what is shown changed %d", res.Changed)
+	}
+	if res := one("9"); res.Changed != 1 {
+		t.Errorf("importing the newest, which is not shown, changed %d", res.Changed)
+	}
+	if e, err := s.Get(ctx, "n"); err != nil || string(e.Shown().Data) != "9" || len(e.Values) != 1 {
+		t.Errorf("%+v, %v", e, err)
 	}
 }
 
@@ -425,6 +460,54 @@ func TestAMergeFunctionThatFailsLeavesTheReason(t *testing.T) {
 		}
 		if _, err := s.Changes(ctx, node.ChangesOptions{Since: node.CursorNow, Wait: 50 * time.Millisecond}); err != nil {
 			t.Fatalf("the reason does not come: %q, %v", c.PolicyReason, err)
+		}
+	}
+}
+
+// TestCallsThatNeverReturnAreBounded: a function that ignores its context is called no more once eight calls hang, says so, and is called
+// again when they have returned.
+func TestCallsThatNeverReturnAreBounded(t *testing.T) {
+	const most = 8
+	ctx := within(t)
+	n := open(t, node.Config{MergeDeadline: 20 * time.Millisecond})
+	s := space(t, n)
+	var calls, running atomic.Int32
+	stuck := make(chan struct{})
+	hangs := func(_ context.Context, c node.Conflict) (node.Content, error) {
+		calls.Add(1)
+		running.Add(1)
+		defer running.Add(-1)
+		<-stuck
+		return c.Values[0].Content, nil
+	}
+	if err := n.RegisterMerge("hangs", hangs); err != nil {
+		t.Fatal(err)
+	}
+	conflict(t, ctx, n, "a", node.Text("1"), node.Text("2"))
+	ask := func() error {
+		_, err := s.Resolve(ctx, "a", node.Resolution{Policy: node.PolicyMerge("hangs")})
+		return err
+	}
+	for range most {
+		if err := ask(); err == nil || !strings.Contains(node.ProblemOf(err).Detail, "did not return within 20ms") {
+			t.Fatalf("%v", err)
+		}
+	}
+	for range 3 {
+		if err := ask(); err == nil || !strings.Contains(node.ProblemOf(err).Detail, "is not called again: 8 calls") {
+			t.Fatalf("%v", err)
+		}
+	}
+	if got := calls.Load(); got != most {
+		t.Errorf("%d calls, want %d", got, most)
+	}
+	close(stuck)
+	for running.Load() > 0 {
+		runtime.Gosched()
+	}
+	for err := ask(); err != nil; err = ask() { // the machine may be too busy for 20 ms
+		if ctx.Err() != nil {
+			t.Fatal(err)
 		}
 	}
 }

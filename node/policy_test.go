@@ -2,6 +2,7 @@ package node
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"syncline/crdt"
@@ -80,6 +81,8 @@ func TestViewsAreWhatTheirPoliciesSay(t *testing.T) {
 		{PolicyUnion, array(`["a"]`, `{"a":1}`), ""},
 		{PolicyUnion, array(`["a"]`, `["b"] x`), ""},
 		{PolicyUnion, []Content{Bytes([]byte{0}), Bytes([]byte{1})}, ""},
+		{PolicyUnion, text(strings.Repeat("a\n", unionBytesMax/4-1), strings.Repeat("b\n", unionBytesMax/4-1)), "a\nb\n"},
+		{PolicyUnion, text(strings.Repeat("a\n", unionBytesMax/4), strings.Repeat("b\n", unionBytesMax/4), "c"), ""},
 		{PolicyManual, text("a", "b"), ""},
 		{PolicyMerge("f"), text("a", "b"), ""},
 	} {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"math/big"
 	"regexp"
 	"slices"
@@ -29,10 +30,13 @@ func (b *ruleBook) viewOf(path string, reg crdt.Register) (v view, ok bool, reas
 	if len(b.rules) == 0 || reg.Contending() == 0 {
 		return v, false, ""
 	}
-	v.policy = b.policy(path)
-	values := distinctContents(reg)
-	v.value = values[0]
-	switch v.policy {
+	return b.policy(path).view(reg.Distinct())
+}
+
+// view returns what a policy makes of different values, which are given newest first, as viewOf does.
+func (p Policy) view(values []crdt.Value) (v view, ok bool, reason string) {
+	v.policy, v.value = p, values[0]
+	switch p {
 	default:
 		return view{}, false, ""
 	case PolicyNewest:
@@ -54,6 +58,20 @@ func (b *ruleBook) viewOf(path string, reg crdt.Register) (v view, ok bool, reas
 	return v, true, ""
 }
 
+// Show returns what the policy shows of different values that compete, which are given newest first. It reports false if the values do not
+// fit it, or if it is none of those that need no write.
+func (p Policy) Show(values []Content) (Content, bool) {
+	if len(values) == 0 {
+		return Content{}, false
+	}
+	var competing []crdt.Value
+	for _, c := range values {
+		competing = append(competing, crdt.Value{Data: c.Data, Type: c.Type})
+	}
+	v, ok, _ := p.view(competing)
+	return Content{Data: v.value.Data, Type: v.value.Type}, ok
+}
+
 // version returns the version of a register under a book. What a view shows changes with the policy, so the policy is part of it.
 func (b *ruleBook) version(path string, reg crdt.Register) Version {
 	have := versionOf(reg)
@@ -61,17 +79,6 @@ func (b *ruleBook) version(path string, reg crdt.Register) Version {
 		have += Version("." + string(v.policy))
 	}
 	return have
-}
-
-// distinctContents returns the live values, newest first, those of equal content once.
-func distinctContents(reg crdt.Register) []crdt.Value {
-	var out []crdt.Value
-	for _, v := range reg.Newest() {
-		if !slices.ContainsFunc(out, v.SameContent) {
-			out = append(out, v)
-		}
-	}
-	return out
 }
 
 // greater returns the order of max and min: by number if all values are numbers, else by bytes. Equal numbers that are written in
@@ -122,10 +129,16 @@ func number(data []byte) *big.Rat {
 	return n
 }
 
+// unionBytesMax bounds the values that union takes apart, together: a view is made whenever the entry is read or written.
+const unionBytesMax = 4 << 20
+
 // union returns the elements of all values, or why there is none. The values are given newest first.
 func union(values []crdt.Value) (Content, string) {
-	arrays, texts := true, true
+	arrays, texts, bytes := true, true, 0
 	for _, v := range values {
+		if bytes += len(v.Data); bytes > unionBytesMax {
+			return Content{}, fmt.Sprintf("the values have more than %d MiB together", unionBytesMax>>20)
+		}
 		isJSON := v.Type == MediaTypeJSON
 		arrays = arrays && isJSON && elements(v.Data) != nil
 		texts = texts && !isJSON && (Content{Data: v.Data}).IsText()

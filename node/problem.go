@@ -114,6 +114,7 @@ var (
 	ErrDirInUse        = &Problem{Code: "dir_in_use", Status: 409, Title: "Cannot start: another peer uses this data directory"}
 	ErrKeyExposed      = &Problem{Code: "key_exposed", Status: 500, Title: "The device key can be read by others"}
 	ErrPortInUse       = &Problem{Code: "port_in_use", Status: 409, Title: "The port is in use"}
+	ErrNetwork         = &Problem{Code: "network_failed", Status: 500, Title: "The network cannot be started", Hint: "Choose other addresses with --listen, or none: then it listens on all, at a port of its own."}
 	ErrTwin            = &Problem{Code: "twin_device", Status: 409, Title: "Another live device has the same key", Hint: "On the copy: peer down, then peer up --new-identity; then invite it."}
 	ErrTicketBad       = &Problem{Code: "ticket_invalid", Status: 400, Title: "Not a valid ticket", Hint: "Copy the whole ticket again, from “peer:” to its last character."}
 	ErrTicketExpired   = &Problem{Code: "invite_expired", Status: 410, Title: "The invite has expired", Hint: "Make a new one on the other device: peer invite."}
@@ -122,6 +123,7 @@ var (
 	ErrMember          = &Problem{Code: "already_member", Status: 409, Title: "Already joined"}
 	ErrJoinDenied      = &Problem{Code: "join_denied", Status: 403, Title: "The other device did not let this one in"}
 	ErrUnreachable     = &Problem{Code: "unreachable", Status: 504, Title: "The other device cannot be reached", Retryable: true}
+	ErrLost            = &Problem{Code: "damaged_elsewhere", Status: 409, Title: "Damaged on other devices, too", Hint: "Connect a device that can read it, and run peer repair again.\nOr delete it with  peer repair PATH --give-up  and put it again, from a backup if there is one."}
 	ErrLocalOnly       = &Problem{Code: "local_only", Status: 409, Title: "This node has no network"}
 	ErrClosed          = &Problem{Code: "closed", Status: 503, Title: "The node is closing", Retryable: true}
 	ErrForbidden       = &Problem{Code: "forbidden", Status: 403, Title: "Not allowed"}

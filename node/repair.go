@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"syncline/gossip"
@@ -27,17 +28,18 @@ type Repaired struct {
 	Err *Problem
 }
 
-// repairTries bounds how often one device is asked while it is busy with other sessions; repairPause lies between.
+// repairTries bounds how often in a row one device is asked that is busy, with repairPause in between; repairWithin bounds all of it, also
+// for one that answers slowly.
 const (
-	repairTries = 20
-	repairPause = 250 * time.Millisecond
-	// repairWithin bounds the time after which one device is asked again: while a repair is under way other sessions wait.
-	repairWithin = 20 * time.Second
+	repairTries  = 20
+	repairPause  = 250 * time.Millisecond
+	repairWithin = time.Minute
 )
 
 // Repair looks for records of paths that begin with prefix and do not decode, and puts whole ones in their place. What was lost is
 // fetched from connected devices, one after the other; the entry is then what a device that had lost nothing would show. A
-// value that no connected device has stays lost, and its path damaged, until one with it is connected or [RepairOptions] gives it up.
+// value that no connected device has, or can read, stays lost, and its path damaged, until one with it is connected or [RepairOptions] gives
+// it up. Each path is a question of its own: one that nobody can help with is in nobody's way.
 // Records below the empty prefix are those of members, too. It reads everything below the prefix.
 func (s *Space) Repair(ctx context.Context, prefix string, o RepairOptions) ([]Repaired, error) {
 	found, err := s.repair(ctx, prefix, o)
@@ -72,30 +74,42 @@ func (s *Space) repair(ctx context.Context, prefix string, o RepairOptions) ([]R
 		}
 		open = slices.DeleteFunc(open, func(p string) bool { return slices.Contains(mended, p) })
 	}
+	blind := map[string][]string{} // the devices that cannot read a path either
 	why := ErrUnreachable.With("no device that has what was lost is connected").Next("Connect a device that has it, and run it again. peer repair --give-up deletes what nobody has.")
-	for _, peer := range append(s.connected(), gossip.DeviceID{}) {
+	for _, peer := range append([]gossip.DeviceID{{}}, s.connected()...) { // first what needs nobody
 		if len(open) == 0 {
 			break
 		}
-		mended, err := s.repairFrom(ctx, Repair{Paths: open, Peer: peer})
+		rep, err := s.repairFrom(ctx, Repair{Paths: slices.Clone(open), Peer: peer})
 		if err != nil {
 			note(slices.Clone(open), func(r *Repaired) { r.Err = ProblemOf(err).On(r.Path) })
 			return found, err
 		}
-		note(mended, func(r *Repaired) {
+		from := s.roster.Load().ref(peer)
+		note(rep.Mended, func(r *Repaired) {
 			if !peer.IsZero() {
-				r.From = s.roster.Load().ref(peer)
+				r.From = from
 			}
 		})
+		for _, path := range rep.Unread {
+			blind[path] = append(blind[path], from.Name)
+		}
+		if rep.Err != nil && !peer.IsZero() {
+			why = rep.Err.Next("Run it again when that device is there. peer repair --give-up deletes what nobody has.")
+		}
 	}
 	if o.GiveUp && len(open) > 0 {
-		mended, err := s.repairFrom(ctx, Repair{Paths: open, GiveUp: true})
+		rep, err := s.repairFrom(ctx, Repair{Paths: slices.Clone(open), GiveUp: true})
 		if err != nil {
 			return found, err
 		}
-		note(mended, func(r *Repaired) { r.GivenUp = true })
+		note(rep.Mended, func(r *Repaired) { r.GivenUp = true })
 	}
-	note(slices.Clone(open), func(r *Repaired) { r.Err = why.On(r.Path) })
+	note(slices.Clone(open), func(r *Repaired) {
+		if r.Err = why.On(r.Path); len(blind[r.Path]) > 0 {
+			r.Err = ErrLost.With("%s cannot read it either", strings.Join(blind[r.Path], ", ")).On(r.Path)
+		}
+	})
 	return found, nil
 }
 
@@ -106,27 +120,31 @@ func (s *Space) connected() []gossip.DeviceID {
 	return slices.DeleteFunc(s.roster.Load().ids(), func(d gossip.DeviceID) bool { return !s.up[d] })
 }
 
-// repairFrom carries out one Repair and returns the paths that are whole now. That a device cannot be asked is no error.
-func (s *Space) repairFrom(ctx context.Context, in Repair) ([]string, error) {
+// repairFrom carries out one Repair, again while the device is busy, and returns what came of it. That the device cannot be asked is no
+// error.
+func (s *Space) repairFrom(ctx context.Context, in Repair) (Reply, error) {
+	var all Reply
 	end := time.Now().Add(repairWithin)
-	for try := 0; ; try++ {
+	for try := 1; ; try++ {
 		rep, err := s.loop.ask(ctx, func(tag uint64) Input { in.Tag = tag; return in })
 		if err != nil {
-			return nil, err
+			return all, err
 		}
-		if rep.Err == nil {
-			return rep.Mended, nil
+		if rep.Err != nil && !rep.Busy && !errors.Is(rep.Err, ErrUnreachable) {
+			return all, rep.Err
 		}
-		if !errors.Is(rep.Err, ErrUnreachable) {
-			return rep.Mended, rep.Err
+		if len(rep.Mended) > 0 {
+			try = 0
 		}
-		if in.Peer.IsZero() || len(rep.Mended) > 0 || try == repairTries || time.Now().After(end) {
-			return rep.Mended, nil
+		all.Mended, all.Unread, all.Err = append(all.Mended, rep.Mended...), rep.Unread, rep.Err
+		in.Paths = slices.DeleteFunc(slices.Clone(in.Paths), func(p string) bool { return slices.Contains(rep.Mended, p) })
+		if !rep.Busy || len(in.Paths) == 0 || try == repairTries || time.Now().After(end) {
+			return all, nil
 		}
 		select {
 		case <-time.After(repairPause):
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return all, ctx.Err()
 		}
 	}
 }

@@ -358,3 +358,57 @@ func TestTwoDamagedRecordsDoNotBlockEachOther(t *testing.T) {
 	await(t, a.s, "other", "2")
 	a.want(map[string]string{"x": "2", "y": "1", "other": "2"})
 }
+
+// TestTwoDamagedDevicesRepairEachOther, at the same time, where each can read what the other lost. What neither can read is named, with what
+// can be done, and a third device that has it repairs it on both.
+func TestTwoDamagedDevicesRepairEachOther(t *testing.T) {
+	var hub nodetest.Hub
+	a, b, c := newPatient(t, &hub, "laptop"), newPatient(t, &hub, "desktop"), newPatient(t, &hub, "phone")
+	join(t, a.n, b.n)
+	join(t, a.n, c.n)
+	b.s, c.s = space(t, b.n), space(t, c.n)
+	for _, path := range []string{"a", "b", "both", "c", "d", "z"} {
+		a.put(path, "1")
+	}
+	a.sync()
+	hub.Cut(c.n.ID())
+	b.put("c", "2")
+	b.sync()
+	a.damage("/d/a", "/d/both", "/d/d")
+	b.damage("/d/b", "/d/both", "/d/z")
+	b.put("later", "2")
+	results := make(chan map[string]string, 2)
+	for _, p := range []*patient{a, b} {
+		go func() { results <- p.repair(node.RepairOptions{}) }()
+	}
+	want := map[string]string{"a": "desktop", "d": "desktop", "b": "laptop", "z": "laptop", "both": "damaged_elsewhere"}
+	for range 2 {
+		for path, what := range <-results { // some may be whole again without having been asked for
+			if what != want[path] {
+				t.Errorf("%s: %q, want %q", path, what, want[path])
+			}
+		}
+	}
+	for _, p := range []*patient{a, b} {
+		p.want(map[string]string{"a": "1", "b": "1", "c": "2", "d": "1", "z": "1", "later": "2"})
+		all, err := p.s.Repair(within(t), "both", node.RepairOptions{})
+		if err != nil || len(all) != 1 || all[0].Err == nil || all[0].Err.Path != "both" || all[0].Err.Hint == "" {
+			t.Errorf("%+v, %v", all, err)
+		}
+	}
+	hub.Heal()
+	for _, p := range []*patient{a, b} {
+		for got := p.repair(node.RepairOptions{}); len(got) > 0; got = p.repair(node.RepairOptions{}) {
+			if who := got["both"]; who != "phone" && who != "desktop" && who != "laptop" && who != "unreachable" && who != "damaged_elsewhere" {
+				t.Errorf("both: %q", who)
+			}
+		}
+	}
+	a.sync()
+	b.sync()
+	if da, db := a.digest(), b.digest(); da != db {
+		t.Errorf("digests differ: %s, %s", da, db)
+	}
+	a.check()
+	b.check()
+}

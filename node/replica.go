@@ -77,6 +77,10 @@ type Replica struct {
 	running   map[mergeID]bool
 	rescan    bool
 
+	// torn holds the paths that are known to have a damaged record, repairs the repairs under way.
+	torn    map[string]bool
+	repairs []*repair
+
 	// trimAt is when the remembered deletes are looked at again after the record of one was found damaged.
 	trimAt time.Duration
 
@@ -92,7 +96,7 @@ func NewReplica(c ReplicaConfig) *Replica {
 	r := &Replica{cfg: c, self: gossip.DeviceID(c.Key.Public().(ed25519.PublicKey)), store: c.Store, rand: rand.New(c.Rand),
 		peers: map[gossip.DeviceID]*peer{}, sessions: map[SessionID]*session{},
 		held: map[gossip.DeviceID]crdt.Vector{}, devices: map[crdt.ReplicaID]gossip.DeviceID{}, suspect: map[gossip.DeviceID]bool{},
-		merges: map[string]*merging{}, running: map[mergeID]bool{}, differed: map[string]int{}}
+		merges: map[string]*merging{}, running: map[mergeID]bool{}, differed: map[string]int{}, torn: map[string]bool{}}
 	if r.cfg.Sign == nil {
 		r.cfg.Sign = ed25519.Sign
 	}
@@ -109,6 +113,8 @@ func NewReplica(c ReplicaConfig) *Replica {
 func (r *Replica) reload() {
 	r.id, r.toldFloor = crdt.ReplicaID{}, crdt.Vector{}
 	clear(r.held)
+	clear(r.devices)
+	clear(r.differed)
 	if id, ok := r.store.Incarnation(); ok {
 		r.id = id
 	}
@@ -136,6 +142,9 @@ func (r *Replica) Step(now Time, in ...Input) ([]Output, error) {
 		if err := r.apply(i); err != nil {
 			return r.fail(in, err)
 		}
+	}
+	if err := r.endRepairs(); err != nil {
+		return r.fail(in, err)
 	}
 	r.mergeDue()
 	if err := r.startDue(); err != nil {
@@ -204,29 +213,23 @@ func (r *Replica) fail(in []Input, err error) ([]Output, error) {
 		}
 	}
 	r.out = closes
-	r.damaged(err)
+	damage := r.damaged(err) // of a path: the repair itself is not in question
 	for _, i := range in {
 		switch i := i.(type) {
 		case Write:
 			r.emit(Reply{Tag: i.Tag, Err: storeProblem(err)})
 		case Repair:
-			r.emit(Reply{Tag: i.Tag, Err: storeProblem(err)})
+			r.emit(Reply{Tag: i.Tag, Err: storeProblem(err), Busy: damage})
 		case Merged:
 			delete(r.running, mergeID{i.Path, i.Version}) // its function has ended, whatever becomes of the result
 		}
 	}
-	unheard := r.answered // an answer of this step was not heard
-	for _, id := range r.sessionIDs() {
-		if x := r.sessions[id].repair; x != nil && !x.answered {
-			unheard = append(unheard, x)
-		}
-	}
-	for _, x := range unheard {
-		x.answered = true
+	for _, x := range append(r.answered, r.repairs...) { // an answer of this step was not heard
 		if !slices.ContainsFunc(in, func(i Input) bool { y, ok := i.(Repair); return ok && y.Tag == x.Tag }) {
-			r.emit(Reply{Tag: x.Tag, Err: storeProblem(err)})
+			r.emit(Reply{Tag: x.Tag, Err: storeProblem(err), Busy: damage})
 		}
 	}
+	r.repairs = nil
 	for _, id := range r.sessionIDs() {
 		r.emit(CloseSession{ID: id, Reset: true})
 		r.dropSession(id, gossip.RetryDelay)
@@ -257,6 +260,7 @@ func (r *Replica) damaged(err error) bool {
 	if !errors.As(err, &corrupt) || corrupt.Path == "" {
 		return false
 	}
+	r.torn[corrupt.Path] = true
 	r.emit(Alarm{Code: AlarmCorrupt, Path: corrupt.Path, Text: corrupt.Error()})
 	return true
 }

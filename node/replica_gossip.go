@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"fmt"
 
 	"syncline/crdt"
 	"syncline/gossip"
@@ -10,17 +11,17 @@ import (
 // receive takes the operations of one frame: each is applied if it is ready, held back if it is early.
 func (r *Replica) receive(in Ops) error {
 	for _, encoded := range in.Ops {
-		op, err := crdt.DecodeOp(encoded)
-		if err != nil {
-			r.alarm(AlarmBadFrame, in.Author, "an operation was refused: %v", err)
+		op, err := decodeGossiped(encoded)
+		if err != nil { // one word for the frame: what else it holds comes by session
+			r.alarm(AlarmBadFrame, in.Author, "an operation was refused, with those after it in its frame: %v", err)
 			r.hasten(in.From, gossip.RetryDelay)
-			continue
+			return nil
 		}
 		switch op.CheckAt(r.tx) {
 		case crdt.Seen:
 			err = r.compareSeen(op, in.Author)
 		case crdt.Early:
-			r.holdBack(gossip.Held{Op: op, Encoded: encoded, Author: in.Author}, in.From)
+			r.holdBack(gossip.Held{Op: op, Encoded: bytes.Clone(encoded), Author: in.Author}, in.From)
 		case crdt.Ready:
 			if err = r.deliver(op, in.Author); err == nil {
 				err = r.drain()
@@ -31,6 +32,14 @@ func (r *Replica) receive(in Ops) error {
 		}
 	}
 	return nil
+}
+
+// decodeGossiped decodes an operation of a frame. What is larger than its writer may publish is refused before it is made.
+func decodeGossiped(encoded []byte) (*crdt.Op, error) {
+	if len(encoded) > GossipOpBytesMax {
+		return nil, fmt.Errorf("%w: %d bytes in a frame; the limit is %d", crdt.ErrDecode, len(encoded), GossipOpBytesMax)
+	}
+	return crdt.DecodeOp(encoded)
 }
 
 // holdBack keeps an early operation and arranges a session with the neighbour that handed it on, which has what is missing.

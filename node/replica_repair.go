@@ -1,173 +1,302 @@
 package node
 
 import (
-	"encoding/binary"
 	"slices"
+	"time"
 
 	"syncline/crdt"
 	"syncline/gossip"
 	"syncline/store"
 )
 
-// A repair is a Repair that a session carries out. It is answered when the session has brought what it can, or is dropped.
+// Bounds of repairs.
+const (
+	// RepairMax is how long a Repair may take. What has come until then is mended.
+	RepairMax = 20 * time.Second
+	// repairBytesMax is about how much of what came is kept in memory until it is mended.
+	repairBytesMax = 8 << 20
+)
+
+// A repair is a Repair under way: what needs others is fetched path by path, in one session or several. It is answered when the peer was
+// asked about every path, or cannot be asked any more.
 type repair struct {
 	Repair
-	answered bool
-	// left holds what stays damaged of the ranges that have been answered.
-	left []store.Damage
-	// opens holds the bindings of answers that could not be joined: a peer tells each once in a session.
+	until time.Duration
+	// rest holds the paths that were not asked for, in order, asking those of the session under way, unread those that the peer cannot read
+	// either.
+	rest, asking, unread, mended []string
+	// came holds the answers that were not mended yet, of about so many bytes.
+	came  []*crdt.Delta
+	bytes int
+	// opens holds the bindings of the answers of a session: the peer tells each once.
 	opens []crdt.Binding
+	// why says why the session ended early, busy that it is worth another try.
+	why  *Problem
+	busy bool
+	// over says that the session has ended and no other follows.
+	over bool
 }
 
-// repair mends what needs nobody else: remembered deletes, and what is given up. For the rest it opens a session with the peer which
-// asks as if the lost values had never been seen.
+// repair mends what needs nobody else: remembered deletes, and what is given up. For the rest it opens a session with the peer.
 func (r *Replica) repair(in Repair) error {
 	found, err := r.tx.Damage(in.Paths)
 	if err != nil {
 		return err
 	}
-	asked := r.tx.Context().Clone()
-	var alone, missing []store.Damage
-	for _, d := range found {
-		if len(d.Live) == 0 || in.GiveUp {
-			alone = append(alone, d)
-			continue
-		}
-		missing = append(missing, d)
-		for _, dot := range d.Live {
-			dot.Counter-- // this one and what its replica did later leaves the vector
-			asked.Retreat(dot)
-		}
-	}
-	if len(alone) > 0 {
-		if err := r.mended(alone, nil, nil); err != nil {
-			return err
+	x := &repair{Repair: in, until: r.now.Mono + RepairMax}
+	x.mended = slices.Clone(in.Paths)
+	var alone []store.Damage
+	for i, d := range found {
+		if d.Lost() && !in.GiveUp {
+			r.torn[d.Path] = true
+			x.rest = append(x.rest, d.Path)
+			x.mended = slices.DeleteFunc(x.mended, func(p string) bool { return p == d.Path })
+		} else {
+			alone = append(alone, found[i])
 		}
 	}
-	if len(missing) == 0 {
-		r.emit(Reply{Tag: in.Tag, Mended: in.Paths})
-		return nil
+	slices.Sort(x.rest)
+	if err := r.mended(alone, nil); err != nil {
+		return err
 	}
-	peer := r.peers[in.Peer]
-	if peer == nil {
-		r.emit(Reply{Tag: in.Tag, Mended: without(in.Paths, missing), Err: ErrUnreachable.With("no device that has what was lost is connected")})
-		return nil
-	}
-	// The device is the repair's own meanwhile: an answer of another session that touches what is damaged would fail a step, and all
-	// sessions with it, again and again.
-	for _, id := range r.sessionIDs() {
-		if s := r.sessions[id]; s.repair == nil || s.peer == in.Peer {
-			r.breakOff(id, gossip.BusyDelay)
-		}
-	}
-	asked.Add(crdt.Dot{Replica: r.nobody(), Counter: 1})
-	r.lastID++
-	r.emit(OpenSession{ID: r.lastID, Peer: in.Peer})
-	s := &session{replica: r.id, peer: in.Peer, out: true, last: r.now.Mono, repair: &repair{Repair: in}}
-	s.Session = gossip.NewSession(gossip.SessionConfig{Initiator: true, Fetch: asked, WallMillis: r.now.Wall})
-	r.sessions[r.lastID], peer.session = s, r.lastID
-	s.Start(r.tx)
-	r.pump(r.lastID)
+	r.repairs = append(r.repairs, x)
+	r.fetch(x)
 	return nil
 }
 
-// repairing reports whether a session with another device than p carries out a repair.
-func (r *Replica) repairing(p gossip.DeviceID) bool {
+// fetch opens a session for what is left of a repair, or ends it.
+func (r *Replica) fetch(x *repair) {
+	peer := r.peers[x.Peer]
+	switch {
+	case len(x.rest) == 0:
+		x.over = true
+		return
+	case peer == nil:
+		x.end(false, "no device that has what was lost is connected")
+		return
+	case r.tx.Parts().Top().Len() == 0:
+		x.end(false, "nothing is known to have been seen here")
+		return
+	}
+	if s := r.sessions[peer.session]; s != nil && !s.Finished() {
+		// The peer may be fetching, too: whoever came first goes on. One of our own would bring what is fetched and more, or fail over it.
+		if !s.out || s.repair != nil {
+			x.end(true, "device %s is in another session with this one", x.Peer.Short())
+			return
+		}
+		r.breakOff(peer.session, gossip.BusyDelay)
+	}
+	n := min(len(x.rest), gossip.FetchMax)
+	x.asking, x.rest, x.opens = x.rest[:n], x.rest[n:], nil
+	r.lastID++
+	r.emit(OpenSession{ID: r.lastID, Peer: x.Peer})
+	s := &session{replica: r.id, peer: x.Peer, out: true, last: r.now.Mono, repair: x}
+	s.Session = gossip.NewSession(gossip.SessionConfig{Initiator: true, Fetch: x.asking, WallMillis: r.now.Wall, Symbols: r.cfg.Symbols})
+	r.sessions[r.lastID], peer.session = s, r.lastID
+	s.Start(r.tx)
+	r.pump(r.lastID)
+}
+
+// end says that nothing more comes, and why.
+func (x *repair) end(busy bool, format string, args ...any) {
+	if !x.over {
+		x.over, x.busy, x.why = true, busy, ErrUnreachable.With(format, args...)
+	}
+}
+
+// take keeps an answer until it is mended.
+func (r *Replica) take(x *repair, d *crdt.Delta) error {
+	x.opens = d.Opens
+	x.came = append(x.came, d)
+	x.bytes += 32 * d.Context.Len()
+	for i := range d.Rows {
+		for _, v := range d.Rows[i].Values {
+			x.bytes += len(v.Data)
+		}
+	}
+	if x.bytes > repairBytesMax {
+		return r.mend(x)
+	}
+	return nil
+}
+
+// fetched goes on after a session of a repair has ended in order: the peer has answered all, or could not read what it was asked for.
+func (r *Replica) fetched(s *session, res gossip.Result) {
+	x := s.repair
+	path := s.Fetching()
+	switch {
+	case res.Busy:
+		x.end(true, "device %s is busy", x.Peer.Short())
+	case res.Refused == gossip.ByeDamaged && path != "":
+		x.unread = append(x.unread, path)
+		i, _ := slices.BinarySearch(x.asking, path)
+		x.rest = slices.Concat(x.asking[i+1:], x.rest)
+	case res.Refused != "" && res.Refused != "fetched":
+		x.end(false, "device %s refused: %s", x.Peer.Short(), res.Refused)
+	}
+}
+
+// endRepairs mends what came of the repairs that are over, and answers them. One whose session ended with paths left goes on.
+func (r *Replica) endRepairs() error {
+	for _, x := range slices.Clone(r.repairs) {
+		if !x.over && !r.fetching(x) {
+			r.fetch(x)
+		}
+		if !x.over {
+			continue
+		}
+		if err := r.mend(x); err != nil {
+			return err
+		}
+		r.repairs = slices.DeleteFunc(r.repairs, func(y *repair) bool { return y == x })
+		r.answered = append(r.answered, x)
+		r.emit(Reply{Tag: x.Tag, Mended: x.mended, Unread: x.unread, Busy: x.busy, Err: x.why})
+		if len(x.mended) > 0 {
+			r.hasten(gossip.DeviceID{}, gossip.GapDelay) // what it was in the way of goes on
+		}
+	}
+	return nil
+}
+
+// fetching reports whether a session of a repair is under way.
+func (r *Replica) fetching(x *repair) bool {
 	for _, s := range r.sessions {
-		if s.repair != nil && !s.repair.answered && s.peer != p {
+		if s.repair == x && !s.Finished() {
 			return true
 		}
 	}
 	return false
 }
 
-// nobody draws the id of a replica that there is not.
-func (r *Replica) nobody() (id crdt.ReplicaID) {
-	binary.BigEndian.PutUint64(id[:], r.rand.Uint64()|1)
-	return id
-}
-
-func paths(damages []store.Damage) (out []string) {
-	for _, d := range damages {
-		out = append(out, d.Path)
+// mend puts what came in the place of what was lost. An answer holds what stands at its path at the peer, under the peer's context:
+//
+//   - If all values that were lost are among it, they are put back and nothing else changes: what is newer comes as ever.
+//   - Else, if the peer has seen all that was lost, the others were superseded by what stands there now. That is joined, for this path. So
+//     it is, too, if nothing tells what was lost, and the peer has seen all that was seen here.
+//   - Else the path stays damaged: nobody is believed who has not seen what was lost.
+func (r *Replica) mend(x *repair) error {
+	byPath := map[string]*crdt.Delta{}
+	var paths []string
+	for _, d := range x.came {
+		byPath[d.From] = d
+		paths = append(paths, d.From)
 	}
-	return out
-}
-
-// without returns those of the paths that are not damaged.
-func without(all []string, damages []store.Damage) (out []string) {
-	for _, path := range all {
-		if !slices.Contains(paths(damages), path) {
-			out = append(out, path)
-		}
-	}
-	return out
-}
-
-// mend puts what an answer brings in the place of what was lost, and joins the answer. A value that was lost and does not come was
-// superseded, if the peer had seen it; if it had not, its path stays damaged. Then the answer as a whole cannot be joined, and only
-// those paths are mended whose values all came. An answer about a range of paths says nothing of the others.
-func (r *Replica) mend(s *session, d *crdt.Delta) error {
-	found, err := r.tx.Damage(s.repair.Paths)
+	x.came, x.bytes = nil, 0
+	found, err := r.tx.Damage(paths)
 	if err != nil {
 		return err
 	}
-	found = slices.DeleteFunc(found, func(x store.Damage) bool { return x.Path < d.From || d.To != "" && x.Path >= d.To })
-	came := map[string][]crdt.Value{}
-	for i := range d.Rows {
-		came[d.Rows[i].Path] = d.Rows[i].Values
-	}
-	values := map[string][]crdt.Value{}
-	var seen, whole []store.Damage
-	for _, damage := range found {
-		for _, v := range came[damage.Path] {
-			if slices.Contains(damage.Live, v.Dot) {
-				values[damage.Path] = append(values[damage.Path], v)
-			}
+	values, left := map[string][]crdt.Value{}, map[string]bool{}
+	var whole []store.Damage
+	var joins []*crdt.Delta
+	for i := range found {
+		damage := &found[i]
+		d, path := byPath[damage.Path], damage.Path
+		back, all, known := r.back(damage, d)
+		switch {
+		case all:
+		case known && !r.setBack(d):
+			joins = append(joins, d)
+		default:
+			left[path] = true
+			continue
 		}
-		if len(values[damage.Path]) == len(damage.Live) {
-			whole = append(whole, damage)
-		}
-		if !slices.ContainsFunc(damage.Live, func(dot crdt.Dot) bool { return !d.Context.Has(dot) }) {
-			seen = append(seen, damage)
-		}
+		values[path] = back
+		whole = append(whole, *damage)
 	}
-	d.Opens = append(s.repair.opens, d.Opens...)
-	join := func() error { return r.join(s, d) }
-	if len(seen) < len(found) {
-		seen, join, s.repair.opens = whole, nil, d.Opens
-	}
-	if err := r.mended(seen, values, join); err != nil {
+	if err := r.mended(whole, values); err != nil {
 		return err
 	}
-	s.repair.left = append(s.repair.left, slices.DeleteFunc(found, func(d store.Damage) bool { return slices.Contains(paths(seen), d.Path) })...)
-	if d.To == "" {
-		r.answer(s.repair, Reply{Mended: without(s.repair.Paths, s.repair.left)})
+	for _, d := range joins {
+		bound, err := r.bindings(d)
+		if err == nil {
+			err = r.join(d, bound)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, path := range paths {
+		if !left[path] {
+			x.mended = append(x.mended, path)
+		}
 	}
 	return nil
 }
 
-// mended puts whole records in place, lets join go on from there, and says what is new.
-func (r *Replica) mended(damages []store.Damage, values map[string][]crdt.Value, join func() error) error {
+// back returns the values of an answer that had been seen here and are not superseded. all says that they are all that was lost, known that
+// what else was lost has been seen by the peer.
+func (r *Replica) back(damage *store.Damage, d *crdt.Delta) (values []crdt.Value, all, known bool) {
+	parts := r.tx.Parts()
+	context := parts[parts.Of(damage.Path)].Context
+	ahead := context.Within(d.Context) // it has seen all that was seen here
+	came := 0
+	for i := range d.Rows {
+		for _, v := range d.Rows[i].Values {
+			lost := slices.Contains(damage.Live, v.Dot)
+			if lost {
+				came++
+			}
+			if lost || ahead && context.Has(v.Dot) {
+				values = append(values, v)
+			}
+		}
+	}
+	all = came > 0 && came == len(damage.Live)
+	known = ahead || len(damage.Live) > 0 && d.Context.HasAll(damage.Live)
+	return values, all, known
+}
+
+// setBack reports whether an answer knows of more writes of this replica than there were: they are not to be taken for its own.
+func (r *Replica) setBack(d *crdt.Delta) bool {
+	return !r.id.IsZero() && d.Context.Get(r.id) > r.tx.Parts().Top().Get(r.id)
+}
+
+// mended puts whole records in place and says what is new.
+func (r *Replica) mended(damages []store.Damage, values map[string][]crdt.Value) error {
+	if len(damages) == 0 {
+		return nil
+	}
 	r.trimAt = 0
 	if err := r.tx.Mend(damages, values); err != nil {
 		return err
 	}
-	if join != nil {
-		if err := join(); err != nil {
+	effects := make([]crdt.Effect, 0, len(damages))
+	for _, d := range damages {
+		delete(r.torn, d.Path)
+		reg, err := r.tx.Register(d.Path)
+		if err != nil {
+			return err
+		}
+		effects = append(effects, crdt.Effect{Path: d.Path, Before: reg, After: reg})
+	}
+	return r.changed(effects, true)
+}
+
+// readable reports a record that is known to be damaged and that the join of an answer would have to read, before anything is changed.
+func (r *Replica) readable(d *crdt.Delta) error {
+	if len(r.torn) == 0 {
+		return nil
+	}
+	look := func(path string) error {
+		if !r.torn[path] {
+			return nil
+		}
+		_, err := r.tx.Register(path)
+		if err == nil {
+			delete(r.torn, path)
+		}
+		return err
+	}
+	for i := range d.Rows {
+		if err := look(d.Rows[i].Path); err != nil {
 			return err
 		}
 	}
-	if len(damages) > 0 {
-		r.emit(Changed{Paths: paths(damages), Remote: true})
+	for _, name := range d.Kills {
+		if err := look(name.Path); err != nil {
+			return err
+		}
 	}
 	return nil
-}
-
-// answer answers a repair that a session carried out.
-func (r *Replica) answer(x *repair, reply Reply) {
-	x.answered = true
-	r.answered = append(r.answered, x)
-	reply.Tag = x.Tag
-	r.emit(reply)
 }

@@ -140,7 +140,7 @@ func (r *Replica) sessionIDs() []SessionID { return slices.Sorted(maps.Keys(r.se
 // startDue starts a session with every peer that is due.
 func (r *Replica) startDue() error {
 	for _, p := range r.schedule.Due(r.now.Mono) {
-		if r.peers[p].session != 0 || len(r.sessions) >= SessionsMax || r.repairing(p) {
+		if r.peers[p].session != 0 || len(r.sessions) >= SessionsMax {
 			r.schedule.Put(p, r.now.Mono, gossip.BusyDelay)
 			continue
 		}
@@ -171,7 +171,7 @@ func (r *Replica) sessionIn(in SessionIn) {
 		return
 	}
 	cross := r.sessions[peer.session]
-	busy := len(r.sessions) >= SessionsMax || r.repairing(in.Peer)
+	busy := len(r.sessions) >= SessionsMax
 	if cross != nil {
 		if !cross.out {
 			r.breakOff(peer.session, 0) // the peer began anew
@@ -204,21 +204,19 @@ func (r *Replica) sessionMsg(in SessionMsg) error {
 	if err != nil {
 		return r.badMessage(in.ID, s, err)
 	}
-	if delta != nil && s.repair != nil {
-		if err := r.mend(s, delta); errors.Is(err, errUnbound) {
-			return r.badMessage(in.ID, s, err)
-		} else if err != nil {
-			return err
-		}
-	} else if delta != nil {
-		// What the store itself cannot read is no fault of the peer: only an answer that was refused before it touched anything is.
-		if err := r.join(s, delta); errors.Is(err, errUnbound) {
-			return r.badMessage(in.ID, s, err)
-		} else if err != nil {
-			return err
-		}
-	}
 	if delta != nil {
+		bound, err := r.admit(s, delta)
+		if err != nil {
+			return r.badMessage(in.ID, s, err)
+		}
+		if s.repair != nil { // what fails from here on is no fault of the peer
+			err = r.take(s.repair, delta)
+		} else {
+			err = r.join(delta, bound)
+		}
+		if err != nil {
+			return err
+		}
 		if err := s.Committed(r.tx); err != nil {
 			return r.badMessage(in.ID, s, err)
 		}
@@ -240,7 +238,15 @@ func (r *Replica) badMessage(id SessionID, s *session, err error) error {
 	case errors.As(err, &corrupt):
 		// Nothing was changed: only this session cannot go on, and will not before the record is repaired.
 		r.emit(Alarm{Code: AlarmCorrupt, Peer: s.peer, Path: corrupt.Path, Text: fmt.Sprintf("a session was broken off: %v", err)})
-		r.breakOff(id, r.cfg.AntiEntropy)
+		if corrupt.Path != "" {
+			r.torn[corrupt.Path] = true
+		}
+		s.Refuse(gossip.ByeDamaged, "a record that it has to carry cannot be read here")
+		if p := r.peers[s.peer]; p != nil && p.session == id {
+			p.equal = false
+			r.schedule.Put(s.peer, r.now.Mono, r.cfg.AntiEntropy)
+		}
+		r.pump(id)
 		return nil
 	case errors.As(err, &version):
 		r.alarm(AlarmVersion, s.peer, "device %s: %v", s.peer.Short(), err)
@@ -259,15 +265,26 @@ func (r *Replica) badMessage(id SessionID, s *session, err error) error {
 
 var errUnbound = errors.New("a replica without a valid binding")
 
-// join commits the answer of a peer, if every replica in it is bound to a device.
-func (r *Replica) join(s *session, d *crdt.Delta) error {
-	if err := r.checkBindings(d); err != nil {
-		return err
+// admit looks at an answer before it touches anything: every replica in it must be bound to a device, and what it would change, readable. It
+// returns the bindings that are new.
+func (r *Replica) admit(s *session, d *crdt.Delta) (map[crdt.ReplicaID]gossip.DeviceID, error) {
+	if x := s.repair; x != nil {
+		d.Opens = append(x.opens, d.Opens...)
+		return r.bindings(d)
 	}
+	if err := r.readable(d); err != nil {
+		return nil, err
+	}
+	return r.bindings(d)
+}
+
+// join takes over the answer of a peer, with its bindings.
+func (r *Replica) join(d *crdt.Delta, bound map[crdt.ReplicaID]gossip.DeviceID) error {
 	effects, err := crdt.Join(r.tx, d)
 	if err != nil {
 		return err
 	}
+	maps.Copy(r.devices, bound)
 	for _, row := range d.Rows {
 		for _, v := range row.Values {
 			r.follow(v.Time, r.devices[v.Dot.Replica])
@@ -280,23 +297,30 @@ func (r *Replica) join(s *session, d *crdt.Delta) error {
 	return r.drain()
 }
 
-// checkBindings verifies the bindings that an answer brings, and that no replica in it is without one.
-func (r *Replica) checkBindings(d *crdt.Delta) error {
+// bindings verifies the bindings that an answer brings, and that no replica in it is without one. It returns those that are new.
+func (r *Replica) bindings(d *crdt.Delta) (map[crdt.ReplicaID]gossip.DeviceID, error) {
+	bound := map[crdt.ReplicaID]gossip.DeviceID{}
 	for _, o := range d.Opens {
+		if had, err := r.tx.Open(o.Replica); err == nil && bytes.Equal(had, o.Open) {
+			continue
+		}
 		device, err := r.boundDevice(o.Replica, o.Open)
 		if err != nil {
-			return errors.Join(errUnbound, err)
+			return nil, errors.Join(errUnbound, err)
 		}
-		r.devices[o.Replica] = device
+		bound[o.Replica] = device
 	}
 	for top := range d.Context.Above(d.Asked).All() {
+		if _, ok := bound[top.Replica]; ok {
+			continue
+		}
 		if _, ok, err := r.deviceOf(top.Replica); err != nil {
-			return err
+			return nil, err
 		} else if !ok {
-			return errors.Join(errUnbound, errors.New(top.Replica.String()))
+			return nil, errors.Join(errUnbound, errors.New(top.Replica.String()))
 		}
 	}
-	return nil
+	return bound, nil
 }
 
 // finish takes over what a session found out.
@@ -308,6 +332,7 @@ func (r *Replica) finish(s *session) error {
 		switch {
 		case res.Busy:
 			delay = gossip.BusyDelay
+		case res.Refused == gossip.ByeDamaged: // nothing is different soon
 		case (p.again || r.goesOn(res)) && !res.SameHash:
 			delay = gossip.GapDelay
 		case res.Refused != "":
@@ -319,6 +344,9 @@ func (r *Replica) finish(s *session) error {
 	if err := r.learnHeld(s.peer, res.Held); err != nil {
 		return err
 	}
+	if res.Answers > 0 {
+		r.relay(s.peer)
+	}
 	if res.Diverged {
 		r.alarm(AlarmDiverged, s.peer, "this device and %s have seen the same and hold different values", s.peer.Short())
 	}
@@ -329,8 +357,25 @@ func (r *Replica) finish(s *session) error {
 		}
 		r.schedule.Put(s.peer, r.now.Mono, gossip.BusyDelay)
 	}
+	if s.repair != nil {
+		r.fetched(s, res)
+	}
 	r.emit(Synced{Peer: s.peer, Result: res})
 	return nil
+}
+
+// relay arranges sessions soon with the other neighbours, because what a session with p brought is not gossiped: else it would wait a
+// period at each device on its way. A session that brings nothing is not told on, so that this ends where all hold the same; one
+// that a neighbour begins first takes the place of ours. Devices without gossip have chosen to wait.
+func (r *Replica) relay(p gossip.DeviceID) {
+	if r.cfg.NoGossip {
+		return
+	}
+	for _, id := range r.peerIDs() {
+		if id != p && r.peers[id].session == 0 {
+			r.schedule.Hasten(id, r.now.Mono, gossip.RelayDelay)
+		}
+	}
 }
 
 // goesOn says whether a session that ended filled this replica, so that the next should not be long in coming: to take what has changed
@@ -443,8 +488,8 @@ func (r *Replica) breakOff(id SessionID, delay time.Duration) {
 func (r *Replica) dropSession(id SessionID, delay time.Duration) {
 	s := r.sessions[id]
 	delete(r.sessions, id)
-	if s.repair != nil && !s.repair.answered {
-		r.answer(s.repair, Reply{Err: ErrUnreachable.With("device %s answered nothing, or broke off", s.peer.Short())})
+	if s.repair != nil && !s.Finished() {
+		s.repair.end(false, "device %s answered nothing, or broke off", s.peer.Short())
 	}
 	p := r.peers[s.peer]
 	if p == nil || p.session != id {
@@ -470,10 +515,20 @@ func (r *Replica) fillFromOthers(p gossip.DeviceID) {
 	}
 }
 
+// deadline returns when a session is broken off if nothing more happens in it, and if it is for a repair in any case: who tells one thing now
+// and then does not hold that up.
+func (s *session) deadline() time.Duration {
+	at := s.last + SessionIdleMax
+	if s.repair != nil {
+		at = min(at, s.repair.until)
+	}
+	return at
+}
+
 func (r *Replica) sessionDeadline() (time.Duration, bool) {
 	first, any := time.Duration(0), false
 	for _, s := range r.sessions {
-		if at := s.last + SessionIdleMax; !any || at < first {
+		if at := s.deadline(); !any || at < first {
 			first, any = at, true
 		}
 	}
@@ -486,8 +541,13 @@ func (r *Replica) expireSessions() {
 		return
 	}
 	for _, id := range r.sessionIDs() {
-		if r.now.Mono >= r.sessions[id].last+SessionIdleMax {
-			r.breakOff(id, gossip.RetryDelay)
+		s := r.sessions[id]
+		if r.now.Mono < s.deadline() {
+			continue
 		}
+		if x := s.repair; x != nil {
+			x.end(len(x.came) > 0, "device %s did not answer all in %v", s.peer.Short(), RepairMax)
+		}
+		r.breakOff(id, gossip.RetryDelay)
 	}
 }

@@ -115,7 +115,7 @@ func (r *Replica) publish(op *crdt.Op) {
 		r.distrust(gossip.DeviceID{})
 		return
 	}
-	if contentBytes(op) <= GossipOpBytesMax { // a larger one is not encoded in vain
+	if leastBytes(op) <= GossipOpBytesMax { // a larger one is not encoded in vain
 		if encoded := op.Encode(); len(encoded) <= GossipOpBytesMax {
 			r.emit(Publish{Op: encoded})
 			return
@@ -124,11 +124,13 @@ func (r *Replica) publish(op *crdt.Op) {
 	r.lost(gossip.DeviceID{})
 }
 
-// contentBytes returns the bytes of the paths and values of an operation, which its encoding exceeds.
-func contentBytes(op *crdt.Op) int {
+// leastBytes returns the bytes of the paths, values and dots of an operation, which its encoding exceeds.
+func leastBytes(op *crdt.Op) int {
+	const dotBytes = 11 // two heads of CBOR, a replica, and a counter of one byte
 	n := 0
 	for i := range op.Entries {
-		n += len(op.Entries[i].Path) + len(op.Entries[i].Data)
+		e := &op.Entries[i]
+		n += len(e.Path) + len(e.Data) + dotBytes*(len(e.Preds)+len(e.PredDeletes)+len(e.Also))
 	}
 	return n
 }

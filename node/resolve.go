@@ -23,6 +23,37 @@ type Resolved struct {
 	Copies []string
 }
 
+// Preview is what a resolution would do.
+type Preview struct {
+	// Version names the values that it would replace, for [Resolution].IfVersion.
+	Version Version
+	// Content would stand at the path.
+	Content
+	// Copies are the paths at which [Resolution].KeepAll would keep the other values.
+	Copies []string
+}
+
+// PreviewResolve returns what [Space.Resolve] would do now, and does nothing; it calls merge functions. Errors are those of Resolve.
+func (s *Space) PreviewResolve(ctx context.Context, path string, r Resolution) (Preview, error) {
+	c, err := s.Conflict(ctx, path)
+	if err != nil {
+		return Preview{}, err
+	}
+	op, copies, err := s.resolution(ctx, c, r)
+	if err != nil {
+		return Preview{}, err
+	}
+	if op.IfVersion != "" && op.IfVersion != c.Version {
+		p := ErrVersionMismatch.With("%s has the version %s, you sent %s", path, c.Version, op.IfVersion).On(path)
+		p.Version = string(c.Version)
+		return Preview{}, p
+	}
+	if p := checkContent(&op); p != nil {
+		return Preview{}, p
+	}
+	return Preview{Version: c.Version, Content: op.Content, Copies: pathsOf(copies)}, nil
+}
+
 // Resolve closes the Conflict at path. It replaces the values that r.IfVersion names, or those that are live when it is carried
 // out; a value that arrives meanwhile survives it. [Space.Undo] takes it back. It returns [ErrMergeFailed] if the values could not be
 // combined, and then has changed nothing.
@@ -31,52 +62,88 @@ func (s *Space) Resolve(ctx context.Context, path string, r Resolution) (Resolve
 	if err != nil {
 		return Resolved{}, err
 	}
-	kind := c.Kind
-	op := WriteOp{Path: path, Resolve: true, IfVersion: r.IfVersion, Keep: r.Keep, Kind: &kind}
+	op, copies, err := s.resolution(ctx, c, r)
+	if err != nil {
+		return Resolved{}, err
+	}
+	results, err := s.write(ctx, Write{Ops: append([]WriteOp{op}, copies...)})
+	if err != nil {
+		return Resolved{}, err
+	}
+	out := Resolved{Undo: results[0].Undo, Copies: pathsOf(copies)}
+	out.Entry, err = s.Get(ctx, path)
+	return out, err
+}
+
+func pathsOf(ops []WriteOp) (paths []string) {
+	for _, op := range ops {
+		paths = append(paths, op.Path)
+	}
+	return paths
+}
+
+// resolution returns the write that closes a Conflict as r says, with its content, and those of copies beside it.
+func (s *Space) resolution(ctx context.Context, c Conflict, r Resolution) (op WriteOp, copies []WriteOp, err error) {
+	op = WriteOp{Path: c.Path, Resolve: true, IfVersion: r.IfVersion, Keep: r.Keep, Kind: &c.Kind}
 	ways := 0
 	for _, given := range []bool{r.Keep != "", r.KeepAll, r.Value != nil, r.Policy != "", r.Merge != nil} {
 		if given {
 			ways++
 		}
 	}
-	var copies []WriteOp
 	switch {
 	case ways != 1:
-		return Resolved{}, ErrBadRequest.With("a resolution names one value to keep, or all, or a new value, or a way to combine them").On(path)
+		return op, nil, ErrBadRequest.With("a resolution names one value to keep, or all, or a new value, or a way to combine them").On(c.Path)
 	case r.Keep != "":
-		if !slices.ContainsFunc(c.Values, func(v Value) bool { return v.ID == r.Keep }) {
-			p := ErrVersionMismatch.With("%s has no value %s any more", path, r.Keep).On(path)
-			p.Version = string(c.Version)
-			return Resolved{}, p
-		}
+		var kept Value
+		kept, err = c.named(r.Keep)
+		op.Keep, op.Content = kept.ID, kept.Content
 	case r.Value != nil:
 		op.Content = *r.Value
 	case r.KeepAll:
 		op.Content = c.Shown().Content
-		if copies, err = s.copies(c); err != nil {
-			return Resolved{}, err
-		}
+		copies, err = s.copies(c)
 	case r.Policy != "":
 		op.Content, err = s.combine(ctx, c, r.Policy)
 	default:
-		op.Content, err = r.Merge(c)
-	}
-	if err != nil {
-		return Resolved{}, err
+		op.Content, err = tryMerge(c, r.Merge)
 	}
 	if op.IfVersion == "" && (r.KeepAll || r.Policy != "" || r.Merge != nil) {
 		op.IfVersion = c.Version // what was combined is what is replaced
 	}
-	results, err := s.write(ctx, Write{Ops: append([]WriteOp{op}, copies...)})
-	if err != nil {
-		return Resolved{}, err
+	return op, copies, err
+}
+
+// named returns the one value that id names, as a person may give it.
+func (c Conflict) named(id string) (Value, error) {
+	var found []Value
+	for _, v := range c.Values {
+		if (Revision{Value: v}).named(id) {
+			found = append(found, v)
+		}
 	}
-	out := Resolved{Undo: results[0].Undo}
-	for _, op := range copies {
-		out.Copies = append(out.Copies, op.Path)
+	switch {
+	case len(found) > 1:
+		return Value{}, ErrBadRequest.With("“%s” begins %d values of %s", id, len(found), c.Path).On(c.Path).Next("Give more of it.")
+	case len(found) == 0:
+		p := ErrVersionMismatch.With("%s has no value %s any more", c.Path, id).On(c.Path)
+		p.Version = string(c.Version)
+		return Value{}, p
 	}
-	out.Entry, err = s.Get(ctx, path)
-	return out, err
+	return found[0], nil
+}
+
+// tryMerge calls a function that a program gave for this one Conflict. Whatever it does ends with ErrMergeFailed.
+func tryMerge(c Conflict, f func(Conflict) (Content, error)) (out Content, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = ErrMergeFailed.With("the function panicked: %v", r).On(c.Path)
+		}
+	}()
+	if out, err = f(copyConflict(c)); err != nil {
+		return out, ErrMergeFailed.With("the function failed: %v", err).Because(err).On(c.Path)
+	}
+	return out, nil
 }
 
 // combine returns what a policy makes of the values of a Conflict.
@@ -89,7 +156,7 @@ func (s *Space) combine(ctx context.Context, c Conflict, p Policy) (Content, err
 	}
 	if p == PolicyManual {
 		return Content{}, ErrMergeFailed.With("the policy at %s is manual, which combines nothing", c.Path).On(c.Path).
-			Next("Name a policy: newest, max, min, union or merge:NAME. peer policy set gives the path one.")
+			Next("Name a policy: newest, max, min, union, merge:text, merge:json or merge:NAME. peer policy set gives the path one.")
 	}
 	if name, ok := p.Merge(); ok {
 		return s.node.merge(ctx, name, c)

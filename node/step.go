@@ -91,8 +91,8 @@ type (
 	SessionReady struct{ ID SessionID }
 )
 
-// Repair asks for whole records in the place of damaged ones. Tag comes back in its Reply. What was lost is fetched from Peer, if it is
-// connected and has it; with GiveUp, nobody is asked, and what was lost counts as deleted.
+// Repair asks for whole records in the place of damaged ones. Tag comes back in its Reply, after [RepairMax] at the latest. What was lost is
+// fetched from Peer, if it is connected and has it; with GiveUp, nobody is asked, and what was lost counts as deleted.
 type Repair struct {
 	Tag    uint64
 	Paths  []string
@@ -136,8 +136,11 @@ type Output interface{ output() }
 type Reply struct {
 	Tag     uint64
 	Results []WriteResult // one per WriteOp
-	Mended  []string      // the paths that a Repair mended
-	Err     *Problem
+	// Mended are the paths that a Repair mended, and Unread those that the peer cannot read either. Busy says that the same Repair may
+	// do more soon.
+	Mended, Unread []string
+	Busy           bool
+	Err            *Problem
 }
 
 // Publish gives an operation to gossip. It need not wait for the sync: if it is lost in a crash, so is the incarnation.

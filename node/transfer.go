@@ -93,7 +93,7 @@ func (im *importer) add(line ImportLine) error {
 	if err != nil {
 		return storeProblem(err)
 	}
-	if shows(reg, kind, values[0]) {
+	if shown, ok := im.space.shown(line.Path, reg); ok && reg.Kind() == kind && compareContent(Content{Data: shown.Data, Type: shown.Type}, values[0]) == 0 {
 		return nil
 	}
 	op := WriteOp{Path: line.Path, Content: values[0], Kind: &kind}
@@ -175,12 +175,6 @@ func (im *importer) flush() error {
 	}
 	im.res.Changed += len(ops)
 	return nil
-}
-
-// shows reports whether a plain read of a register gives c.
-func shows(reg crdt.Register, kind crdt.Kind, c Content) bool {
-	v, ok := reg.Shown()
-	return ok && reg.Kind() == kind && compareContent(Content{Data: v.Data, Type: v.Type}, c) == 0
 }
 
 // different returns values without those that equal an earlier one, in their order.

@@ -30,7 +30,7 @@ func (s *Space) Undo(ctx context.Context, id string) (Entry, error) {
 	if err != nil {
 		return Entry{}, ErrStore.Because(err).On(u.Path)
 	}
-	values := distinctContents(crdt.Register{Live: before})
+	values := crdt.Register{Live: before}.Distinct()
 	version := s.rules.Load().version(u.Path, reg)
 	for _, v := range slices.Backward(values[1:]) { // the one that was shown comes last, and is shown again
 		kind := v.Kind

@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"context"
 	"encoding/json"
 	"math/rand/v2"
 	"slices"
@@ -15,7 +16,7 @@ import (
 // TestBuiltinMergesObeyTheLaws: merge:text and merge:json, on texts and objects that have much in common.
 func TestBuiltinMergesObeyTheLaws(t *testing.T) {
 	text := func(base, a, b crdt.Value) (crdt.Value, error) {
-		out, err := merge.Text(string(base.Data), []string{string(a.Data), string(b.Data)})
+		out, err := merge.Text(context.Background(), string(base.Data), []string{string(a.Data), string(b.Data)})
 		return crdt.Value{Data: []byte(out)}, err
 	}
 	sim.CheckMergeBase(t, text, func(r *rand.Rand) []byte {
@@ -27,7 +28,7 @@ func TestBuiltinMergesObeyTheLaws(t *testing.T) {
 		return []byte(strings.Join(lines, "\n"))
 	})
 	object := func(base, a, b crdt.Value) (crdt.Value, error) {
-		out, err := merge.JSON(base.Data, [][]byte{a.Data, b.Data})
+		out, err := merge.JSON(context.Background(), base.Data, [][]byte{a.Data, b.Data})
 		return crdt.Value{Data: out}, err
 	}
 	sim.CheckMergeBase(t, object, func(r *rand.Rand) []byte {

@@ -25,9 +25,18 @@ var backends = map[string]func(dir string) (datastore.Batching, error){
 // DefaultBackend is the scheme of an empty specification.
 const DefaultBackend = "pebble"
 
+// A BackendError says why [OpenBackend] does not take a specification for a directory. Nothing was touched.
+type BackendError struct{ reason string }
+
+func (e *BackendError) Error() string { return e.reason }
+
+func backendError(format string, args ...any) error {
+	return &BackendError{fmt.Sprintf(format, args...)}
+}
+
 // OpenBackend opens the datastore that spec names: "pebble:", also meant by an empty spec, and "leveldb:" keep their files in dir; "mem:"
-// keeps nothing. A directory that holds a database of the other kind is refused and not touched. Programs that want another datastore
-// open it themselves and give it to [Open].
+// keeps nothing. A directory that holds a database of the other kind is refused with a [BackendError] and not touched. Programs that
+// want another datastore open it themselves and give it to [Open].
 func OpenBackend(spec, dir string) (datastore.Batching, error) {
 	scheme, rest, _ := strings.Cut(spec, ":")
 	if spec == "" {
@@ -36,13 +45,13 @@ func OpenBackend(spec, dir string) (datastore.Batching, error) {
 	open, ok := backends[scheme]
 	if !ok {
 		known := slices.Sorted(maps.Keys(backends))
-		return nil, fmt.Errorf("unknown backend %q: want one of %s", spec, strings.Join(known, ", "))
+		return nil, backendError("unknown backend %q: want one of %s", spec, strings.Join(known, ", "))
 	}
 	if rest != "" {
-		return nil, fmt.Errorf("backend %q takes no options after %q", spec, scheme+":")
+		return nil, backendError("backend %q takes no options after %q", spec, scheme+":")
 	}
 	if held := heldBy(dir); scheme != "mem" && held != "" && held != scheme {
-		return nil, fmt.Errorf("%s holds a database of the backend %q, not %q: start with %[2]q, export, and import into an empty directory",
+		return nil, backendError("%s holds a database of the backend %q, not %q: start with %[2]q, export, and import into an empty directory",
 			dir, held+":", scheme+":")
 	}
 	return open(dir)

@@ -7,7 +7,7 @@ import (
 	"syncline/crdt"
 )
 
-// CacheBytes is a good size of the cache for a device: the registers of some 25,000 small entries.
+// CacheBytes is a good size of the cache for a device: the registers of some 20,000 small entries.
 const CacheBytes = 4 << 20
 
 // cacheRegisterBytesMax bounds the registers that are worth a place in the cache, by their data.
@@ -23,6 +23,12 @@ type cache struct {
 	bytesMax   int // of one generation; 0 switches the cache off
 	young, old generation
 }
+
+// markBytes is about what a map takes for the place of a register.
+const markBytes = 32
+
+// size returns about how many bytes a generation takes.
+func (g *generation) size() int { return len(g.buf) + markBytes*len(g.at) }
 
 // A generation holds for hashes of paths where the registers begin, gone for those that must be read. Of two paths with one hash it
 // holds the later one.
@@ -77,7 +83,7 @@ func (c *cache) put(val []byte, path string, r crdt.Register) []byte {
 	if c.bytesMax == 0 {
 		return val
 	}
-	if len(c.young.buf) >= c.bytesMax {
+	if c.young.size() >= c.bytesMax {
 		c.young, c.old = generation{c.old.at, c.old.buf[:0]}, c.young
 		clear(c.young.at)
 	}

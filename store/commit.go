@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	"syncline/crdt"
 )
@@ -77,19 +78,19 @@ func diffLive(before, after []crdt.Value, yield func(old, new *crdt.Value)) {
 	}
 }
 
-// fill puts all records that the transaction changed into a batch: space of keys after space of keys, since a datastore that sorts
-// takes a key beside the one before for much less. Seats come last: the indexes may give out ordinals.
+// fill puts all records that the transaction changed into a batch: space of keys after space of keys, and each in order, since a datastore
+// that sorts takes a key beside the one before for much less. Seats come last: the indexes may give out ordinals.
 func (tx *Tx) fill(b *batch) {
+	tx.fillIndex(b)
+	byPath := func(x, y *entry) int { return strings.Compare(x.path, y.path) }
+	if !slices.IsSortedFunc(tx.dirty, byPath) { // those of one operation are
+		slices.SortFunc(tx.dirty, byPath)
+	}
 	for _, e := range tx.dirty {
 		tx.fillLive(b, e)
 	}
 	for _, e := range tx.dirty {
-		if e.live {
-			tx.fillIndex(b, e)
-		}
-	}
-	for _, e := range tx.dirty {
-		if len(e.before.Deletes)+len(e.after.Deletes) > 0 {
+		if e.whole || len(e.before.Deletes)+len(e.after.Deletes) > 0 {
 			tx.fillDeletes(b, e)
 		}
 	}
@@ -138,9 +139,9 @@ func (tx *Tx) fillOwn(b *batch) {
 	b.put(tx.key, tx.val)
 }
 
-// fillLive puts the live values of an entry into a batch, if they changed.
+// fillLive puts the live values of an entry into a batch, if they changed or must be written anew.
 func (tx *Tx) fillLive(b *batch, e *entry) {
-	if e.live = !sameLive(e.before.Live, e.after.Live); !e.live {
+	if !e.whole && sameLive(e.before.Live, e.after.Live) {
 		return
 	}
 	tx.key = appendPath(tx.key[:0], e.path)
@@ -150,7 +151,7 @@ func (tx *Tx) fillLive(b *batch, e *entry) {
 		tx.val = crdt.AppendValues(tx.val[:0], e.after.Live)
 		b.put(tx.key, tx.val)
 	}
-	if was, is := isConflict(e.path, e.before), isConflict(e.path, e.after); was != is {
+	if was, is := isConflict(e.path, e.before), isConflict(e.path, e.after); was != is || e.whole {
 		tx.key = append(append(tx.key[:0], spaceConflict...), e.path...)
 		if is {
 			b.put(tx.key, nil)
@@ -160,16 +161,23 @@ func (tx *Tx) fillLive(b *batch, e *entry) {
 	}
 }
 
-// fillIndex puts the changes of the names of an entry's live values into a batch.
-func (tx *Tx) fillIndex(b *batch, e *entry) {
-	diffLive(e.before.Live, e.after.Live, func(old, new *crdt.Value) {
-		switch {
-		case new == nil:
-			b.delete(tx.nameKey(spaceLive, old.Dot, e.path))
-		case old == nil:
-			b.put(tx.nameKey(spaceLive, new.Dot, e.path), nil)
+// fillIndex puts the changes of the names of live values into a batch: those that go, then those that come. The entries are in the order
+// of the operations, and so are the counters in the names that come; often those that go were written in that order, too.
+func (tx *Tx) fillIndex(b *batch) {
+	for _, e := range tx.dirty {
+		for i := range e.before.Live {
+			if d := e.before.Live[i].Dot; !hasLive(e.after, d) {
+				b.delete(tx.nameKey(spaceLive, d, e.path))
+			}
 		}
-	})
+	}
+	for _, e := range tx.dirty {
+		for i := range e.after.Live {
+			if d := e.after.Live[i].Dot; !hasLive(e.before, d) {
+				b.put(tx.nameKey(spaceLive, d, e.path), nil)
+			}
+		}
+	}
 }
 
 // sameLive reports whether two lists of values have the same record.
@@ -193,7 +201,7 @@ func (tx *Tx) fillDeletes(b *batch, e *entry) {
 			b.put(tx.nameKey(spaceLog, d.Dot, e.path), nil)
 		}
 	}
-	if same {
+	if same && !e.whole {
 		return
 	}
 	tx.key = appendDeletesKey(tx.key[:0], e.path)
@@ -225,6 +233,10 @@ func (tx *Tx) publish(b *batch) error {
 		return err
 	}
 	for _, e := range tx.dirty {
+		if e.torn != nil {
+			s.cache.forget(e.path)
+			continue
+		}
 		tx.val = s.cache.put(tx.val, e.path, e.after)
 	}
 	s.formatted = true

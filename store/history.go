@@ -141,17 +141,24 @@ func (tx *Tx) remember(e *entry, after crdt.Register) {
 		e.past = append(e.past, p)
 	}
 	if n := len(e.past) - tx.s.history.Versions; n > 0 {
+		bases := basesOf(after.Live)
 		e.past = slices.DeleteFunc(e.past, func(p Past) bool {
 			n--
-			return n >= 0 && !isBase(after.Live, p.Value.Dot)
+			return n >= 0 && !bases[p.Value.Dot]
 		})
 	}
 }
 
-// isBase reports whether one of the live values, or the run of writes that it ends, was written over d. Such a value stays on
-// disk, within the bound of age: a three-way merge with what another device made of it needs it, however often it was written over here.
-func isBase(live []crdt.Value, d crdt.Dot) bool {
-	return slices.ContainsFunc(live, func(v crdt.Value) bool { return slices.Contains(v.Descent.From, d) })
+// basesOf returns what the live values, or the runs of writes that they end, were written over. Such a value stays on disk, within the
+// bound of age: a three-way merge with what another device made of it needs it, however often it was written over here.
+func basesOf(live []crdt.Value) map[crdt.Dot]bool {
+	bases := map[crdt.Dot]bool{}
+	for i := range live {
+		for _, d := range live[i].Descent.From {
+			bases[d] = true
+		}
+	}
+	return bases
 }
 
 // fillHistory puts what became past into a batch, and every so often sweeps a part of what lies there already. It starts from the
@@ -237,17 +244,21 @@ func cutPastKey(key string) (path string, pos uint64, err error) {
 	return "", 0, fmt.Errorf("%w: no past value", crdt.ErrDecode)
 }
 
-// refOf reads no more than what decides; of a damaged record it knows less. It keeps the key.
+// refOf reads no more than what decides, since the sweep asks for several records with each write; of a damaged record it knows less. It
+// keeps the key.
 func refOf(key, value []byte) pastRef {
 	r := pastRef{key: key, bytes: len(key) + len(value)}
-	r.pos, _, _ = cutHex(string(key[bytes.LastIndexByte(key, pathMark)+1:]))
-	if rec, err := openRecord(value); err == nil {
-		p, err := readPast(&rec)
-		if err == nil {
-			r.at = p.At
-			rec.Byte() // the version of the value
-			r.dot = crdt.Dot{Replica: rec.Replica(), Counter: rec.Uvarint()}
-		}
+	r.pos, _, _ = cutHex(key[bytes.LastIndexByte(key, pathMark)+1:])
+	rec := crdt.Reader{B: value}
+	version, at, how := rec.Byte(), int64(rec.Uvarint()), How(rec.Byte())
+	rec.Replica() // what replaced it, when, and by which policy
+	rec.Uvarint()
+	rec.Uint64()
+	rec.Bytes(crdt.PolicyBytesMax)
+	rec.Byte() // the version of the value
+	dot := crdt.Dot{Replica: rec.Replica(), Counter: rec.Uvarint()}
+	if rec.Err == nil && version == recordVersion && at >= 0 && how <= HowPolicy {
+		r.at, r.dot = at, dot
 	}
 	return r
 }

@@ -46,25 +46,33 @@ func appendHex(b []byte, x uint64) []byte {
 }
 
 // cutHex takes such a number off the front of s.
-func cutHex(s string) (x uint64, rest string, ok bool) {
-	if s == "" {
-		return 0, "", false
+func cutHex[T string | []byte](s T) (x uint64, rest T, ok bool) {
+	if len(s) == 0 {
+		return 0, rest, false
 	}
-	n := strings.IndexByte(hexDigits, s[0])
-	if n < 1 || len(s) < 1+n {
-		return 0, "", false
+	n := hexValue(s[0])
+	if n < 1 || len(s) < 1+n || n > 1 && s[1] == '0' {
+		return 0, rest, false
 	}
-	digits := s[1 : 1+n]
-	for i := range n {
-		if strings.IndexByte(hexDigits, digits[i]) < 0 {
-			return 0, "", false
+	for i := 1; i <= n; i++ {
+		d := hexValue(s[i])
+		if d < 0 {
+			return 0, rest, false
 		}
+		x = x<<4 | uint64(d)
 	}
-	if n > 1 && digits[0] == '0' {
-		return 0, "", false
+	return x, s[1+n:], true
+}
+
+// hexValue returns the value of a digit, -1 if it is none.
+func hexValue(c byte) int {
+	switch {
+	case '0' <= c && c <= '9':
+		return int(c - '0')
+	case 'a' <= c && c <= 'f':
+		return int(c-'a') + 10
 	}
-	x, err := strconv.ParseUint(digits, 16, 64)
-	return x, s[1+n:], err == nil
+	return -1
 }
 
 // appendPath appends the key of the live values at path: a system path brings its own slash.

@@ -52,21 +52,28 @@ func RecordKey(path string) []byte { return appendPath(nil, path) }
 // A Damage is what the indexes still tell of a path whose records do not all decode.
 type Damage struct {
 	Path string
-	// Live and Deletes name the values and the remembered deletes that the damaged records held; nil for a record that decodes.
+	// Live and Deletes name the values and the remembered deletes that the damaged records held; nil for a record that decodes, empty if the
+	// index does not name them either.
 	Live, Deletes []crdt.Dot
 
-	// before is the committed register, with placeholders for what is lost.
+	// before is the committed register, with placeholders for what is lost. open says that it is in the index of conflicts.
 	before crdt.Register
+	open   bool
 }
 
+// Lost reports whether live values are lost, named or not.
+func (d *Damage) Lost() bool { return d.Live != nil }
+
 // Damage returns what is lost of those of the paths that are damaged. It reads the indexes as a whole. A path that the
-// transaction has changed is not damaged any more.
+// transaction has changed is not damaged any more: its commit writes all of its records.
 func (tx *Tx) Damage(paths []string) ([]Damage, error) {
 	var found []Damage
 	at := map[string]int{}
 	for _, path := range paths {
-		if e := tx.entries[path]; e != nil && e.dirty {
-			continue // it was known from the cache, and the commit writes it whole
+		e := tx.entries[path]
+		if e != nil && e.dirty && e.torn == nil {
+			e.whole = true // it was known from the cache
+			continue
 		}
 		d := Damage{Path: path}
 		live, err := tx.salvage(appendPath(nil, path), func(b []byte) (err error) { d.before.Live, err = crdt.DecodeValues(b); return err })
@@ -76,6 +83,9 @@ func (tx *Tx) Damage(paths []string) ([]Damage, error) {
 		deletes, err := tx.salvage(appendDeletesKey(nil, path), func(b []byte) (err error) { d.before.Deletes, err = crdt.DecodeDeletes(b); return err })
 		if err != nil {
 			return nil, err
+		}
+		if e != nil && e.torn != nil { // what was lost of its deletes is forgotten
+			deletes, d.before.Deletes = true, e.before.Deletes
 		}
 		if live && deletes {
 			continue
@@ -127,19 +137,14 @@ func (tx *Tx) salvage(key []byte, decode func([]byte) error) (whole bool, err er
 }
 
 // placehold puts a value or a delete in the place of each that is lost, so that the commit of what follows removes their index entries.
-func (tx *Tx) placehold(d *Damage) error {
+func (tx *Tx) placehold(d *Damage) (err error) {
+	if _, d.open, err = tx.s.eng.get(context.Background(), nil, []byte(spaceConflict+d.Path)); err != nil {
+		return err
+	}
 	if d.Live != nil {
-		_, open, err := tx.s.eng.get(context.Background(), nil, []byte(spaceConflict+d.Path))
-		if err != nil {
-			return err
-		}
 		d.before.Live = nil
 		for _, dot := range d.Live {
-			v := crdt.Value{Dot: dot}
-			if open { // then the entry of the index of conflicts has to go, or to stay, too
-				v.Kind, v.Won = crdt.Multi, true
-			}
-			d.before.Live = append(d.before.Live, v)
+			d.before.Live = append(d.before.Live, crdt.Value{Dot: dot})
 		}
 	}
 	if d.Deletes != nil {
@@ -151,9 +156,9 @@ func (tx *Tx) placehold(d *Damage) error {
 	return nil
 }
 
-// Mend puts whole records in the place of damaged ones. Of the values that were lost it keeps those in values, by path, sorted by dot;
-// the others count as superseded, so the caller must know that they are, or give them up. Deletes that were lost are forgotten as if
-// there had been too many: the floor rises over them. Digest and counts are made anew from all records that can be read.
+// Mend puts whole records in the place of damaged ones. What was live at their paths is what values says, by path, sorted by dot, all of it
+// within the context; what else was lost counts as superseded, so the caller must know that it is, or give it up. Deletes that were lost are
+// forgotten as if there had been too many: the floor rises over them. Digest and counts are made anew from all records that can be read.
 func (tx *Tx) Mend(damages []Damage, values map[string][]crdt.Value) error {
 	if len(damages) == 0 {
 		return nil // digest and counts hold what is damaged, too
@@ -163,36 +168,96 @@ func (tx *Tx) Mend(damages []Damage, values map[string][]crdt.Value) error {
 	tx.forgetClean()
 	for i := range damages {
 		d := &damages[i]
-		if d.Live != nil && len(d.Live) == 0 || d.Deletes != nil && len(d.Deletes) == 0 {
-			return &CorruptError{Key: string(appendPath(nil, d.Path)), Path: d.Path, Err: errors.New("the index does not say what it held")}
-		}
 		after := d.before
 		if d.Live != nil {
-			after.Live = values[d.Path]
+			after.Live = d.revive(values[d.Path])
+		}
+		context := tx.s.parts[tx.s.parts.Of(d.Path)].Context
+		for _, v := range after.Live {
+			if !context.Has(v.Dot) {
+				return fmt.Errorf("mend %q: %v was never seen here", d.Path, v.Dot)
+			}
 		}
 		if d.Deletes != nil {
 			after.Deletes = nil
 		}
-		for _, v := range after.Live {
-			if !hasLive(d.before, v.Dot) {
-				return fmt.Errorf("mend %q: it did not hold %v", d.Path, v.Dot)
-			}
+		if e := tx.entries[d.Path]; e != nil {
+			after.Deletes = e.after.Deletes // some of them are forgotten already
 		}
-		e := &entry{path: d.Path, before: d.before, after: after, dirty: true}
-		tx.entries[d.Path], tx.changed = e, true
-		tx.dirty = append(tx.dirty, e)
+		tx.replace(d, after, nil)
 	}
 	if err := tx.recount(); err != nil {
 		return err
 	}
-	for _, d := range damages {
-		for _, dot := range d.Deletes {
-			if err := tx.RaiseFloorPart(tx.s.parts.Of(d.Path), dot); err != nil {
-				return err
-			}
+	for i := range damages {
+		if err := tx.forgetLost(&damages[i]); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// replace makes after the register at a damaged path. Its live values stay unreadable if torn says why.
+func (tx *Tx) replace(d *Damage, after crdt.Register, torn error) {
+	e := tx.entries[d.Path]
+	if e == nil {
+		e = &entry{path: d.Path, before: d.before, dirty: true}
+		tx.entries[d.Path], tx.changed = e, true
+		tx.dirty = append(tx.dirty, e)
+	}
+	e.after, e.torn, e.whole = after, torn, torn == nil
+	tx.live.note(e)
+}
+
+// revive returns values as they were in the record: whether the only one won over a delete is told by the index of conflicts.
+func (d *Damage) revive(values []crdt.Value) []crdt.Value {
+	r := crdt.Register{Live: values}
+	all := len(values) == len(d.Live) && !slices.ContainsFunc(d.Live, func(dot crdt.Dot) bool { return !hasLive(r, dot) })
+	if !d.open || !all || r.Contending() > 0 {
+		return values
+	}
+	values = slices.Clone(values)
+	for i := range values {
+		values[i].Won = true
+	}
+	return values
+}
+
+// forgetLost raises the floor over the deletes that were lost, over all that was seen of their part if nothing names them.
+func (tx *Tx) forgetLost(d *Damage) error {
+	part := tx.s.parts.Of(d.Path)
+	lost := d.Deletes
+	if lost != nil && len(lost) == 0 {
+		lost = slices.Collect(tx.s.parts[part].Context.All())
+	}
+	for _, dot := range lost {
+		if err := tx.RaiseFloorPart(part, dot); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetTorn drops the deletes of a damaged path that the floor of its part holds, and all of them if it is they that are lost. Live values
+// that cannot be read are left as they are.
+func (tx *Tx) forgetTorn(path string, torn error) error {
+	found, err := tx.Damage([]string{path})
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	d := &found[0]
+	if !d.Lost() {
+		torn = nil
+	}
+	after := d.before
+	if e := tx.entries[path]; e != nil {
+		after = e.after
+	}
+	floor, had := tx.s.parts[tx.s.parts.Of(path)].Floor, len(after.Deletes)
+	after.Deletes = slices.DeleteFunc(slices.Clone(after.Deletes), func(x crdt.Delete) bool { return d.Deletes != nil || floor.Has(x.Dot) })
+	tx.head.Deletes += len(after.Deletes) - had
+	tx.replace(d, after, torn)
+	return tx.forgetLost(d)
 }
 
 // recount makes digest and counts anew: from the committed records, but for those that the transaction changed, and from these. Values
@@ -204,7 +269,9 @@ func (tx *Tx) recount() error {
 		tx.each(spaceUser, func(path string, value []byte) { h.add(path, value) }),
 		tx.each(spaceSystem, func(path string, value []byte) { h.add(path, value) }))
 	for _, e := range tx.dirty {
-		h.replace(e.path, crdt.Register{}, e.after)
+		if e.torn == nil {
+			h.replace(e.path, crdt.Register{}, e.after)
+		}
 	}
 	h.Deletes = 0
 	for _, broken := range tx.log.above(tx, crdt.Vector{}, nil) {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -151,23 +152,69 @@ func (tx *Tx) RaiseFloorPart(i int, d crdt.Dot) error {
 	if tx.head.Deletes == 0 {
 		return nil
 	}
+	paths, err := tx.logged(nil, i, d.Replica, old, d.Counter)
+	if err != nil {
+		return err
+	}
+	return tx.forgetAll(paths)
+}
+
+// Raise implements [crdt.Base]. Beside the vectors it costs what it forgets.
+func (tx *Tx) Raise(i int, context, floor crdt.Vector) error {
+	p := &tx.s.parts[i]
 	var paths []string
-	_, err := tx.log.of(tx, d.Replica, old, d.Counter, func(n crdt.Name, _ error) bool {
+	for d := range floor.Above(p.Floor).All() {
+		tx.seat(d.Replica)
+		if tx.head.Deletes > 0 {
+			var err error
+			if paths, err = tx.logged(paths, i, d.Replica, p.Floor.Get(d.Replica), d.Counter); err != nil {
+				return err
+			}
+		}
+	}
+	p.Floor.Join(floor)
+	if err := tx.forgetAll(paths); err != nil {
+		return err
+	}
+	for d := range context.Above(p.Context).All() {
+		tx.seat(d.Replica)
+	}
+	p.Context.Join(context)
+	return nil
+}
+
+// logged appends the paths of the i-th part with a remembered delete of r that is above one counter and not above the other.
+func (tx *Tx) logged(paths []string, i int, r crdt.ReplicaID, above, upto uint64) ([]string, error) {
+	_, err := tx.log.of(tx, r, above, upto, func(n crdt.Name, _ error) bool {
 		if tx.s.parts.Of(n.Path) == i {
 			paths = append(paths, n.Path)
 		}
 		return true
 	})
-	for _, path := range paths {
-		if err != nil {
-			break
-		}
-		var e *entry
-		if e, err = tx.entry(path); err == nil {
-			err = tx.SetRegister(path, e.after)
+	return paths, err
+}
+
+// forgetAll drops the deletes of paths that the floors of their parts hold.
+func (tx *Tx) forgetAll(paths []string) error {
+	slices.Sort(paths)
+	for _, path := range slices.Compact(paths) {
+		if err := tx.forget(path); err != nil {
+			return err
 		}
 	}
-	return err
+	return nil
+}
+
+// forget drops the deletes of a path that the floor of its part holds. That a record of the path is damaged does not keep it from it.
+func (tx *Tx) forget(path string) error {
+	e, err := tx.entry(path)
+	if errors.Is(err, crdt.ErrDecode) {
+		return tx.forgetTorn(path, err)
+	}
+	if err != nil {
+		return err
+	}
+	return tx.SetRegister(path, e.after)
 }
 
 // A block of the paths is read at a time: blockPaths of them, or those whose records have blockBytes.

@@ -61,12 +61,12 @@ func (tx *Tx) sweep(b *batch, budget uint64) {
 	var keys, path []byte // keys holds those of the group and of what is freed
 	flush := func() {
 		n := s.history.beyond(group, tx.now)
-		var live []crdt.Value
+		var bases map[crdt.Dot]bool
 		if n > 0 {
-			live = tx.liveOf(path)
+			bases = basesOf(tx.liveOf(path))
 		}
 		for i, r := range group {
-			if i < n && (!isBase(live, r.dot) || s.history.aged(r, tx.now)) || r.pos < w.cut {
+			if i < n && (!bases[r.dot] || s.history.aged(r, tx.now)) || r.pos < w.cut {
 				freed = append(freed, r)
 			} else {
 				w.kept[ageBucket(w.began-min(w.began, r.pos))] += r.bytes

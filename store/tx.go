@@ -47,8 +47,10 @@ type entry struct {
 	path          string
 	before, after crdt.Register
 	dirty         bool
-	// live says, during Commit, that the live values changed.
-	live bool
+	// whole makes Commit write all records of the path. torn says why the live values cannot be read: they are left alone, and the register
+	// has placeholders for them.
+	whole bool
+	torn  error
 	// past holds the values that were live in between or before, oldest first.
 	past []Past
 }
@@ -181,7 +183,7 @@ func (tx *Tx) Register(path string) (crdt.Register, error) {
 
 func (tx *Tx) entry(path string) (*entry, error) {
 	if e := tx.entries[path]; e != nil {
-		return e, nil
+		return e, e.torn
 	}
 	if tx.s.closed.Load() {
 		return nil, ErrClosed

@@ -24,6 +24,8 @@ type app struct {
 	space string
 	dir   string
 	api   string
+	// apiNamed says that --api or its variable names the socket: then no other is meant, wherever the daemon of this instance listens.
+	apiNamed bool
 
 	json, noColor, quiet, verbose, yes bool
 
@@ -86,7 +88,8 @@ func fromEnvironment(cmd *cobra.Command) error {
 			return
 		}
 		if err := cmd.Flags().Set(f.Name, v); err != nil {
-			bad = usage("A variable of the environment cannot be used", "%s=%s does not fit --%s: %v", variable(f.Name), v, f.Name, err).
+			_, fault := flagFault(err)
+			bad = usage("A variable of the environment cannot be used", "%s=%s does not fit %s.", variable(f.Name), v, fault).
 				Next("Correct it, or unset it:  unset " + variable(f.Name))
 		}
 	})

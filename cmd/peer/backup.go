@@ -38,21 +38,30 @@ import: lines of JSON with the current values only, which count as newly written
 }
 
 func newBackupCreate(a *app) *cobra.Command {
-	return &cobra.Command{
+	force := false
+	cmd := &cobra.Command{
 		Use:   "create FILE|-",
 		Short: "Copy everything this device holds into a file",
 		Long: `Copy everything this device holds into a file, or with - to standard output. The device
 goes on meanwhile. The file appears under its name when it is whole; it ends with a
-checksum, so that a part of it is never taken for all.`,
+checksum, so that a part of it is never taken for all. A file that exists is replaced
+with --force only.`,
 		Example: `  peer backup create laptop.backup
   peer backup create - | zstd > laptop.backup.zst`,
 		Args: arguments("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if file := args[0]; file != "-" && !force {
+				if err := mayWrite(file, a.self()+" backup create "+quoteWord(file)+" --force"); err != nil {
+					return err
+				}
+			}
 			return a.withClient(cmd, 0, func(ctx context.Context, c *client.Client) error {
 				return a.createBackup(ctx, c, args[0])
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&force, "force", false, "replace the file if it exists")
+	return cmd
 }
 
 func (a *app) createBackup(ctx context.Context, c *client.Client, file string) error {
@@ -135,18 +144,11 @@ func (a *app) restoreBackup(ctx context.Context, file, backend string) error {
 	if err := a.checkEmpty(inst); err != nil {
 		return err
 	}
-	in, total := io.Reader(os.Stdin), int64(-1)
-	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return fileError(err)
-		}
-		defer f.Close()
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			total = info.Size()
-		}
-		in = f
+	in, total, err := openInput(file)
+	if err != nil {
+		return err
 	}
+	defer in.Close()
 	ctx, cancel := a.within(ctx, 0)
 	defer cancel()
 	bar := a.progress(total, "restoring", true)
@@ -169,7 +171,11 @@ func (a *app) checkEmpty(inst instance) error {
 			return fileError(err)
 		}
 		if len(held) > 0 {
-			return node.ErrDirNotEmpty.With("%s holds %s and more, perhaps a device.", home(dir), held[0].Name()).
+			more := ""
+			if len(held) > 1 {
+				more = " and more"
+			}
+			return node.ErrDirNotEmpty.With("%s holds %s%s, perhaps a device.", home(dir), visible(held[0].Name()), more).
 				Next("Name a folder that does not exist yet:  peer backup restore FILE --dir DIR")
 		}
 	}

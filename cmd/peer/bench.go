@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -48,7 +49,7 @@ func (d *devCommand) measure(ctx context.Context, dir string) error {
 			b.out.note("measuring %s…", what)
 		}
 	}
-	for _, part := range []func(context.Context) error{b.puts, b.relaxed, b.pair, b.resident} {
+	for _, part := range []func(context.Context) error{b.puts, b.relaxed, b.transactions, b.pair, b.resident} {
 		if err := part(ctx); err != nil {
 			return err
 		}
@@ -155,19 +156,11 @@ func (b *bencher) relaxed(ctx context.Context) error {
 	})
 }
 
-// pair measures transactions on one device, how another catches up, and what travels between the two.
-func (b *bencher) pair(ctx context.Context) error {
-	b.bar("transactions")
-	quiet := node.Config{AntiEntropy: time.Hour} // a session in between would count as bytes of a put
-	one, err := startMember(ctx, b.dir, "laptop", quiet)
-	if err != nil {
-		return err
-	}
-	defer one.node.Close()
+// putBulk puts benchEntries entries in transactions and returns the bytes of their paths and values, and the puts a second.
+func putBulk(ctx context.Context, s *node.Space) (bytes int, rate float64, err error) {
 	start := time.Now()
-	bytes := 0
 	for i := 0; i < benchEntries; i += benchTxSize {
-		_, err := one.space.Tx(ctx, func(tx *node.Tx) error {
+		_, err := s.Tx(ctx, func(tx *node.Tx) error {
 			for k := i; k < i+benchTxSize; k++ {
 				path := fmt.Sprintf("bulk/%06d", k)
 				bytes += len(path) + benchValueLen
@@ -176,18 +169,46 @@ func (b *bencher) pair(ctx context.Context) error {
 			return nil
 		})
 		if err != nil {
-			return err
+			return 0, 0, err
 		}
 	}
-	b.add("puts in transactions of 1 000, each on disk", benchEntries/time.Since(start).Seconds(), "/s", 200_000, "")
+	return bytes, benchEntries / time.Since(start).Seconds(), nil
+}
 
+// transactions measures them over new paths, and over older values, which must be read and become history.
+func (b *bencher) transactions(ctx context.Context) error {
+	b.bar("transactions")
+	return b.alone(ctx, "transactions", node.Config{}, func(s *node.Space) error {
+		_, fresh, err := putBulk(ctx, s)
+		if err != nil {
+			return err
+		}
+		_, again, err := putBulk(ctx, s)
+		b.add("puts in transactions of 1 000, each on disk", fresh, "/s", 200_000, "")
+		b.add("the same over older values", again, "/s", 0, "each is read, and becomes history")
+		return err
+	})
+}
+
+// pair measures how a device catches up with another, and what travels between the two.
+func (b *bencher) pair(ctx context.Context) error {
 	b.bar("an empty device that catches up")
+	quiet := node.Config{AntiEntropy: time.Hour} // a session in between would count as bytes of a put
+	one, err := startMember(ctx, b.dir, "laptop", quiet)
+	if err != nil {
+		return err
+	}
+	defer one.node.Close()
+	bytes, _, err := putBulk(ctx, one.space)
+	if err != nil {
+		return err
+	}
 	two, err := startMember(ctx, b.dir, "phone", quiet)
 	if err != nil {
 		return err
 	}
 	defer two.node.Close()
-	start = time.Now()
+	start := time.Now()
 	if err := two.joinThrough(ctx, one); err != nil {
 		return err
 	}
@@ -197,11 +218,31 @@ func (b *bencher) pair(ctx context.Context) error {
 	took := time.Since(start).Seconds()
 	b.add("100k entries to an empty device, joining included", took, "s", -1.5, "")
 	b.add("the same as rows, applied and on disk", benchEntries/took, "/s", 100_000, "with joining, reading and sending on the same cores; go test ./store -bench . measures applying alone, which the target means")
-	b.add("its bytes for one byte of path and value", float64(traffic(two))/float64(bytes), "", -1.05, "as libp2p counts them, without its encryption and packet headers")
+	travelled, err := settled(ctx, two)
+	if err != nil {
+		return err
+	}
+	b.add("its bytes for one byte of path and value", float64(travelled)/float64(bytes), "", -1.05, "as libp2p counts them, without its encryption and packet headers")
 	return b.small(ctx, &fleet{members: []*member{one, two}})
 }
 
-// traffic returns the bytes that a device exchanged with others.
+// settled returns the bytes that a device exchanged with others, once they are counted: when the counter moved no more than what an idle
+// pair says. What took less than a second is not counted at all when it ends.
+func settled(ctx context.Context, m *member) (uint64, error) {
+	const idleBytesMax = 4096
+	for last, until := traffic(m), time.Now().Add(arrivalMax); pause(ctx, benchSettle/2); {
+		now := traffic(m)
+		if now > 0 && now-last <= idleBytesMax {
+			return now, nil
+		}
+		if last = now; time.Now().After(until) {
+			return 0, node.ErrNotCaughtUp.With("%d bytes are counted, and more are still on the way after %v", now, arrivalMax)
+		}
+	}
+	return 0, ctx.Err()
+}
+
+// traffic returns the bytes that a device exchanged with others, as libp2p counted them up to a second ago.
 func traffic(m *member) (n uint64) {
 	for _, p := range m.net.Peers() {
 		n += p.BytesIn + p.BytesOut
@@ -316,15 +357,24 @@ func (b *bencher) resident(ctx context.Context) error {
 	}()
 	c := client.New(inst.socket, "")
 	defer c.Close()
-	for {
-		if st, err := c.Status(ctx); err == nil && st.Entries >= benchEntries {
+	for until := time.Now().Add(arrivalMax); ; {
+		st, err := c.Status(ctx)
+		if err == nil && st.Entries >= benchEntries {
 			break
-		} else if !pause(ctx, 50*time.Millisecond) {
+		}
+		if !pause(ctx, 50*time.Millisecond) {
 			return ctx.Err()
+		}
+		if time.Now().After(until) {
+			return fmt.Errorf("the device did not come up again within %v: %w", arrivalMax, err)
 		}
 	}
 	pause(ctx, benchIdle)
-	b.add("resident memory, 100k entries, idle", float64(residentBytes(cmd.Process.Pid))/1e6, "MB", -54, fmt.Sprintf("after %v; the target is for 60 s", benchIdle))
+	bytes := residentBytes(cmd.Process.Pid)
+	if bytes == 0 && ctx.Err() == nil {
+		return errors.New("the device ended while its memory was to be measured")
+	}
+	b.add("resident memory, 100k entries, idle", float64(bytes)/1e6, "MB", -54, fmt.Sprintf("after %v; the target is for 60 s", benchIdle))
 	return ctx.Err()
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -28,6 +29,8 @@ newest. A plain write replaces the shown value only, and the others stay. To dec
                                     changed of the value that they were made from
   peer resolve PATH --keep 1        keep one of them
   peer resolve PATH --value TEXT    or write another
+  peer resolve PATH --edit          or put them together in the editor
+  peer resolve PATH --merge=text    or let that be done, by lines; json by fields
 
 A decision on one device closes the conflict on all.`,
 		Args: arguments("[PREFIX]"),
@@ -48,7 +51,10 @@ A decision on one device closes the conflict on all.`,
 				if err != nil {
 					return err
 				}
-				return a.out.result(doc, func() { a.showConflict(doc) })
+				return a.out.result(doc, func() {
+					a.showConflict(doc)
+					a.showWays(ctx, c, doc)
+				})
 			})
 		},
 	})
@@ -139,7 +145,7 @@ const showLines = 20
 func (a *app) showConflict(c wire.Conflict) {
 	values := rivals(c.Values)
 	if !a.out.tty {
-		a.out.printValues(values)
+		a.out.valueTable(values).print()
 		return
 	}
 	a.out.print("%s — %s\n", visible(c.Path), explain(c, len(values)))
@@ -159,17 +165,49 @@ func (a *app) showConflict(c wire.Conflict) {
 	if c.PolicyReason != "" {
 		a.out.say("The policy %s could not decide: %s.", c.Policy, visible(c.PolicyReason))
 	}
-	a.out.say("Keep one:  %s resolve %s --keep 1      Write another:  %s resolve %s --value TEXT",
-		a.self(), visible(c.Path), a.self(), visible(c.Path))
-	if c.Reason == "delete/update" {
-		a.out.say("Delete it:  %s del --all %s", a.self(), visible(c.Path))
+}
+
+// showWays shows the commands that decide a conflict.
+func (a *app) showWays(ctx context.Context, cl *client.Client, c wire.Conflict) {
+	if !a.out.tty {
+		return
 	}
+	resolve := a.self() + " resolve " + visible(c.Path)
+	a.out.say("Keep one:       %s --keep 1", resolve)
+	if c.Reason == "delete/update" {
+		a.out.say("Delete it:      %s del --all %s", a.self(), visible(c.Path))
+	}
+	a.out.say("Write another:  %s --value TEXT", resolve)
+	if !slices.ContainsFunc(c.Values, func(v wire.Value) bool { _, ok := v.Text(); return !ok }) {
+		a.out.say("In the editor:  %s --edit", resolve)
+	}
+	if by := mergeOf(c.Values); by != "" {
+		p, err := cl.PreviewResolve(ctx, wire.Resolve{Path: c.Path, IfMatch: &c.Version, Policy: string(node.PolicyMerge(by))})
+		if err == nil {
+			a.out.say("Combine them:   %s --merge=%s   %s", resolve, by, a.out.dim("gives "+preview(p.Content)))
+		}
+	}
+}
+
+// mergeOf returns the name of the built-in merge for values, "" if there is none.
+func mergeOf(values []wire.Value) string {
+	by := "json"
+	for _, v := range values {
+		if text, ok := v.Text(); !ok {
+			return ""
+		} else if !strings.HasPrefix(strings.TrimSpace(text), "{") || !json.Valid([]byte(text)) {
+			by = "text"
+		}
+	}
+	return by
 }
 
 // showBase shows what the values were made from.
 func (a *app) showBase(c wire.Conflict) {
 	switch {
-	case c.Base != nil && !c.Base.Nothing:
+	case c.Base != nil && c.Base.Nothing:
+		a.out.print("    %s\n", a.out.dim("begun apart, where there was nothing"))
+	case c.Base != nil:
 		a.out.print("    %-12s %s   %s\n", shortName(c.Base.Device), when(c.Base.Time), a.out.dim("what they were made from"))
 		a.out.print("%s", indented(c.Base.Content))
 	case c.BaseReason != "":

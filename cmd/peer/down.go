@@ -33,7 +33,7 @@ func (a *app) down(ctx context.Context, c *client.Client) error {
 		return err
 	}
 	doc, err := c.Down(ctx)
-	if errors.Is(err, client.ErrNotRunning) && !lockHeld(inst.data) {
+	if errors.Is(err, client.ErrNotRunning) && !inst.runs() {
 		return a.out.result(wire.Down{Schema: wire.SchemaDown}, func() { a.out.done("Nothing was running.") })
 	}
 	if err != nil {
@@ -50,7 +50,7 @@ func (a *app) down(ctx context.Context, c *client.Client) error {
 // signalDown ends a daemon whose API does not answer. The lock is held, so the process that wrote it lives.
 func (a *app) signalDown(inst instance, cause error) (wire.Down, error) {
 	info, err := readLock(inst.data)
-	if err != nil || !lockHeld(inst.data) {
+	if err != nil || !inst.holds() || !lockHeld(inst.data) {
 		return wire.Down{}, cause
 	}
 	if err := terminate(info.PID); err != nil {
@@ -59,11 +59,11 @@ func (a *app) signalDown(inst instance, cause error) (wire.Down, error) {
 	return wire.Down{Schema: wire.SchemaDown, WasRunning: true, PID: info.PID}, nil
 }
 
-// awaitEnd waits until nobody holds the data folder.
+// awaitEnd waits until the daemon has ended.
 func awaitEnd(ctx context.Context, inst instance) error {
 	tick := time.NewTicker(lockPoll)
 	defer tick.Stop()
-	for lockHeld(inst.data) {
+	for inst.runs() {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
@@ -21,6 +19,7 @@ import (
 type exportCommand struct {
 	*app
 	file    string
+	toFile  bool
 	partial bool
 }
 
@@ -33,18 +32,23 @@ func newExport(a *app) *cobra.Command {
 value of a conflict and nothing that belongs to one device only: devices that hold the
 same print the same, byte for byte. "peer import" takes it back.
 
+"value" is what "peer get" prints. Where several values compete, "values" has them all and
+is what an import stores, and "policy" names the policy that shows "value", if one does.
+Policies are no entries and are not exported.
+
 An entry that cannot be read is left out; the command says so and ends with code 1.
 A device that still receives what others have refuses; --partial prints what is here.`,
 		Example: `  peer export > all.ndjson
   peer export notes/ -o notes.ndjson`,
 		Args: arguments("[PREFIX]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			e.toFile = cmd.Flags().Changed("output")
 			return a.withClient(cmd, 0, func(ctx context.Context, c *client.Client) error {
 				return e.run(ctx, c, first(args))
 			})
 		},
 	}
-	cmd.Flags().StringVarP(&e.file, "output", "o", "", "write to this file; it appears when it is whole")
+	cmd.Flags().StringVarP(&e.file, "output", "o", "", "write to this file, in place of what is there; it appears when it is whole")
 	cmd.Flags().BoolVar(&e.partial, "partial", false, "also while entries are missing that this device still receives")
 	return cmd
 }
@@ -61,7 +65,7 @@ func (e *exportCommand) run(ctx context.Context, c *client.Client, prefix string
 	bar := e.progress(e.total(ctx, c, prefix), "exporting", false)
 	defer bar.Finish()
 	counted := &lineCounter{bar: bar}
-	if e.file == "" {
+	if !e.toFile {
 		_, err := io.Copy(io.MultiWriter(e.out.w, counted), lines)
 		return err
 	}
@@ -71,7 +75,7 @@ func (e *exportCommand) run(ctx context.Context, c *client.Client, prefix string
 	}
 	bar.Finish()
 	doc := wire.Exported{Schema: wire.SchemaExport, Entries: counted.n, File: e.file}
-	return cmp.Or(e.out.result(doc, func() { e.out.done("%s written to %s.", entries(doc.Entries), e.file) }), err)
+	return cmp.Or(e.out.result(doc, func() { e.out.done("%s written to %s.", entries(doc.Entries), visible(e.file)) }), err)
 }
 
 // total is the number of lines to expect, or -1 if only counting would tell.
@@ -97,29 +101,4 @@ func (l *lineCounter) Write(b []byte) (int, error) {
 	l.n += n
 	l.bar.Add(n)
 	return len(b), nil
-}
-
-// writeWhole writes a file that appears under its name only when all of it is there, but for entries that cannot be read: then it
-// returns that error, too.
-func writeWhole(name string, r io.Reader) error {
-	tmp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
-	if err != nil {
-		return fileError(err)
-	}
-	defer os.Remove(tmp.Name())
-	_, err = io.Copy(tmp, r)
-	var damaged error
-	if errors.Is(err, client.ErrDamaged) {
-		damaged, err = err, nil
-	}
-	if closeErr := tmp.Close(); err == nil && closeErr != nil {
-		err = fileError(closeErr)
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(tmp.Name(), name); err != nil {
-		return fileError(err)
-	}
-	return damaged
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,7 +32,8 @@ func newGet(a *app) *cobra.Command {
 		Long: `Print the value of a path: on a terminal with a line feed after it, into a pipe exactly
 the bytes. If there is no such entry here nothing is printed and the exit code is 3.
 
-If the entry is in conflict this is the newest value; --all prints every one.`,
+If the entry is in conflict this is the newest value, or what the policy of the path
+shows; --all prints every one, and which of them that is.`,
 		Args: arguments("PATH"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			g.hasDefault = cmd.Flags().Changed("default")
@@ -65,6 +67,9 @@ func (g *getCommand) run(ctx context.Context, c *client.Client, path string) err
 	}
 	if err := g.value(v.Content); err != nil {
 		return err
+	}
+	if v.Settled != "" && g.out.errTTY {
+		g.out.note("%s %s values compete; the policy %s shows this. See:  %s get %s --all", g.out.errSign(signLook), v.Settled, v.Policy, g.self(), visible(path))
 	}
 	return g.conflict(v.Conflict != "", v.Conflict, path)
 }
@@ -136,7 +141,7 @@ func (g *getCommand) entry(ctx context.Context, c *client.Client, path string) e
 	if err != nil {
 		return err
 	}
-	err = g.out.result(e, func() { g.out.printValues(e.Values) })
+	err = g.out.result(e, func() { g.out.printEntry(e) })
 	if err != nil {
 		return err
 	}
@@ -151,14 +156,30 @@ func defaultEntry(path, value string) wire.Entry {
 	}
 }
 
-// printValues prints the values of an entry as a table.
-func (o *printer) printValues(values []wire.Value) {
-	t := o.table("#", "DEVICE", "WRITTEN", "VALUE")
-	for i, v := range values {
-		t.add(both(strconv.Itoa(i+1), v.Version), both(shortName(v.Device), orElse(v.Device.ID, "-")),
-			both(when(v.Time), stamp(v.Time)), both(preview(v.Content), machineValue(v.Content)))
+// printEntry prints the values of an entry as a table. What is shown comes last if a policy made it of them.
+func (o *printer) printEntry(e wire.Entry) {
+	t := o.valueTable(e.Values)
+	if e.Settled > 0 && !slices.ContainsFunc(e.Values, func(v wire.Value) bool { return v.Shown }) {
+		t.add(both("", "-"), both("by "+e.Policy, "-"), both("", "-"), both(preview(e.Content), machineValue(e.Content)), text("shown"))
 	}
 	t.print()
+	if o.tty && e.Settled > 0 {
+		o.say("%d values compete; the policy %s says which is shown. A write replaces them all.", e.Settled, visible(e.Policy))
+	}
+}
+
+// valueTable returns values as a table.
+func (o *printer) valueTable(values []wire.Value) *table {
+	t := o.table("#", "DEVICE", "WRITTEN", "VALUE", "")
+	for i, v := range values {
+		mark := both("", "-")
+		if v.Shown {
+			mark = text("shown")
+		}
+		t.add(both(strconv.Itoa(i+1), v.Version), both(shortName(v.Device), orElse(v.Device.ID, "-")),
+			both(when(v.Time), stamp(v.Time)), both(preview(v.Content), machineValue(v.Content)), mark)
+	}
+	return t
 }
 
 // machineValue writes a value in one field of a line: JSON, in which text is a string.

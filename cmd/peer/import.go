@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -33,18 +32,12 @@ ends the import and is named; the lines before it are stored.`,
 }
 
 func (a *app) importFile(ctx context.Context, c *client.Client, name string) error {
-	in, total := io.Reader(os.Stdin), int64(-1)
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return fileError(err)
-		}
-		defer f.Close()
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			total = info.Size()
-		}
-		in = f
-	} else if a.interactive() {
+	in, total, err := openInput(name)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if name == "-" && a.interactive() {
 		a.out.note("Reading lines from the terminal; Ctrl-D ends.")
 	}
 	bar := a.progress(total, "importing", true)

@@ -4,10 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"syncline/node"
 )
@@ -21,6 +23,8 @@ type instance struct {
 	data   string // keys and store
 	state  string // log
 	socket string
+	// named says that the command line names the socket; then no other is meant.
+	named bool
 	// shared says that the socket's folder lies in the temporary directory, where others can make folders, too.
 	shared bool
 }
@@ -46,7 +50,7 @@ func (a *app) instance() (instance, error) {
 			return inst, usage("The socket has too long a name", "%s has %d bytes; %d is the most.", socket, len(socket), socketPathMax).
 				Next("Give a shorter one:  --api /run/user/1000/peer.sock")
 		}
-		inst.socket, inst.shared = socket, false
+		inst.socket, inst.named, inst.shared = socket, a.apiNamed, false
 	}
 	return inst, nil
 }
@@ -143,10 +147,34 @@ func (i instance) checkSocketFolder() error {
 		Next("Remove it, or name another socket:  --api FILE")
 }
 
-// liveSocket returns the socket of the running daemon, as it noted in the lock file, or else where one would be.
+// liveSocket returns the socket of the running daemon: the one that the command line names, or that the daemon noted in the lock file,
+// or else where one would be.
 func (i instance) liveSocket() string {
+	if i.named {
+		return i.socket
+	}
 	if info, err := readLock(i.data); err == nil && info.Socket != "" {
 		return info.Socket
 	}
 	return i.socket
+}
+
+// runs reports whether the daemon that is meant lives: the holder of the data folder, or with a socket that another one has, who
+// answers there.
+func (i instance) runs() bool {
+	if i.holds() {
+		return lockHeld(i.data)
+	}
+	conn, err := net.DialTimeout("unix", i.socket, time.Second)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
+// holds reports whether the holder of the data folder is the daemon that is meant.
+func (i instance) holds() bool {
+	info, err := readLock(i.data)
+	return !i.named || err == nil && info.Socket == i.socket
 }

@@ -15,6 +15,9 @@ import (
 	"syncline/node/api/wire"
 )
 
+// inviteExpiresMax is the longest life of an invite.
+const inviteExpiresMax = 7 * 24 * time.Hour
+
 // An inviteCommand is peer invite with its flags.
 type inviteCommand struct {
 	*app
@@ -36,6 +39,10 @@ the question.
 Into a pipe the ticket alone is printed and the command returns; the invite stays open.`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if i.expires <= 0 || i.expires > inviteExpiresMax {
+				return usage("Not a time for an invite", "--expires is %v; an invite is valid for 168h (7 days) at most.", i.expires).
+					Next("As:  " + a.self() + " invite --expires 24h")
+			}
 			return a.withClient(cmd, 0, i.run)
 		},
 	}

@@ -30,7 +30,7 @@ then sums up. With code 1 if nothing was answered.`,
 		Example: "  peer ping nas -c 3",
 		Args:    arguments("DEVICE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if p.every <= 0 || p.count < 0 {
+			if p.every <= 0 || p.count < 0 || p.count == 0 && cmd.Flags().Changed("count") {
 				return usage("Not a number of pings", "-c counts from 1 and --every is a length of time.").Next("As:  peer ping nas -c 3 --every 1s")
 			}
 			return a.withClient(cmd, 0, func(ctx context.Context, c *client.Client) error { return p.run(ctx, c, args[0]) })

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 
 	"golang.org/x/term"
 
@@ -34,6 +36,7 @@ const (
 // nowhere, and errors are documents on standard error.
 type printer struct {
 	w   *bufio.Writer
+	out *os.File // what w writes to
 	err io.Writer
 	// tty and errTTY say that a person reads; color and errColor that the terminal shows colours.
 	tty, errTTY, color, errColor bool
@@ -44,7 +47,7 @@ type printer struct {
 
 func newPrinter(out, err *os.File) *printer {
 	o := &printer{
-		w: bufio.NewWriterSize(out, 64<<10), err: err,
+		w: bufio.NewWriterSize(out, 64<<10), out: out, err: err,
 		tty: term.IsTerminal(int(out.Fd())), errTTY: term.IsTerminal(int(err.Fd())), width: 80,
 	}
 	o.color, o.errColor = o.tty, o.errTTY
@@ -101,6 +104,20 @@ func (o *printer) note(format string, args ...any) {
 		o.flush()
 		fmt.Fprintf(o.err, format+"\n", args...)
 	}
+}
+
+// whileRead returns a context that ends with ctx, or with the cause [syscall.EPIPE] when what reads standard output goes away: for
+// commands that have nothing to write for long, and so would not notice. The caller calls stop.
+func (o *printer) whileRead(ctx context.Context) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if readerLeaves(ctx, o.out) {
+			cancel(syscall.EPIPE)
+		}
+	}()
+	return ctx, func() { cancel(nil); <-done }
 }
 
 // flush hands everything to the operating system.

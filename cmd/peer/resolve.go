@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,24 +40,32 @@ when it was made. "peer undo" takes it back.
   --keep all   keeps the shown value at PATH and each other one beside it, at a path
                with the name of its device: notes/todo (phone).md
   --merge      writes what the policy of the path makes of the values; --merge=text,
-               json, union, or the name of a merge function, chooses another one
+               json, union, newest, max, min, or the name of a merge function chooses
+               another one: text and json put together what each value changed of the
+               one that they were made from, by lines or by fields
   --edit       opens the values in $EDITOR, with marks around the parts in which they
                differ: if the value that they were made from is known, only around
                those that were changed in different ways. Remove the marks, save, and
                leave the editor
 
 On a terminal it shows what it will do and asks. With -y it does not ask and replaces
-whatever is there when it runs.
+whatever is there when it runs. With --dry-run it only says what it would do; merges are
+made, and not written.
 
 "peer resolve --all [PREFIX]" decides every conflict under PREFIX, one by one, with
 --newest, --device DEVICE (the values of that device; conflicts without one stay open) or
 --merge. It lists what it cannot decide, and then exits with 5.`,
 		Example: `  peer resolve notes/todo.md --keep 1
   peer resolve notes/todo.md --edit
+  peer resolve notes/todo.md --merge=text --dry-run
   peer resolve --all notes/ --newest --dry-run`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if r.all {
 				return arguments("[PREFIX]")(cmd, args)
+			}
+			if len(args) == 2 && r.merge == string(node.PolicyHere) && r.isPolicy(args[1]) {
+				return usage("Too many arguments", "--merge takes a policy after “=”; “%s” stands alone.", args[1]).
+					Next(r.self() + " resolve " + args[0] + " --merge=" + args[1])
 			}
 			return arguments("PATH")(cmd, args)
 		},
@@ -86,7 +95,7 @@ whatever is there when it runs.
 	f.BoolVar(&r.all, "all", false, "every conflict under the prefix")
 	f.BoolVar(&r.newest, "newest", false, "with --all: keep the newest value")
 	f.StringVar(&r.device, "device", "", "with --all: keep the value of this device")
-	f.BoolVar(&r.dryRun, "dry-run", false, "with --all: only say what would be done")
+	f.BoolVar(&r.dryRun, "dry-run", false, "only say what would be done")
 	r.read.add(f)
 	return cmd
 }
@@ -109,26 +118,35 @@ func (r *resolveCommand) check() error {
 	case r.all && (len(given) == 0 || r.keep != "" || r.hasValue || r.edit):
 		return usage("Say how to decide", "--all takes one of --newest, --device and --merge.").
 			Next(r.self() + " resolve --all --newest --dry-run")
-	case !r.all && (r.newest || r.device != "" || r.dryRun):
-		return usage("Not for one path", "--newest, --device and --dry-run go with --all.").
+	case !r.all && (r.newest || r.device != ""):
+		return usage("Not for one path", "--newest and --device go with --all.").
 			Next("For one path:  --keep 1, --keep DEVICE, --value, --merge or --edit")
+	case r.dryRun && r.edit:
+		return usage("Two answers exclude each other", "--edit and --dry-run cannot both hold: a person decides in the editor.").
+			Next("Leave out one of them. An editor that is left without a change decides nothing.")
 	}
 	return nil
 }
 
+// viewPolicies are the policies that are named without “merge:”.
+var viewPolicies = []node.Policy{node.PolicyManual, node.PolicyNewest, node.PolicyMax, node.PolicyMin, node.PolicyUnion}
+
 // policy returns the policy that --merge names; a name that is none stands for a merge function.
 func (r *resolveCommand) policy() string {
-	switch p := node.Policy(r.merge); p {
-	case node.PolicyHere:
-		return ""
-	case node.PolicyManual, node.PolicyNewest, node.PolicyMax, node.PolicyMin, node.PolicyUnion:
+	p := node.Policy(r.merge)
+	if _, merge := p.Merge(); merge || slices.Contains(viewPolicies, p) {
 		return r.merge
-	default:
-		if _, ok := p.Merge(); ok {
-			return r.merge
-		}
-		return string(node.PolicyMerge(r.merge))
 	}
+	if p == node.PolicyHere {
+		return ""
+	}
+	return string(node.PolicyMerge(r.merge))
+}
+
+// isPolicy reports whether a word names a policy that every device has.
+func (r *resolveCommand) isPolicy(word string) bool {
+	_, merge := node.Policy(word).Merge()
+	return merge || word == "text" || word == "json" || slices.Contains(viewPolicies, node.Policy(word))
 }
 
 func (r *resolveCommand) run(ctx context.Context, c *client.Client, path string) error {
@@ -153,7 +171,7 @@ func (r *resolveCommand) run(ctx context.Context, c *client.Client, path string)
 		ask.Merge, ask.Policy = true, r.policy()
 		by := orElse(ask.Policy, conflict.Policy)
 		what = "combined by " + by
-		err = r.agree(conflict, "Combine them by "+by+"?")
+		err = r.agreeToMerge(ctx, c, conflict, ask, by)
 	case strings.EqualFold(r.keep, "all"):
 		ask.KeepAll, what = true, "kept all values"
 		err = r.agree(conflict, "Keep the others beside it?")
@@ -174,13 +192,32 @@ func (r *resolveCommand) run(ctx context.Context, c *client.Client, path string)
 	return r.send(ctx, c, ask, what)
 }
 
+// asks reports whether a person is to be asked.
+func (r *resolveCommand) asks() bool {
+	return !r.yes && !r.dryRun && r.interactive() && r.value != "-"
+}
+
 // agree shows the conflict and asks, if a person is there to answer.
 func (r *resolveCommand) agree(c wire.Conflict, question string) error {
-	if r.yes || !r.interactive() || r.value == "-" {
+	if !r.asks() {
 		return nil
 	}
 	r.showConflict(c)
 	return r.confirm(question, true)
+}
+
+// agreeToMerge is agree for a merge, whose result it shows, too.
+func (r *resolveCommand) agreeToMerge(ctx context.Context, c *client.Client, conflict wire.Conflict, ask wire.Resolve, by string) error {
+	if !r.asks() {
+		return nil
+	}
+	p, err := c.PreviewResolve(ctx, ask)
+	if err != nil {
+		return err
+	}
+	r.showConflict(conflict)
+	r.out.print("    %s\n%s", r.out.dim("combined by "+visible(by)), indented(p.Content))
+	return r.confirm("Write that?", true)
 }
 
 func (r *resolveCommand) write(ctx context.Context, c *client.Client, ask wire.Resolve) error {
@@ -193,6 +230,9 @@ func (r *resolveCommand) write(ctx context.Context, c *client.Client, ask wire.R
 }
 
 func (r *resolveCommand) send(ctx context.Context, c *client.Client, ask wire.Resolve, what string) error {
+	if r.dryRun {
+		return r.preview(ctx, c, ask, what)
+	}
 	e, err := c.Resolve(ctx, ask)
 	if err != nil {
 		return err
@@ -206,6 +246,25 @@ func (r *resolveCommand) send(ctx context.Context, c *client.Client, ask wire.Re
 		for _, path := range e.Copies {
 			r.out.say("Kept beside it:  %s", visible(path))
 		}
+	})
+}
+
+// preview says what would be done: on a terminal the whole value, elsewhere the line that --all has for it.
+func (r *resolveCommand) preview(ctx context.Context, c *client.Client, ask wire.Resolve, what string) error {
+	p, err := c.PreviewResolve(ctx, ask)
+	if err != nil {
+		return err
+	}
+	return r.out.result(p, func() {
+		if !r.out.tty {
+			r.out.print("%s\t%s\t%s\n", visible(p.Path), what, machineValue(p.Content))
+			return
+		}
+		r.out.print("%s would be (%s):\n%s", visible(p.Path), what, indented(p.Content))
+		for _, path := range p.Copies {
+			r.out.say("Kept beside it:  %s", visible(path))
+		}
+		r.out.say("Nothing was done: --dry-run.")
 	})
 }
 
@@ -240,5 +299,5 @@ func (r *resolveCommand) explain(title, start string, c wire.Conflict, values []
 		parts = append(parts, fmt.Sprintf("[%d] %s, %s, %s", i+1, shortName(v.Device), when(v.Time), preview(v.Content)))
 	}
 	p := usage(title, "%s%s: %s", start, c.Path, strings.Join(parts, " · "))
-	return p.Next(fmt.Sprintf("%[1]s resolve %[2]s --keep 1\nor --keep DEVICE\nor --value TEXT", r.self(), c.Path))
+	return p.Next(fmt.Sprintf("%[1]s resolve %[2]s --keep 1\nor --keep DEVICE\nor --value TEXT\nor --edit\nor --merge=text", r.self(), c.Path))
 }

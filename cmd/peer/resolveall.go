@@ -13,8 +13,9 @@ import (
 
 // A decision is what is to be done about one conflict of many.
 type decision struct {
-	ask wire.Resolve
-	how string // in words
+	ask   wire.Resolve
+	how   string // in words
+	value *wire.Content
 }
 
 // runAll decides every conflict under a prefix. Each is decided as it was when it was listed; one that changed meanwhile stays open.
@@ -29,7 +30,10 @@ func (r *resolveCommand) runAll(ctx context.Context, c *client.Client, prefix st
 		if err != nil {
 			return err
 		}
-		d, reason := r.decide(conflict)
+		d, reason, err := r.decide(ctx, c, conflict)
+		if err != nil {
+			return err
+		}
 		if reason != "" {
 			doc.Left = append(doc.Left, wire.ResolveOne{Path: conflict.Path, Reason: reason})
 			continue
@@ -37,23 +41,27 @@ func (r *resolveCommand) runAll(ctx context.Context, c *client.Client, prefix st
 		decisions = append(decisions, d)
 	}
 	if len(decisions) > 0 && !r.dryRun {
-		if err := r.confirm(fmt.Sprintf("Decide %s%s?", plural(len(decisions), "conflict", "conflicts"), under(prefix)), false); err != nil {
+		stay := ""
+		if n := len(doc.Left); n > 0 {
+			stay = fmt.Sprintf(" %s cannot be decided so.", count(n))
+		}
+		if err := r.confirm(fmt.Sprintf("Decide %s%s?%s", plural(len(decisions), "conflict", "conflicts"), under(prefix), stay), false); err != nil {
 			return err
 		}
 	}
 	for _, d := range decisions {
-		one := wire.ResolveOne{Path: d.ask.Path, How: d.how}
+		one := wire.ResolveOne{Path: d.ask.Path, How: d.how, Content: d.value}
 		if !r.dryRun {
 			e, err := c.Resolve(ctx, d.ask)
 			if err != nil {
-				p := node.ProblemOf(err)
-				if p.Status >= 500 || p.Status == 0 {
+				reason, err := leftOpen(err)
+				if err != nil {
 					return err
 				}
-				doc.Left = append(doc.Left, wire.ResolveOne{Path: d.ask.Path, Reason: orElse(p.Detail, p.Title)})
+				doc.Left = append(doc.Left, wire.ResolveOne{Path: d.ask.Path, Reason: reason})
 				continue
 			}
-			one.Undo = e.Undo
+			one.Undo, one.Content = e.Undo, &e.Content
 		}
 		doc.Resolved = append(doc.Resolved, one)
 	}
@@ -64,37 +72,59 @@ func (r *resolveCommand) runAll(ctx context.Context, c *client.Client, prefix st
 	return err
 }
 
-// decide returns what to do about a conflict, or why nothing can be done.
-func (r *resolveCommand) decide(c wire.Conflict) (d decision, reason string) {
-	d.ask = wire.Resolve{Path: c.Path, IfMatch: &c.Version}
-	if r.merge != "" {
-		d.ask.Merge, d.ask.Policy = true, r.policy()
-		d.how = orElse(d.ask.Policy, c.Policy)
-		if d.how == string(node.PolicyManual) {
-			return d, "its policy is manual, which combines nothing"
-		}
-		return d, ""
+// leftOpen returns why one conflict of many stays open, or the error if it is about more than that.
+func leftOpen(err error) (reason string, _ error) {
+	if err == nil {
+		return "", nil
 	}
-	for _, v := range rivals(c.Values) {
-		if r.newest || r.device == v.Device.ID || r.device == v.Device.Short || strings.EqualFold(r.device, v.Device.Name) {
-			d.ask.Keep, d.how = []string{v.Version}, "keep the value from "+shortName(v.Device)
-			return d, ""
-		}
+	p := node.ProblemOf(err)
+	if p.Status >= 500 || p.Status == 0 {
+		return "", err
 	}
-	return d, "no value of it is from " + r.device
+	return orElse(p.Detail, p.Title), nil
+}
+
+// decide returns what to do about a conflict, or why nothing can be done. If somebody looks before it is done, that includes what a merge
+// comes to.
+func (r *resolveCommand) decide(ctx context.Context, c *client.Client, conflict wire.Conflict) (d decision, reason string, err error) {
+	d.ask = wire.Resolve{Path: conflict.Path, IfMatch: &conflict.Version}
+	if r.merge == "" {
+		for _, v := range rivals(conflict.Values) {
+			if r.newest || r.device == v.Device.ID || r.device == v.Device.Short || strings.EqualFold(r.device, v.Device.Name) {
+				d.ask.Keep, d.how, d.value = []string{v.Version}, "keep the value from "+shortName(v.Device), &v.Content
+				return d, "", nil
+			}
+		}
+		return d, "no value of it is from " + r.device, nil
+	}
+	d.ask.Merge, d.ask.Policy = true, r.policy()
+	d.how = orElse(d.ask.Policy, conflict.Policy)
+	if d.how == string(node.PolicyManual) {
+		return d, "its policy is manual, which combines nothing; --merge=text, json or another names one", nil
+	}
+	if r.yes && !r.dryRun {
+		return d, "", nil
+	}
+	p, err := c.PreviewResolve(ctx, d.ask)
+	d.value = &p.Content
+	reason, err = leftOpen(err)
+	return d, reason, err
 }
 
 func (r *resolveCommand) printAll(doc wire.ResolveAll, prefix string) {
 	if len(doc.Resolved)+len(doc.Left) == 0 {
 		r.out.done("No conflicts%s.", under(prefix))
+		if r.merge == string(node.PolicyHere) && r.isPolicy(prefix) {
+			r.out.note("If “%s” is the policy and no prefix:  %s resolve --all --merge=%s", prefix, r.self(), prefix)
+		}
 		return
 	}
-	t := r.out.table("PATH", "DECISION")
+	t := r.out.table("PATH", "DECISION", "VALUE")
 	for _, one := range doc.Resolved {
-		t.add(text(one.Path), text(one.How))
+		t.add(text(one.Path), text(one.How), both(preview(*one.Content), machineValue(*one.Content)))
 	}
 	for _, one := range doc.Left {
-		t.add(text(one.Path), text("left open: "+one.Reason))
+		t.add(text(one.Path), text("left open: "+one.Reason), both("", "-"))
 	}
 	t.print()
 	switch {

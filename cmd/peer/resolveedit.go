@@ -31,7 +31,10 @@ func (r *resolveCommand) editValues(ctx context.Context, c *client.Client, confl
 		texts = append(texts, s)
 		names = append(names, fmt.Sprintf("[%d] %s, %s", i+1, shortName(v.Device), when(v.Time)))
 	}
-	m := marked(texts, names, baseText(conflict))
+	m, err := marked(ctx, texts, names, baseText(conflict))
+	if err != nil {
+		return err
+	}
 	edited, file, err := edit(ctx, conflict.Path, m.text)
 	if err != nil {
 		return err
@@ -77,7 +80,7 @@ func baseText(c wire.Conflict) *string {
 
 // marked puts values together. If it is known what they were made from, only the parts that were changed in different ways are marked,
 // and the marked parts show it, too. Otherwise, of two values only the parts that differ are marked; of more, all of them as a whole.
-func marked(values, names []string, base *string) markedText {
+func marked(ctx context.Context, values, names []string, base *string) (markedText, error) {
 	m := markedText{unended: true}
 	for i, v := range values {
 		if strings.HasSuffix(v, "\n") {
@@ -90,7 +93,11 @@ func marked(values, names []string, base *string) markedText {
 	var b strings.Builder
 	switch {
 	case base != nil:
-		for _, c := range merge.Chunks(strings.TrimSuffix(*base, "\n")+"\n", values) {
+		chunks, err := merge.Chunks(ctx, strings.TrimSuffix(*base, "\n")+"\n", values)
+		if err != nil {
+			return m, err
+		}
+		for _, c := range chunks {
 			if c.Sides == nil {
 				b.WriteString(c.Text)
 			} else {
@@ -98,10 +105,10 @@ func marked(values, names []string, base *string) markedText {
 			}
 		}
 		m.text = strings.TrimSuffix(b.String(), "\n")
-		return m
+		return m, nil
 	case len(values) != 2:
 		m.text = m.part(values, names, nil)
-		return m
+		return m, nil
 	}
 	at := 0
 	for _, e := range udiff.Lines(values[0], values[1]) {
@@ -111,7 +118,7 @@ func marked(values, names []string, base *string) markedText {
 	}
 	b.WriteString(values[0][at:])
 	m.text = b.String()
-	return m
+	return m, nil
 }
 
 // part returns one marked part.

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,6 +21,7 @@ const (
 
 // newRoot returns the whole tree of commands.
 func newRoot(a *app) *cobra.Command {
+	version := false
 	root := &cobra.Command{
 		Use:   "peer",
 		Short: "Share values between your devices, with and without a network",
@@ -38,6 +39,9 @@ First steps:   peer up -d            start
 			if len(args) > 0 {
 				return unknownCommand(cmd, args[0])
 			}
+			if version {
+				return a.tellVersion()
+			}
 			return cmd.Help()
 		},
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
@@ -46,6 +50,10 @@ First steps:   peer up -d            start
 			if err := fromEnvironment(cmd); err != nil {
 				return err
 			}
+			if err := checkFlags(cmd); err != nil {
+				return err
+			}
+			a.apiNamed = a.api != ""
 			a.configure()                                     // an error of the file is printed as the command line asks
 			if cmd.Name() != "edit" && cmd.Name() != "path" { // those with which a broken file is mended
 				if err := a.fromConfig(cmd); err != nil {
@@ -58,6 +66,7 @@ First steps:   peer up -d            start
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	a.globalFlags(root.PersistentFlags())
+	root.Flags().BoolVar(&version, "version", false, "say which version this is, as peer version does")
 	root.SetFlagErrorFunc(flagError)
 	root.SetOut(a.out.w)
 	root.SetErr(a.out.err)
@@ -125,32 +134,15 @@ First steps:   peer up -d            start
 	return root
 }
 
-// flagError turns an error of the flag parser into one of usage, with the nearest flag.
-func flagError(cmd *cobra.Command, err error) error {
-	p := usage("Unknown or incomplete flag", "%s: %v", cmd.CommandPath(), err)
-	hint := "All flags:  " + cmd.CommandPath() + " --help"
-	var missing *pflag.NotExistError
-	if errors.As(err, &missing) {
-		if near := nearestFlag(cmd, missing.GetSpecifiedName()); near != "" {
-			hint = "Did you mean --" + near + "?      " + hint
-		}
-	}
-	return p.Next(hint)
-}
-
-func nearestFlag(cmd *cobra.Command, name string) string {
-	var names []string
-	collect := func(f *pflag.Flag) { names = append(names, f.Name) }
-	cmd.LocalFlags().VisitAll(collect)
-	cmd.InheritedFlags().VisitAll(collect)
-	return nearest(name, names)
-}
-
 // unknownCommand says which command was probably meant.
 func unknownCommand(parent *cobra.Command, name string) error {
 	hint := "All commands:  " + parent.CommandPath() + " --help"
 	if near := nearest(name, commandNames(parent)); near != "" {
-		hint = fmt.Sprintf("Did you mean  %s %s?      %s", parent.CommandPath(), near, hint)
+		path := parent.CommandPath() + " "
+		if slices.ContainsFunc(topics, func(t topic) bool { return t.name == near }) {
+			path += "help "
+		}
+		hint = fmt.Sprintf("Did you mean  %s%s?      %s", path, near, hint)
 	}
 	return usage("Unknown command", "%s has no command “%s”.", parent.CommandPath(), name).Next(hint)
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"syncline/gossip/p2p"
 	"syncline/node"
 )
 
@@ -44,8 +44,8 @@ const (
 // flag only.
 var settings = []setting{
 	{"name", kindText, "what people call this device", nil},
-	{"listen", kindList, "multiaddrs to listen on", nil},
-	{"announce", kindList, "multiaddrs to tell others", nil},
+	{"listen", kindList, "multiaddrs to listen on, as /ip4/0.0.0.0/tcp/4001", checkAddr},
+	{"announce", kindList, "multiaddrs to tell others, as /ip4/203.0.113.5/tcp/4001", checkAddr},
 	{"no-lan", kindBool, "do not look for devices on the local network", nil},
 	{"poll", kindTime, "ask each connected device for news this often", checkPoll},
 	{"no-gossip", kindBool, "let writes wait for the next poll", nil},
@@ -54,7 +54,7 @@ var settings = []setting{
 	{"log", kindText, "how much the daemon logs: debug, info, warn or error", checkLog},
 	{"api", kindText, "socket of the daemon", nil},
 	{"space", kindText, "name or id of the space that commands mean", nil},
-	{"timeout", kindTime, "how long commands wait for an answer", nil},
+	{"timeout", kindTime, "how long commands wait for an answer", checkTime},
 	{"no-color", kindBool, "print without colour", nil},
 }
 
@@ -66,16 +66,20 @@ func checkPoll(s string) error {
 }
 
 func checkStore(s string) error {
-	if !slices.Contains([]string{"pebble:", "leveldb:", "mem:"}, s) {
+	if !slices.Contains([]string{"pebble:", "leveldb:", "mem:"}, strings.TrimSuffix(s, ":")+":") {
 		return errors.New("it is one of pebble:, leveldb:, mem: and nothing else")
 	}
 	return nil
 }
 
 func checkLog(s string) error {
-	var level slog.Level
-	return level.UnmarshalText([]byte(strings.ToUpper(s)))
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, strings.ToLower(s)) {
+		return errors.New("it is one of debug, info, warn, error and nothing else")
+	}
+	return nil
 }
+
+func checkAddr(s string) error { return p2p.CheckAddr(s) }
 
 // findSetting returns the setting with a key, or says which one was probably meant.
 func findSetting(key, where string) (setting, error) {
@@ -96,6 +100,14 @@ func findSetting(key, where string) (setting, error) {
 // parse checks a value that was written as words and returns what stands for it in TOML.
 func (s setting) parse(words []string) (string, error) {
 	if s.kind == kindList {
+		for _, word := range words {
+			if s.check == nil {
+				break
+			}
+			if err := s.check(word); err != nil {
+				return "", s.refuse(word, err)
+			}
+		}
 		return s.toml(words), nil
 	}
 	if len(words) != 1 {
@@ -281,7 +293,8 @@ func (a *app) fromConfig(cmd *cobra.Command) error {
 			err = f.Value.Set(words[0])
 		}
 		if err != nil {
-			return usage("Not a value of this setting", "%s: %s: %v", home(name), key, err).Next("Correct it:  peer config edit")
+			return usage("Not a value of this setting", "%s: %s = %s does not fit %s.", home(name), key, strings.Join(words, " "), cmd.CommandPath()).
+				Next("Correct it:  peer config edit")
 		}
 	}
 	return nil

@@ -152,8 +152,6 @@ func (c *simCommand) identify() error {
 // make returns the scenario of a seed.
 func (c *simCommand) make(seed uint64) (*scenario.Scenario, error) {
 	switch {
-	case c.scenario == "" && c.real:
-		return bubble.Fit(scenario.Generate(seed, c.size())), nil
 	case c.scenario == "":
 		return scenario.Generate(seed, c.size()), nil
 	case isName(c.scenario):

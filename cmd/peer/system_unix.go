@@ -3,11 +3,15 @@
 package main
 
 import (
+	"context"
 	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // lockFile locks f for this process, or returns errLocked.
@@ -37,6 +41,25 @@ func terminate(pid int) error { return syscall.Kill(pid, syscall.SIGTERM) }
 
 // stopSignals are the signals that end a daemon.
 var stopSignals = []os.Signal{os.Interrupt, syscall.SIGTERM}
+
+// readerPoll is how often readerLeaves looks whether it is still wanted.
+const readerPoll = 200 * time.Millisecond
+
+// readerLeaves waits until nobody can read what is written to f, a pipe whose other end is closed or a terminal that is gone, and
+// returns true; or until ctx ends, and returns false. Poll tells of both without being asked for any event.
+func readerLeaves(ctx context.Context, f *os.File) bool {
+	for ctx.Err() == nil {
+		fds := []unix.PollFd{{Fd: int32(f.Fd())}}
+		n, err := unix.Poll(fds, int(readerPoll.Milliseconds()))
+		if err != nil && err != unix.EINTR {
+			return false
+		}
+		if n > 0 {
+			return fds[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0
+		}
+	}
+	return false
+}
 
 // surviveClosedPipes keeps a daemon alive when what reads its output goes away.
 func surviveClosedPipes() { signal.Ignore(syscall.SIGPIPE) }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -38,6 +39,12 @@ func terminate(pid int) error {
 
 // stopSignals are the signals that end a daemon.
 var stopSignals = []os.Signal{os.Interrupt, syscall.SIGTERM}
+
+// readerLeaves knows nothing of readers here: a command notices at its next write.
+func readerLeaves(ctx context.Context, _ *os.File) bool {
+	<-ctx.Done()
+	return false
+}
 
 // surviveClosedPipes does nothing: a closed pipe is only an error here.
 func surviveClosedPipes() {}

@@ -4,8 +4,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// topics are the pages of "peer help TOPIC"; the page about conflicts is the help of that command.
-var topics = []struct{ name, short, text string }{
+// A topic is a page of "peer help TOPIC".
+type topic struct{ name, short, text string }
+
+// topics are all of them; the page about conflicts is the help of that command.
+var topics = []topic{
 	{"exit-codes", "What the exit codes mean", `Exit codes
 
   0    done

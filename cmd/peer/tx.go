@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -63,15 +62,12 @@ transaction has at most 10,000 lines and 16 MiB, and a path occurs once.`,
 
 // openScript reads the script of a file, or of standard input if the name is -.
 func (a *app) openScript(name string) (*script, error) {
-	in := io.Reader(os.Stdin)
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, fileError(err)
-		}
-		defer f.Close()
-		in = f
-	} else if a.interactive() {
+	in, _, err := openInput(name)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	if name == "-" && a.interactive() {
 		a.out.note("Reading lines from the terminal; Ctrl-D ends and carries them out.")
 	}
 	return readScript(in)
@@ -182,7 +178,8 @@ func parseTxWords(verb string, words []string) (wire.TxOp, error) {
 		f.BoolVar(&all, "all", false, "")
 	}
 	if err := f.Parse(words); err != nil {
-		return wire.TxOp{}, node.ErrBadRequest.With("%s: %v", verb, err)
+		_, fault := flagFault(err)
+		return wire.TxOp{}, node.ErrBadRequest.With("%s: %s", verb, fault)
 	}
 	args := f.Args()
 	if len(args) != len(want) {

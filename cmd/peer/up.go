@@ -60,6 +60,9 @@ comparison, here and on the others. Both together are plain polling.`,
 }
 
 func (u *upCommand) run(ctx context.Context) error {
+	if v := os.Getenv("PEER_LOG"); v != "" && checkLog(v) != nil {
+		return usage("A variable of the environment cannot be used", "PEER_LOG=%s: %v.", v, checkLog(v)).Next("Correct it, or unset it:  unset PEER_LOG")
+	}
 	inst, err := u.instance()
 	if err != nil {
 		return err

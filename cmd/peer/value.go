@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"io"
 	"os"
 	"strings"
@@ -9,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"syncline/node"
+	"syncline/node/api/wire"
 )
 
 // valueFlags say how a value given on the command line is to be read.
@@ -35,8 +35,8 @@ func (v valueFlags) read(arg string) (node.Content, error) {
 		return c, p
 	}
 	if v.json {
-		if !json.Valid(c.Data) {
-			return c, usage("Not JSON", "The value is not valid JSON%s.", jsonFault(c.Data)).
+		if err := wire.CheckJSON(c.Data); err != nil {
+			return c, usage("Not JSON", "The value is not valid JSON: %v.", err).
 				Next("Correct it, or leave out --json-value to store it as text.")
 		}
 		c.Type = node.MediaTypeJSON
@@ -47,15 +47,6 @@ func (v valueFlags) read(arg string) (node.Content, error) {
 	return c, nil
 }
 
-// jsonFault says where JSON breaks off.
-func jsonFault(b []byte) string {
-	var any json.RawMessage
-	if err := json.Unmarshal(b, &any); err != nil {
-		return ": " + strings.TrimPrefix(err.Error(), "json: ")
-	}
-	return ""
-}
-
 func readContent(arg string) (node.Content, error) {
 	switch {
 	case arg == "-":
@@ -63,9 +54,13 @@ func readContent(arg string) (node.Content, error) {
 	case strings.HasPrefix(arg, "@@"):
 		return node.Text(arg[1:]), nil
 	case strings.HasPrefix(arg, "@"):
+		const hint = "Look at its name and who may use it. A text that begins with @ is written @@…"
+		if arg == "@" {
+			return node.Content{}, usage("The file has no name", "Nothing follows the @.").Next(hint)
+		}
 		f, err := os.Open(arg[1:])
 		if err != nil {
-			return node.Content{}, node.ProblemOf(fileError(err)).Next("Look at its name and who may use it. A text that begins with @ is written @@…")
+			return node.Content{}, node.ProblemOf(fileError(err)).Next(hint)
 		}
 		defer f.Close()
 		return readAll(f)
@@ -83,11 +78,4 @@ func readAll(r io.Reader) (node.Content, error) {
 		return c, nil
 	}
 	return node.Bytes(b), nil
-}
-
-// fileError is the problem of a file that was named on the command line.
-func fileError(err error) error {
-	p := usage("The file cannot be used", "%v", err).Next("Look at its name and who may use it.")
-	p.Cause = err
-	return p
 }

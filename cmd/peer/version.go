@@ -41,15 +41,18 @@ func newVersion(a *app) *cobra.Command {
 		Use:   "version",
 		Short: "Say which version this is",
 		Args:  arguments(),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			v := versionInfo()
-			return a.out.result(v, func() {
-				commit := ""
-				if v.Commit != "" {
-					commit = " (" + v.Commit + ")"
-				}
-				a.out.print("peer %s%s %s/%s %s\n", v.Version, commit, v.OS, v.Arch, v.Go)
-			})
-		},
+		RunE:  func(cmd *cobra.Command, args []string) error { return a.tellVersion() },
 	}
+}
+
+// tellVersion says which version this is.
+func (a *app) tellVersion() error {
+	v := versionInfo()
+	return a.out.result(v, func() {
+		commit := ""
+		if v.Commit != "" {
+			commit = " (" + v.Commit + ")"
+		}
+		a.out.print("peer %s%s %s/%s %s\n", v.Version, commit, v.OS, v.Arch, v.Go)
+	})
 }

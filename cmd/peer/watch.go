@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,7 +51,12 @@ from now. With --timeout it ends with code 8 if none comes.`,
 }
 
 func (w *watchCommand) run(ctx context.Context, c *client.Client, prefix string) error {
+	ctx, stop := w.out.whileRead(ctx)
+	defer stop()
 	for line, err := range c.Watch(ctx, prefix, w.since, w.values) {
+		if err != nil && errors.Is(context.Cause(ctx), syscall.EPIPE) {
+			return syscall.EPIPE
+		}
 		if errors.Is(err, client.ErrTimeout) {
 			return client.ErrTimeout.With("No change came in time.")
 		}

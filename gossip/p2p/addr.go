@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -13,23 +14,40 @@ import (
 	"syncline/gossip"
 )
 
+// CheckAddr says of a text why “it” is no address at which a device can listen or be reached, as /ip4/192.168.1.5/tcp/4001 is.
+func CheckAddr(text string) error {
+	_, _, err := splitAddr(text)
+	return err
+}
+
 // parseAddr reads a multiaddr typed by a person, with or without /p2p/…, which must name the device if it is there.
 func parseAddr(device gossip.DeviceID, text string) (ma.Multiaddr, error) {
-	const form = "an address looks like /ip4/192.168.1.5/tcp/4001 or /ip4/192.168.1.5/udp/4001/quic-v1"
-	addr, err := ma.NewMultiaddr(strings.TrimSpace(text))
+	transport, id, err := splitAddr(text)
 	if err != nil {
-		return nil, fmt.Errorf("address %q: %w; %s", text, err, form)
+		return nil, err
 	}
-	transport, id := peer.SplitAddr(addr)
 	if id != "" {
 		if named, err := DeviceOf(id); err != nil || named != device {
-			return nil, fmt.Errorf("address %q belongs to another device than %s", text, device.Short())
+			return nil, fmt.Errorf("it is of another device than %s", device.Short())
 		}
 	}
-	if !dialable(transport) {
-		return nil, fmt.Errorf("address %q cannot be dialled; %s", text, form)
-	}
 	return transport, nil
+}
+
+// splitAddr reads a multiaddr typed by a person, and the peer that it names, if it does.
+func splitAddr(text string) (ma.Multiaddr, peer.ID, error) {
+	text = strings.TrimSpace(text)
+	addr, err := ma.NewMultiaddr(text)
+	if err != nil {
+		why := strings.TrimPrefix(err.Error(), fmt.Sprintf("failed to parse multiaddr %q: ", text))
+		why, _, _ = strings.Cut(why, ": ") // the rest is about a parser of numbers or of addresses
+		return nil, "", errors.New("it is no multiaddr: " + why)
+	}
+	transport, id := peer.SplitAddr(addr)
+	if !dialable(transport) {
+		return nil, "", errors.New("it is no address of TCP or QUIC")
+	}
+	return transport, id, nil
 }
 
 // dialable reports whether addr ends in a transport that this package speaks: TCP or QUIC, nothing on top.

@@ -75,7 +75,7 @@ func (n *Network) OpenJoin(ctx context.Context, inviter gossip.DeviceID, addrs [
 	for _, text := range addrs {
 		addr, err := parseAddr(inviter, text)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("address “%s”: %w", text, err)
 		}
 		given = append(given, addr)
 	}

@@ -517,10 +517,17 @@ func TestBadAddressIsExplained(t *testing.T) {
 	b := deviceOfKey(testKey("b"))
 	other, err := PeerID(deviceOfKey(testKey("c")))
 	must(t, err)
-	for _, bad := range []string{"", "192.168.1.5:4001", "/ip4/192.168.1.5", "/ip4/300.1.1.1/tcp/1", "/ip4/10.0.0.1/tcp/1/ws",
-		"/ip4/10.0.0.1/tcp/1/p2p/" + other.String()} {
-		if err := a.AddAddr(b, bad); err == nil || !strings.Contains(err.Error(), "address") {
-			t.Errorf("AddAddr(%q) = %v, want an explanation", bad, err)
+	for bad, want := range map[string]string{
+		"":                       "it is no multiaddr: empty multiaddr",
+		"192.168.1.5:4001":       "it is no multiaddr: must begin with /",
+		"/ip4/192.168.1.5":       "it is no address of TCP or QUIC",
+		"/ip4/300.1.1.1/tcp/1":   `it is no multiaddr: invalid value "300.1.1.1" for protocol ip4`,
+		"/ip4/10.0.0.1/tcp/x":    `it is no multiaddr: invalid value "x" for protocol tcp`,
+		"/ip4/10.0.0.1/tcp/1/ws": "it is no address of TCP or QUIC",
+		"/ip4/10.0.0.1/tcp/1/p2p/" + other.String(): "it is of another device than " + b.Short(),
+	} {
+		if err := a.AddAddr(b, bad); err == nil || err.Error() != want {
+			t.Errorf("AddAddr(%q) = %v, want %s", bad, err, want)
 		}
 	}
 }

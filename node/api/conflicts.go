@@ -55,7 +55,7 @@ func (s *Server) getConflict(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, http.StatusOK, doc)
 }
 
-// resolve closes a Conflict.
+// resolve closes a Conflict, or tells what would.
 func (s *Server) resolve(w http.ResponseWriter, r *http.Request) error {
 	var ask wire.Resolve
 	if err := question(r, &ask); err != nil {
@@ -76,6 +76,13 @@ func (s *Server) resolve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if ask.DryRun {
+		preview, err := sp.PreviewResolve(r.Context(), path, how)
+		if err != nil {
+			return err
+		}
+		return answer(w, http.StatusOK, wire.PreviewOf(path, preview))
+	}
 	e, err := sp.Resolve(r.Context(), path, how)
 	if err != nil {
 		return err
@@ -87,6 +94,9 @@ func (s *Server) resolve(w http.ResponseWriter, r *http.Request) error {
 
 // undo takes back a resolution that was made here: the one that is named, or the last.
 func (s *Server) undo(w http.ResponseWriter, r *http.Request) error {
+	if err := question(r, &struct{}{}); err != nil { // a body that names another one must not take back the last
+		return err
+	}
 	sp, err := s.space(r)
 	if err != nil {
 		return err

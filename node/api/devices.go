@@ -54,6 +54,9 @@ func (s *Server) addAddress(w http.ResponseWriter, r *http.Request) error {
 
 // ping asks a connected member for an answer and says how long it took.
 func (s *Server) ping(w http.ResponseWriter, r *http.Request) error {
+	if err := question(r, &struct{}{}); err != nil {
+		return err
+	}
 	d, err := s.device(r)
 	if err != nil {
 		return err

@@ -38,6 +38,10 @@ func (s *Server) getValue(w http.ResponseWriter, r *http.Request) error {
 	if e.Conflict > 0 {
 		h.Set("Peer-Conflict", strconv.Itoa(e.Conflict))
 	}
+	if e.Settled > 0 {
+		h.Set("Peer-Settled", strconv.Itoa(e.Settled))
+		h.Set("Peer-Policy", string(e.Policy))
+	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(v.Data))
 	return nil
 }
@@ -63,11 +67,22 @@ func (s *Server) putValue(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	res, err := sp.Put(r.Context(), path, node.Content{Data: data, Type: r.Header.Get("Content-Type")}, opts...)
+	res, err := sp.Put(r.Context(), path, node.Content{Data: data, Type: contentType(r)}, opts...)
 	if err != nil {
 		return err
 	}
 	return answerPut(w, r, path, res)
+}
+
+// contentType is the media type that the client named. That of forms is none: curl -d says it of whatever it sends, if nobody says
+// anything.
+func contentType(r *http.Request) string {
+	named := r.Header.Get("Content-Type")
+	media, _, _ := strings.Cut(named, ";")
+	if strings.EqualFold(strings.TrimSpace(media), "application/x-www-form-urlencoded") {
+		return ""
+	}
+	return named
 }
 
 func answerPut(w http.ResponseWriter, r *http.Request, path string, res node.WriteResult) error {

@@ -34,6 +34,18 @@ func TestValueGoesThroughUnchanged(t *testing.T) {
 	}
 }
 
+// What curl says of every body is no media type that somebody named.
+func TestTypeOfFormsIsNone(t *testing.T) {
+	p := newPeer(t)
+	for _, form := range []string{"application/x-www-form-urlencoded", "Application/X-WWW-Form-Urlencoded; charset=utf-8"} {
+		p.do("PUT", "/v1/kv/a", "hello", "Content-Type", form)
+		e := decode[wire.Entry](p.want(200, "GET", "/v1/entries/a", ""), wire.SchemaEntry)
+		if text, _ := e.Text(); text != "hello" || e.ContentType != "" {
+			t.Errorf("%s: %q of type %q", form, text, e.ContentType)
+		}
+	}
+}
+
 func TestSecondPutIs200AndMinimalIs204(t *testing.T) {
 	p := newPeer(t)
 	first := p.want(201, "PUT", "/v1/kv/a", "1")

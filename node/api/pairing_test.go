@@ -185,7 +185,7 @@ func TestConflictOfTwoDevices(t *testing.T) {
 			t.Errorf("the base is %+v, the differences are %q", c.Base, c.Diffs)
 		}
 	}
-	laptop.refused(422, "merge_failed", "POST", "/v1/resolve", `{"path":"b","policy":"merge:text"}`)
+	laptop.refused(422, "merge_failed", "POST", "/v1/resolve", `{"path":"b","merge":true,"policy":"merge:text"}`)
 	laptop.want(200, "POST", "/v1/resolve", `{"path":"a","value":"both"}`)
 	laptop.want(200, "POST", "/v1/sync/wait", `{"device":"phone","timeout":"1m"}`)
 	phone.refused(404, "no_conflict", "GET", "/v1/conflicts/a", "")

@@ -32,22 +32,34 @@ func checkURL(u *url.URL) error {
 			return node.ErrBadPath.With("A segment is empty: the path begins or ends with a slash, or has two in a row.")
 		}
 	}
-	return checkParameters(u)
+	return nil
 }
 
-// parameters are those that some route reads.
-var parameters = []string{"after", "all", "dry_run", "limit", "partial", "prefix", "since", "space", "state", "type", "values", "version", "wait"}
-
-// checkParameters refuses a parameter that no route reads: a mistyped one must not make another request of this.
-func checkParameters(u *url.URL) error {
-	query, err := url.ParseQuery(u.RawQuery)
+// checkParameters refuses a parameter that the route does not read, and one that is given twice: a mistyped one must not make another
+// request of this, as a delete of ?dryrun=1.
+func checkParameters(r *http.Request, reads []string) error {
+	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return node.ErrBadRequest.With("The parameters after “?” are not well escaped: %v", err)
+		return node.ErrBadRequest.With("The parameters after “?” are not well escaped.").Because(err).Next("Escape % as %25, and other signs likewise.")
 	}
 	for _, name := range slices.Sorted(maps.Keys(query)) {
-		if !slices.Contains(parameters, name) {
-			return node.ErrBadRequest.With("There is no parameter “%s”.", name).Next("The parameters are " + strings.Join(parameters, ", ") + ".")
+		switch {
+		case !slices.Contains(reads, name):
+			return node.ErrBadRequest.With("%s has no parameter “%s”.", r.Pattern, name).Next("It has: " + strings.Join(reads, ", ") + ".")
+		case len(query[name]) > 1:
+			return node.ErrBadRequest.With("The parameter “%s” is given %d times.", name, len(query[name])).Next("Give it once.")
 		}
+	}
+	return nil
+}
+
+// checkHeaders refuses what would make a body mean something else than its bytes.
+func checkHeaders(r *http.Request) error {
+	if code := r.Header.Get("Content-Encoding"); code != "" && !strings.EqualFold(code, "identity") {
+		return node.ErrBadRequest.With("The body is encoded as %s; bodies are taken as they are.", code).Next("Send it without Content-Encoding.")
+	}
+	if part := r.Header.Get("Content-Range"); part != "" {
+		return node.ErrBadRequest.With("The body is a part, %s; a value is written whole.", part).Next("Send all of it, without Content-Range.")
 	}
 	return nil
 }

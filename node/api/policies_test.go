@@ -32,7 +32,8 @@ func TestPoliciesAreGuardedByTheirETag(t *testing.T) {
 	max := p.want(200, "GET", "/v1/kv/n/1", "")
 	p.want(200, "PUT", "/v1/policies", `{"policies":[{"pattern":"n/*","policy":"min"}]}`)
 	min := p.want(200, "GET", "/v1/kv/n/1", "", "If-None-Match", max.Header.Get("ETag"))
-	if max.body != "10" || min.body != "9" || min.Header.Get("Peer-Conflict") != "" {
+	if max.body != "10" || min.body != "9" || min.Header.Get("Peer-Conflict") != "" ||
+		min.Header.Get("Peer-Settled") != "2" || min.Header.Get("Peer-Policy") != "min" {
 		t.Errorf("max %q, min %q, headers %v", max.body, min.body, min.Header)
 	}
 	p.want(412, "PUT", "/v1/kv/n/1", "0", "If-Match", max.Header.Get("ETag"))

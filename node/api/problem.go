@@ -18,6 +18,7 @@ var (
 	errNoRoute     = &node.Problem{Code: "route_unknown", Status: http.StatusNotFound, Title: "No such route", Hint: "docs/reference/api.md lists the routes."}
 	errMethod      = &node.Problem{Code: "method_not_allowed", Status: http.StatusMethodNotAllowed, Title: "Method not allowed here", Hint: "The header Allow lists the methods of this route."}
 	errRange       = &node.Problem{Code: "range_invalid", Status: http.StatusRequestedRangeNotSatisfiable, Title: "Range not satisfiable", Hint: "Ask for bytes within the size of the value."}
+	errNoMedia     = &node.Problem{Code: "not_acceptable", Status: http.StatusNotAcceptable, Title: "Not offered in that form", Hint: "Follow GET /v1/changes as lines, with Accept: application/x-ndjson, or by ?wait=30s."}
 	errInterrupted = &node.Problem{Code: "interrupted", Status: 499, Title: "Interrupted", Hint: "Run it again.", Retryable: true}
 )
 
@@ -64,17 +65,24 @@ func refusal(code int, r *http.Request) *node.Problem {
 	case code == http.StatusMethodNotAllowed:
 		return errMethod.With("%s is not possible on %s.", r.Method, r.URL.Path)
 	case code == http.StatusRequestedRangeNotSatisfiable:
-		return errRange.With("The value does not have the bytes %s.", r.Header.Get("Range"))
+		return errRange.With("The value has no range %s.", r.Header.Get("Range"))
 	case code == http.StatusPreconditionFailed:
 		return node.ErrVersionMismatch.With("The version is none of %s.", r.Header.Get("If-Match"))
 	}
 	return &node.Problem{Code: "http_" + strconv.Itoa(code), Status: code, Title: http.StatusText(code)}
 }
 
-// handle adapts h to net/http.
-func (s *Server) handle(h handler) http.Handler {
+// handle adapts a route to net/http.
+func (s *Server) handle(to route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := h(w, r); err != nil {
+		err := checkParameters(r, to.reads)
+		if err == nil {
+			err = checkHeaders(r)
+		}
+		if err == nil {
+			err = to.handler(w, r)
+		}
+		if err != nil {
 			s.fail(w, r, err)
 		}
 	})

@@ -83,6 +83,9 @@ func (s *Server) down(w http.ResponseWriter, r *http.Request) error {
 	if s.cfg.Shutdown == nil {
 		return node.ErrForbidden.With("This node runs inside another program.").Next("End that program.")
 	}
+	if err := question(r, &struct{}{}); err != nil {
+		return err
+	}
 	err := answer(w, http.StatusAccepted, wire.Down{Schema: wire.SchemaDown, WasRunning: true, PID: os.Getpid()})
 	s.downOne.Do(func() { go s.cfg.Shutdown() })
 	return err

@@ -2,10 +2,14 @@ package merge
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"pgregory.net/rapid"
 )
@@ -49,7 +53,7 @@ func TestTextMergesByLines(t *testing.T) {
 		{"two additions in one place", "a\nb\n", []string{"a\nx\nb\n", "a\ny\nb\n"}, "!different lines were added before line 2"},
 		{"an addition within what was removed", "a\nb\nc\nd\n", []string{"a\nd\n", "a\nb\nx\nc\nd\n"}, "!lines 2 to 3 of"},
 	} {
-		r.check(t, Text)
+		r.check(t, func(base string, values []string) (string, error) { return Text(t.Context(), base, values) })
 	}
 }
 
@@ -63,7 +67,7 @@ func TestJSONMergesByFields(t *testing.T) {
 		if base != "" {
 			from = []byte(base)
 		}
-		out, err := JSON(from, bs)
+		out, err := JSON(t.Context(), from, bs)
 		return string(out), err
 	}
 	for _, r := range []row{
@@ -93,6 +97,129 @@ func TestJSONMergesByFields(t *testing.T) {
 	}
 }
 
+// thirds returns n lines, of which those whose number leaves k when it is divided by 3 are changed.
+func thirds(n, k int) string {
+	var b strings.Builder
+	for i := range n {
+		if i%3 == k {
+			fmt.Fprintf(&b, "changed by %d: ", k)
+		}
+		fmt.Fprintf(&b, "line %d\n\n", i)
+	}
+	return b.String()
+}
+
+// TestManyChangesOfALongTextMerge: how much was changed does not matter, only where.
+func TestManyChangesOfALongTextMerge(t *testing.T) {
+	got, err := Text(t.Context(), thirds(2000, -1), []string{thirds(2000, 0), thirds(2000, 1)})
+	if err != nil || strings.Count(got, "changed by 0") != 667 || strings.Count(got, "changed by 1") != 667 || strings.Count(got, "\n") != 4000 {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}
+
+// TestDiffMakesOneOfTheOther holds for all lines, however often they occur.
+func TestDiffMakesOneOfTheOther(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		lines := rapid.SliceOf(rapid.Int32Range(0, rapid.SampledFrom([]int32{1, 3, 300}).Draw(t, "kinds")))
+		a, b := lines.Draw(t, "a"), lines.Draw(t, "b")
+		var made []rune
+		at := 0
+		for _, d := range diff(a, b) {
+			if at > 0 && d.Start == at {
+				t.Fatalf("two changes meet at %d", at)
+			}
+			made = append(append(made, a[at:d.Start]...), b[d.ReplStart:d.ReplEnd]...)
+			at = d.End
+		}
+		if made = append(made, a[at:]...); !slices.Equal(made, b) {
+			t.Fatalf("%v became %v, want %v", a, made, b)
+		}
+	})
+}
+
+// An endingContext ends when it has been asked n times whether it has.
+type endingContext struct {
+	context.Context
+	n int
+}
+
+func (c *endingContext) Err() error {
+	if c.n--; c.n < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestMergesEndWithTheirContext: wherever they are.
+func TestMergesEndWithTheirContext(t *testing.T) {
+	for name, merge := range map[string]func(context.Context) error{
+		"text": func(ctx context.Context) error {
+			_, err := Text(ctx, "a\nb\n", []string{"A\nb\n", "a\nB\n"})
+			return err
+		},
+		"json": func(ctx context.Context) error {
+			_, err := JSON(ctx, []byte(`{"a":1,"p":{"b":2}}`), [][]byte{[]byte(`{"a":2,"p":{"b":2}}`), []byte(`{"a":1,"p":{"b":3}}`)})
+			return err
+		},
+	} {
+		asked := 0
+		for ; ; asked++ {
+			err := merge(&endingContext{t.Context(), asked})
+			if err == nil {
+				break
+			}
+			if err != context.Canceled {
+				t.Fatalf("%s, asked %d times: %v", name, asked, err)
+			}
+		}
+		if asked < 3 {
+			t.Errorf("%s asks its context %d times", name, asked)
+		}
+	}
+}
+
+// TestJSONTakesMemoryInProportion, whatever the shape: deep objects, a long name of a field above many others, deep arrays to indent.
+func TestJSONTakesMemoryInProportion(t *testing.T) {
+	var long strings.Builder
+	for i := range 5000 {
+		fmt.Fprintf(&long, `,"k%d":%d`, i, i)
+	}
+	within := func(x string) []byte {
+		return []byte(`{"` + strings.Repeat("n", 100_000) + `":{"x":` + x + long.String() + "}}")
+	}
+	arrays := func(x string) []byte {
+		return []byte("{\n\"x\":" + x + `,"a":` + strings.Repeat("[", 5000) + "0" + strings.Repeat(",0", 50_000) + strings.Repeat("]", 5000) + "}")
+	}
+	for _, r := range []struct {
+		name       string
+		base, x, y []byte
+	}{
+		{"deep", deepObject(5000, "0"), deepObject(5000, "1"), deepObject(5001, "0")},
+		{"long name", within("0"), within("1"), within(`0,"y":1`)},
+		{"arrays", arrays("0"), arrays("1"), arrays(`0,"y":1`)},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		out, err := JSON(t.Context(), r.base, [][]byte{r.x, r.y})
+		runtime.ReadMemStats(&after)
+		if err != nil || !json.Valid(out) {
+			t.Errorf("%s: %d bytes, %v", r.name, len(out), err)
+		}
+		if all := len(r.base) + len(r.x) + len(r.y); after.TotalAlloc-before.TotalAlloc > uint64(100*all) {
+			t.Errorf("%s: %d bytes for %d", r.name, after.TotalAlloc-before.TotalAlloc, all)
+		}
+	}
+}
+
+// TestAClashOfLongNamesIsToldInFewWords: the reason travels to people.
+func TestAClashOfLongNamesIsToldInFewWords(t *testing.T) {
+	object := func(x string) []byte { return []byte(`{"` + strings.Repeat("é", 1000) + `":` + x + `}`) }
+	_, err := JSON(t.Context(), object("0"), [][]byte{object("1"), object("2")})
+	if err == nil || len(err.Error()) > 300 || !strings.Contains(err.Error(), "é…” was changed") || !utf8.ValidString(err.Error()) {
+		t.Errorf("%v", err)
+	}
+}
+
 // lines draws a text of few different lines.
 func drawText(t *rapid.T, label string) string {
 	return strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"", "a", "b", "c", "d"}), 0, 8).Draw(t, label), "\n")
@@ -116,11 +243,11 @@ func TestTextLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		base := drawText(t, "base")
 		x, y := drawChange(t, base), drawChange(t, base)
-		if got, err := Text(base, []string{x, base}); err != nil || got != x {
+		if got, err := Text(context.Background(), base, []string{x, base}); err != nil || got != x {
 			t.Fatalf("with the base %q: %q became %q, %v", base, x, got, err)
 		}
-		xy, err := Text(base, []string{x, y})
-		yx, err2 := Text(base, []string{y, x, base, x})
+		xy, err := Text(context.Background(), base, []string{x, y})
+		yx, err2 := Text(context.Background(), base, []string{y, x, base, x})
 		if xy != yx || (err == nil) != (err2 == nil) || err != nil && err.Error() != err2.Error() {
 			t.Fatalf("base %q, values %q and %q: %q, %v, the other way round %q, %v", base, x, y, xy, err, yx, err2)
 		}
@@ -155,11 +282,11 @@ func TestJSONLaws(t *testing.T) {
 			return b
 		}
 		base, x, y := text(), text(), text()
-		if got, err := JSON(base, [][]byte{x, base}); err != nil || !bytes.Equal(got, x) {
+		if got, err := JSON(context.Background(), base, [][]byte{x, base}); err != nil || !bytes.Equal(got, x) {
 			t.Fatalf("with the base %s: %s became %s, %v", base, x, got, err)
 		}
-		xy, err := JSON(base, [][]byte{x, y})
-		yx, err2 := JSON(base, [][]byte{y, x, base, x})
+		xy, err := JSON(context.Background(), base, [][]byte{x, y})
+		yx, err2 := JSON(context.Background(), base, [][]byte{y, x, base, x})
 		if !bytes.Equal(xy, yx) || (err == nil) != (err2 == nil) || err != nil && err.Error() != err2.Error() {
 			t.Fatalf("base %s, values %s and %s: %s, %v, the other way round %s, %v", base, x, y, xy, err, yx, err2)
 		}
@@ -169,7 +296,7 @@ func TestJSONLaws(t *testing.T) {
 		if !bytes.Equal(x, y) && !bytes.Equal(x, base) && !bytes.Equal(y, base) {
 			merged++
 		}
-		if again, err := JSON(base, [][]byte{xy, x}); err != nil || !bytes.Equal(again, xy) {
+		if again, err := JSON(context.Background(), base, [][]byte{xy, x}); err != nil || !bytes.Equal(again, xy) {
 			t.Fatalf("%s, merged with %s of which it was made: %s, %v", xy, x, again, err)
 		}
 	})
@@ -184,11 +311,11 @@ func FuzzText(f *testing.F) {
 	f.Add("", "\n", "\r\n")
 	f.Add("a\x00\xff", "a", "\xfe\n\n")
 	f.Fuzz(func(t *testing.T, base, x, y string) {
-		if got, err := Text(base, []string{base, x}); err != nil || got != x {
+		if got, err := Text(context.Background(), base, []string{base, x}); err != nil || got != x {
 			t.Fatalf("base %q, value %q: %q, %v", base, x, got, err)
 		}
-		xy, err := Text(base, []string{x, y})
-		if yx, err2 := Text(base, []string{y, x}); xy != yx || (err == nil) != (err2 == nil) {
+		xy, err := Text(context.Background(), base, []string{x, y})
+		if yx, err2 := Text(context.Background(), base, []string{y, x}); xy != yx || (err == nil) != (err2 == nil) {
 			t.Fatalf("base %q, values %q and %q: %q, %v and %q, %v", base, x, y, xy, err, yx, err2)
 		}
 	})
@@ -200,11 +327,11 @@ func FuzzJSON(f *testing.F) {
 	f.Add([]byte(`{`), []byte(`null`), []byte("\"\\ud800\""))
 	f.Add([]byte(strings.Repeat(`{"a":`, 70)+"1"+strings.Repeat("}", 70)), []byte(`{}`), []byte(` [ ] `))
 	f.Fuzz(func(t *testing.T, base, x, y []byte) {
-		out, err := JSON(base, [][]byte{x, y})
+		out, err := JSON(context.Background(), base, [][]byte{x, y})
 		if err == nil && !json.Valid(out) {
 			t.Fatalf("base %q, values %q and %q: %q is not JSON", base, x, y, out)
 		}
-		if again, err2 := JSON(base, [][]byte{y, x}); !bytes.Equal(out, again) || (err == nil) != (err2 == nil) {
+		if again, err2 := JSON(context.Background(), base, [][]byte{y, x}); !bytes.Equal(out, again) || (err == nil) != (err2 == nil) {
 			t.Fatalf("base %q, values %q and %q: %q, %v and %q, %v", base, x, y, out, err, again, err2)
 		}
 	})

@@ -202,9 +202,26 @@ func TestEveryActionIsCarriedOut(t *testing.T) {
 		next(o)
 		next(write(0, i%3, scenario.Put, "b"))
 	}
+	s.Paths = append(s.Paths, "least", "merged", "stuck", "whole")
+	next(scenario.Op{Do: scenario.DoPolicy, Device: 0, Path: "least", Policy: "min"})
+	next(scenario.Op{Do: scenario.DoPolicy, Device: 1, Path: "merged", Policy: "merge:join"})
+	next(scenario.Op{Do: scenario.DoPolicy, Device: 2, Path: "stuck", Policy: "merge:hang"})
+	for _, path := range []string{"least", "merged", "stuck"} {
+		next(write(0, 1, scenario.Put, path))
+		next(write(0, 2, scenario.Sibling, path))
+	}
+	next(scenario.Op{Do: scenario.DoRead, Device: 2, Path: "least"})
+	next(write(0, 2, scenario.Put, "whole"))
+	next(scenario.Op{Do: scenario.DoDamage, Device: 1, Path: "whole"})
+	next(scenario.Op{Do: scenario.DoRead, Device: 1, Path: "whole"})
+	next(scenario.Op{Do: scenario.DoRepair, Device: 1})
+	next(scenario.Op{Do: scenario.DoRead, Device: 1, Path: "whole"})
 	s.End = at + 20*time.Second
 	r, events := mustAgree(t, s)
-	for _, what := range []string{"clone", "disconnect", "stall", "reorder", "restore", "disk full", "clock jump", "sync that failed", "gossip lost", "gossip twice", "conflict", "write"} {
+	if len(r.Final["merged"]) != 1 || len(r.Final["stuck"]) != 2 || len(r.Final["whole"]) != 1 {
+		t.Errorf("in the end there is %v", r.Final)
+	}
+	for _, what := range []string{"view of a policy", "merge by a policy", "merge given up", "damaged record", "read of a damaged record", "repair", "clone", "disconnect", "stall", "reorder", "restore", "disk full", "clock jump", "sync that failed", "gossip lost", "gossip twice", "conflict", "write"} {
 		if r.Coverage[what] == 0 {
 			t.Errorf("there was no %s: %v", what, r.Coverage)
 		}

@@ -6,6 +6,7 @@ import (
 
 	"syncline/crdt"
 	"syncline/gossip"
+	"syncline/node"
 	"syncline/sim/oracle"
 	"syncline/sim/scenario"
 )
@@ -19,15 +20,24 @@ func TestPlantedMistakesAreNoticed(t *testing.T) {
 		"no mistake": {},
 		"the disk confirms what it has not synced": {taps{lyingDisk: true}, oracle.Durability},
 		"a value changes on its way":               {taps{frame: changed}, oracle.Phantom},
+		"a merge function is not what it was":      {taps{result: func(string) string { return "another result" }}, oracle.Phantom},
+		"a read does not heed the policy":          {taps{shown: func(e node.Entry) node.Entry { e.View = nil; return e }}, oracle.Views},
 	} {
 		t.Run(name, func(t *testing.T) {
-			put := func(at time.Duration, device int) scenario.Op {
-				return scenario.Op{At: at, Do: scenario.DoWrite, Device: device, Parts: []scenario.Part{{Path: "a", Verb: scenario.Put}}}
+			do := func(at time.Duration, device int, verb scenario.Verb, path string) scenario.Op {
+				return scenario.Op{At: at, Do: scenario.DoWrite, Device: device, Parts: []scenario.Part{{Path: path, Verb: verb}}}
 			}
-			s := &scenario.Scenario{Seed: 1, Devices: make([]scenario.Device, 2), Paths: []string{"a"}, AntiEntropy: 5 * time.Second, DeleteLog: 8,
+			s := &scenario.Scenario{Seed: 1, Devices: make([]scenario.Device, 2), Paths: []string{"a", "least", "merged"}, AntiEntropy: 5 * time.Second, DeleteLog: 8,
 				Network: scenario.Network{LatencyMin: time.Millisecond, LatencyMax: 2 * time.Millisecond, SyncMin: time.Millisecond, SyncMax: 2 * time.Millisecond},
-				Ops:     []scenario.Op{put(time.Second, 0), put(2*time.Second, 1), {At: 3 * time.Second, Do: scenario.DoCrash, Device: 1, For: time.Second}},
-				End:     10 * time.Second, ConvergeMax: 2 * time.Minute}
+				Ops: []scenario.Op{
+					{At: 100 * time.Millisecond, Do: scenario.DoPolicy, Device: 0, Path: "least", Policy: "min"},
+					{At: 100 * time.Millisecond, Do: scenario.DoPolicy, Device: 0, Path: "merged", Policy: "merge:join"},
+					do(time.Second, 0, scenario.Put, "a"), do(1100*time.Millisecond, 0, scenario.Put, "least"), do(1100*time.Millisecond, 0, scenario.Put, "merged"),
+					do(1500*time.Millisecond, 1, scenario.Sibling, "least"), do(1500*time.Millisecond, 1, scenario.Sibling, "merged"), do(2*time.Second, 1, scenario.Put, "a"),
+					{At: 3 * time.Second, Do: scenario.DoCrash, Device: 1, For: time.Second},
+					{At: 8 * time.Second, Do: scenario.DoRead, Device: 0, Path: "least"},
+				},
+				End: 10 * time.Second, ConvergeMax: 2 * time.Minute}
 			r, err := Driver{taps: c.taps}.Run(t.Context(), s, nil)
 			switch {
 			case err != nil:

@@ -2,6 +2,7 @@ package bubble
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/ipfs/go-datastore"
 
+	"syncline/crdt"
 	"syncline/gossip"
 	"syncline/gossip/p2p"
 	"syncline/node"
@@ -36,6 +38,9 @@ type device struct {
 	stores map[string]*mem.Datastore // by the name of their space's folder
 	backup *mem.Datastore
 	full   bool
+	// bad are the keys of damaged records, as the oracle knows them; repairing says that somebody repairs them.
+	bad       []string
+	repairing bool
 	// life tells one run of the device from the next, and from what is left of the last one after it lost power.
 	life int
 	// up says that the device runs and is a member; away, that it was a member and is started again.
@@ -53,7 +58,8 @@ type device struct {
 	steps    int
 	current  *oracle.Attempt
 	attempts map[uint64]*oracle.Attempt // by tag
-	gone     chan struct{}              // closed when what is left of the last life has ended
+	merges   map[mergeID]*oracle.Merge
+	gone     chan struct{} // closed when what is left of the last life has ended
 }
 
 // ip is the device's address, on a private network.
@@ -112,21 +118,33 @@ func (d *device) open(how oracle.Start, newIdentity bool) error {
 	d.life++
 	life := d.life
 	d.started, d.how, d.view, d.stepping, d.attempts, d.disk = false, how, nil, false, map[uint64]*oracle.Attempt{}, nil
+	d.merges = map[mergeID]*oracle.Merge{}
 	w.mu.Unlock()
 	random := d.random(life)
 	// The interfaces of this machine, which may change, are not those of the simulation: they are hardly looked at.
 	d.port = newPort(d, p2p.Config{BookFile: filepath.Join(d.dir, "addresses.json"), Clock: d.clock, Rand: random, Logger: w.log, WatchEvery: 24 * time.Hour})
-	n, err := node.Open(context.Background(), node.Config{Dir: d.dir, Name: d.name(), Network: d.port, AntiEntropy: w.s.Period(d.index), DeleteLog: w.s.DeleteLog,
+	n, err := node.Open(context.Background(), node.Config{Dir: d.dir, Name: d.name(), Network: d.port, AntiEntropy: w.s.Period(d.index), DeleteLog: w.s.DeleteLog, Limits: w.limits(),
 		NewIdentity: newIdentity, Clock: d.clock, Rand: random, Backend: func(place string) (datastore.Batching, store.BootToken, error) { return d.backend(life, place) },
 		Observe: &observer{d, life}, Logger: w.log})
 	if err != nil {
 		return err
+	}
+	if err := d.register(n); err != nil {
+		return errors.Join(err, n.Close())
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	d.node, d.id = n, n.ID()
 	w.byID[d.id] = d
 	return nil
+}
+
+// limits are those of answers. What is cut is made from names or by walking the paths, as it is with large answers.
+func (w *world) limits() crdt.Limits {
+	if w.s.AnswerRows == 0 {
+		return crdt.Limits{}
+	}
+	return crdt.Limits{Rows: w.s.AnswerRows, Bytes: 1 << 20, Names: 4 * w.s.AnswerRows}
 }
 
 // backend opens the datastore of a space. Only that of the shared space counts as the device's disk: the space that each device founds
@@ -264,6 +282,7 @@ func (d *device) crash(share int64) {
 	_ = d.token.Remove()
 	d.tellDisk()
 	w.oracle.Stopped(d.index)
+	d.tellDamage()
 	text := "nothing was lost"
 	if lost {
 		text = "what was not synced is lost"

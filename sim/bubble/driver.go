@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"syncline/gossip"
+	"syncline/node"
 	"syncline/sim/oracle"
 	"syncline/sim/scenario"
 )
@@ -26,6 +27,9 @@ type taps struct {
 	lyingDisk bool
 	// frame changes what gossip brought, if it is not nil.
 	frame func(gossip.Frame) gossip.Frame
+	// result changes what a merge function returns, shown what a plain read does, if they are not nil.
+	result func(string) string
+	shown  func(node.Entry) node.Entry
 }
 
 // Run carries s out and judges it. It returns an error, and no verdict, if s holds something that this driver cannot carry out, if the
@@ -40,7 +44,6 @@ func (r Driver) Run(ctx context.Context, s *scenario.Scenario, events func(oracl
 	}
 	c := *s
 	c.DeleteLog = max(1, s.DeleteLog) // for a node, 0 is the default
-	c.AnswerRows = 0                  // a node decides by itself how large an answer is
 	w, err := newWorld(ctx, &c, r.Logger, events)
 	if err != nil {
 		return nil, err
@@ -58,7 +61,7 @@ func (r Driver) Run(ctx context.Context, s *scenario.Scenario, events func(oracl
 var actions = []scenario.Action{scenario.DoWrite, scenario.DoRead, scenario.DoSync, scenario.DoJoin, scenario.DoClone, scenario.DoPartition,
 	scenario.DoDisconnect, scenario.DoStall, scenario.DoHeal, scenario.DoLoss, scenario.DoDuplicate, scenario.DoReorder, scenario.DoSlow, scenario.DoReset,
 	scenario.DoCrash, scenario.DoRestart, scenario.DoBackup, scenario.DoRestore, scenario.DoDiskFull, scenario.DoSyncFail,
-	scenario.DoClock}
+	scenario.DoClock, scenario.DoPolicy, scenario.DoDamage, scenario.DoRepair}
 
 var verbs = []scenario.Verb{scenario.Put, scenario.Delete, scenario.PutAll, scenario.Sibling, scenario.Resolve, scenario.Keep, scenario.PutIf, scenario.DeleteAll}
 
@@ -92,13 +95,6 @@ func check(s *scenario.Scenario) error {
 		return fmt.Errorf("no device runs from the beginning")
 	}
 	return nil
-}
-
-// Fit takes out of a scenario that was drawn from a seed what this driver cannot carry out. What people wrote is carried out as it is, or
-// refused.
-func Fit(s *scenario.Scenario) *scenario.Scenario {
-	s.Ops = slices.DeleteFunc(s.Ops, func(o scenario.Op) bool { return !slices.Contains(actions, o.Do) })
-	return s
 }
 
 // founder returns the first device that runs from the beginning, -1 if there is none.

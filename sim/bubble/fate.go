@@ -16,6 +16,7 @@ const (
 	fateBreak
 	fateSync
 	fateKeys
+	fateMerge
 )
 
 // A fate is a number that is drawn from a seed and from what it is about.

@@ -39,7 +39,8 @@ func (o *observer) Stepping(space gossip.SpaceID, committed node.Committed, now 
 	}
 	if !d.started {
 		d.started = true
-		w.oracle.Started(d.index, d.how, view{committed})
+		d.tellDamage()
+		w.oracle.Started(d.index, d.how, view{committed, w.oracle})
 		if d.view = committed; w.events != nil {
 			w.emit(oracle.Event{Kind: oracle.EventStart, Device: d.index, Text: startText[d.how], State: d.state()})
 			d.holds(w.s.Paths, false)
@@ -51,6 +52,8 @@ func (o *observer) Stepping(space gossip.SpaceID, committed node.Committed, now 
 		switch i := i.(type) {
 		case node.Write:
 			d.plan(i, now)
+		case node.Merged:
+			d.current = d.answered(i, now)
 		case node.PeerUp:
 			w.emit(oracle.Event{Kind: oracle.EventConnect, Device: d.index, Peer: w.deviceOf(i.Peer)})
 		case node.PeerDown:
@@ -66,14 +69,14 @@ var startText = map[oracle.Start]string{oracle.FirstStart: "first", oracle.After
 
 // plan tells the oracle of a write that a person asked for. What the device writes for itself is none.
 func (d *device) plan(write node.Write, now node.Time) {
-	if len(write.Ops) == 0 || crdt.IsSystemPath(write.Ops[0].Path) {
+	if len(write.Ops) == 0 || d.w.oracle.Foreign(write.Ops[0].Path) {
 		return
 	}
 	d.current = d.w.oracle.Planned(d.index, write.Ops, now.Wall)
 	d.attempts[write.Tag] = d.current
 	e := oracle.Event{Kind: oracle.EventWrite, Device: d.index, Path: write.Ops[0].Path}
 	for _, op := range write.Ops {
-		if !op.Delete {
+		if !op.Delete && !crdt.IsSystemPath(op.Path) {
 			e.Values = append(e.Values, string(op.Data))
 		}
 	}
@@ -96,6 +99,10 @@ func (o *observer) Stepped(space gossip.SpaceID, out []node.Output, err error) {
 	}
 	out = w.userOnly(out)
 	w.oracle.Stepped(d.index, out, d.current, d.gossip)
+	if bad := d.disk.Damaged(); !slices.Equal(bad, d.bad) {
+		w.oracle.Sometimes("repair")
+		d.tellDamage()
+	}
 	for _, x := range out {
 		switch x := x.(type) {
 		case node.Alarm:
@@ -104,25 +111,29 @@ func (o *observer) Stepped(space gossip.SpaceID, out []node.Output, err error) {
 			d.synced(x)
 		case node.Changed:
 			d.changed(x)
+		case node.Merge:
+			d.asked(x)
+		case node.MergeFailed:
+			w.oracle.Sometimes("merge given up")
 		}
 	}
 	w.emitBroken()
 }
 
-// userOnly returns outputs without those that are about paths of the system, and tells the oracle of operations there. The caller holds
-// mu.
+// userOnly returns outputs without those that are about paths which are no part of the scenario, and tells the oracle of operations
+// there. The caller holds mu.
 func (w *world) userOnly(out []node.Output) []node.Output {
 	var kept []node.Output
 	for _, x := range out {
 		switch o := x.(type) {
 		case node.Publish:
-			if op, err := crdt.DecodeOp(o.Op); err == nil && crdt.IsSystemPath(op.Entries[0].Path) {
+			if op, err := crdt.DecodeOp(o.Op); err == nil && w.oracle.Foreign(op.Entries[0].Path) {
 				w.oracle.Aside(op.Dot)
 				continue
 			}
 		case node.Changed:
-			o.Paths = slices.DeleteFunc(slices.Clone(o.Paths), crdt.IsSystemPath)
-			o.Conflicts = slices.DeleteFunc(slices.Clone(o.Conflicts), func(c crdt.Conflict) bool { return crdt.IsSystemPath(c.Path) })
+			o.Paths = slices.DeleteFunc(slices.Clone(o.Paths), w.oracle.Foreign)
+			o.Conflicts = slices.DeleteFunc(slices.Clone(o.Conflicts), func(c crdt.Conflict) bool { return w.oracle.Foreign(c.Path) })
 			if len(o.Paths) == 0 {
 				continue
 			}
@@ -178,7 +189,7 @@ func (d *device) holds(paths []string, empty bool) {
 
 // state is a short name of what the device holds.
 func (d *device) state() string {
-	digest := view{d.view}.Head().Digest.Short()
+	digest := view{d.view, d.w.oracle}.Head().Digest.Short()
 	return hex.EncodeToString(digest[:])
 }
 
@@ -206,10 +217,13 @@ func (o *observer) Replied(space gossip.SpaceID, r node.Reply) {
 	}
 }
 
-// A view is what the oracle sees of a store: without what the system keeps for itself.
-type view struct{ node.Committed }
+// A view is what the oracle sees of a store: without what the system keeps there that is no part of the scenario.
+type view struct {
+	node.Committed
+	oracle *oracle.Oracle
+}
 
-// Head leaves the values of system paths out of the digest; the counts never hold them.
+// Head leaves what the system keeps out of the digest; the counts never hold it.
 func (v view) Head() store.Head {
 	h := v.Committed.Head()
 	for path, live := range v.system() {
@@ -223,6 +237,9 @@ func (v view) Head() store.Head {
 func (v view) system() iter.Seq2[string, []crdt.Value] {
 	return func(yield func(string, []crdt.Value) bool) {
 		for e, err := range v.ListSystem("", "") {
+			if err == nil && !v.oracle.Foreign(e.Path) {
+				continue
+			}
 			if err != nil || !yield(e.Path, e.Live) {
 				return // a record that cannot be read leaves the digest wrong, which is noticed
 			}

@@ -136,24 +136,30 @@ func (d *device) beside(ctx context.Context, space *node.Space, p scenario.Part,
 	return err
 }
 
-// read shows a path to a person: what the API returns is compared with what is committed, and that is judged.
-func (d *device) read(path string) {
+// read shows a path to a person: what the API returns is compared with what is committed, and that is judged. tell says whether it is
+// part of the story.
+func (d *device) read(path string, tell bool) {
 	w := d.w
 	space := d.space
 	w.people.Go(func() {
-		for !d.readOnce(space, path) {
+		for !d.readOnce(space, path, tell) {
 			time.Sleep(time.Millisecond)
 		}
 	})
 }
 
-// readOnce reports false if the device took a step meanwhile, so that nothing can be compared.
-func (d *device) readOnce(space *node.Space, path string) bool {
+// readOnce reports false if the device took a step meanwhile, so that nothing can be compared. What the last one led to is done when time
+// has passed.
+func (d *device) readOnce(space *node.Space, path string, tell bool) bool {
 	w := d.w
 	w.mu.Lock()
 	life, steps := d.life, d.steps
 	w.mu.Unlock()
+	time.Sleep(time.Microsecond)
 	e, err := space.Get(context.Background(), path)
+	if tap := w.taps.shown; tap != nil && err == nil {
+		e = tap(e)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !d.up || d.life != life {
@@ -163,31 +169,46 @@ func (d *device) readOnce(space *node.Space, path string) bool {
 		return false
 	}
 	reg, errStore := d.view.Get(path)
-	if errStore != nil {
-		w.oracle.Fail(oracle.Available, d.index, "read %s: %v", path, errStore)
-		return true
+	if err == nil || errors.Is(err, node.ErrNotFound) {
+		err = errStore
 	}
-	if err != nil && !errors.Is(err, node.ErrNotFound) {
-		w.oracle.Fail(oracle.Available, d.index, "read %s: %v", path, err)
+	if err != nil {
+		w.oracle.Unread(d.index, path, err)
 		return true
 	}
 	var got []string
-	if err == nil {
-		for _, v := range e.Values {
-			got = append(got, string(v.Data))
-		}
+	for _, v := range e.Values {
+		got = append(got, string(v.Data))
 	}
 	if want := texts(reg.Live); !slices.Equal(slices.Sorted(slices.Values(got)), want) {
-		w.oracle.Fail(oracle.SEC, d.index, "%s shows %v (%v), and %v is committed", path, got, err, want)
+		w.oracle.Fail(oracle.SEC, d.index, "%s shows %v, and %v is committed", path, got, want)
 	}
 	w.oracle.Read(d.index, path, reg.Live)
-	if len(reg.Live) > 0 && err == nil {
-		i := slices.IndexFunc(reg.Live, func(v crdt.Value) bool { return node.ValueID(v.Dot) == e.Shown().ID })
-		w.oracle.Shown(d.index, path, reg.Live, reg.Live[max(i, 0)], false)
+	if len(reg.Live) > 0 && len(got) > 0 {
+		v := crdt.Value{Data: e.Shown().Data} // what a policy makes of values is none of them
+		if i := slices.IndexFunc(reg.Live, func(v crdt.Value) bool { return node.ValueID(v.Dot) == e.Shown().ID }); i >= 0 {
+			v = reg.Live[i]
+		}
+		w.oracle.Shown(d.index, path, reg.Live, v, e.View != nil)
 	}
-	w.emit(oracle.Event{Kind: oracle.EventRead, Device: d.index, Path: path, Values: got})
+	if tell {
+		w.emit(oracle.Event{Kind: oracle.EventRead, Device: d.index, Path: path, Values: got})
+	}
 	w.emitBroken()
 	return true
+}
+
+// policy lets a person put paths under a policy.
+func (d *device) policy(pattern, policy string) {
+	w := d.w
+	space := d.space
+	w.people.Go(func() {
+		if err := space.SetPolicy(context.Background(), pattern, node.Policy(policy)); err != nil {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.emit(oracle.Event{Kind: oracle.EventRefused, Device: d.index, Path: pattern, Text: err.Error()})
+		}
+	})
 }
 
 // sync starts a session with every peer, as somebody does who waits for the others to hold all.

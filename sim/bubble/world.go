@@ -69,6 +69,7 @@ type world struct {
 	steps  int
 	begin  time.Time // of the scenario; zero before
 	over   bool
+	ended  chan struct{} // closed when nothing is judged any more
 }
 
 // An end is what becomes of a fault when its time has come.
@@ -179,6 +180,7 @@ func (w *world) isOver() bool {
 // run is the body of the bubble.
 func (w *world) run() (*oracle.Report, error) {
 	w.wall = wallStart - time.Now().UnixMilli()
+	w.ended = make(chan struct{}) // of the bubble
 	stop := make(chan struct{})
 	var beating sync.WaitGroup
 	beating.Go(func() { w.beat(stop) })
@@ -436,7 +438,14 @@ func (w *world) doOn(d *device, op *scenario.Op, number int) {
 		}
 		d.write(number, op.Parts)
 	case scenario.DoRead:
-		d.read(op.Path)
+		d.read(op.Path, true)
+	case scenario.DoPolicy:
+		d.policy(op.Path, op.Policy)
+	case scenario.DoDamage:
+		w.tellFault(op)
+		d.damage(op.Path)
+	case scenario.DoRepair:
+		d.repair()
 	case scenario.DoSync:
 		d.sync()
 	case scenario.DoReset:
@@ -581,8 +590,12 @@ func (w *world) settle() (converged time.Duration, final map[string][]string, er
 	w.oracle.Healed()
 	w.emit(oracle.Event{Kind: oracle.EventHeal, Device: -1})
 	w.mu.Unlock()
+	stop := make(chan struct{})
+	w.away.Go(func() { w.keepRepairing(stop) })
+	defer close(stop)
 	for {
 		if done := w.probe(&converged, &final); done {
+			w.readAll()
 			return converged, final, nil
 		}
 		if err := w.ctx.Err(); err != nil {
@@ -590,6 +603,21 @@ func (w *world) settle() (converged time.Duration, final map[string][]string, er
 		}
 		time.Sleep(probeEvery)
 	}
+}
+
+// readAll shows every path to a person at each device.
+func (w *world) readAll() {
+	for _, d := range w.devices {
+		w.mu.Lock()
+		up := d.up
+		w.mu.Unlock()
+		for _, path := range w.s.Paths {
+			if up {
+				d.read(path, false)
+			}
+		}
+	}
+	w.people.Wait()
 }
 
 // probe looks whether the devices agree, or have had time enough to.
@@ -600,12 +628,20 @@ func (w *world) probe(converged *time.Duration, final *map[string][]string) (don
 	if slices.ContainsFunc(w.devices, func(d *device) bool { return d.stepping }) {
 		return false
 	}
+	damage, lost := w.oracle.Damage()
+	open := w.oracle.Unmerged()
 	switch {
-	case w.oracle.Agree():
+	case lost && w.now() > w.s.End+w.s.ConvergeMax/4:
+		w.oracle.Sometimes("damage that nobody could repair") // nothing can be said of how it ends
+	case w.oracle.Agree() && !damage && open == "":
 		*converged = w.now() - w.s.End
 		w.emit(oracle.Event{Kind: oracle.EventAgree, Device: -1})
 		w.oracle.Finish()
 		*final = w.oracle.Final(0)
+	case late && damage:
+		w.oracle.Unrepaired()
+	case late && w.oracle.Agree():
+		w.oracle.Fail(oracle.Merged, 0, "what competes at %s is left open, and there is a function that would combine it", open)
 	case late:
 		w.oracle.NotConverged()
 	default:
@@ -620,6 +656,7 @@ func (w *world) tearDown() {
 	w.mu.Lock()
 	w.over = true
 	w.mu.Unlock()
+	close(w.ended)
 	w.healAll() // a full disk may keep a device from starting
 	w.away.Wait()
 	w.work.Wait()

@@ -60,9 +60,6 @@ type disk struct {
 	// covers is what the sync that ends now covers: the batches before a mark, or everything if it is negative.
 	covers int
 	fails  failure
-	// bad holds the paths of damaged records, by their keys.
-	bad    map[string]string
-	mended []mended
 }
 
 // A failure is what is wrong with the syncs of a disk. One that failed to write says so once: the operating system then takes what it
@@ -77,7 +74,7 @@ const (
 )
 
 func newDisk(ds *mem.Datastore) *disk {
-	return &disk{Datastore: ds, covers: -1, bad: map[string]string{}}
+	return &disk{Datastore: ds, covers: -1}
 }
 
 // written returns the number of batches that were written.
@@ -126,7 +123,7 @@ func (w *world) join(op *scenario.Op) {
 	}
 	how := oracle.FirstStart
 	if op.Do == scenario.DoClone {
-		d.disk = w.devices[op.Of].disk.copy()
+		d.disk = newDisk(w.devices[op.Of].disk.Clone())
 		how = oracle.AsClone
 		w.oracle.Sometimes("clone")
 		d.tellDamage()
@@ -234,7 +231,6 @@ func (d *device) crash(share int64) {
 	} else {
 		d.disk.Crash(keep)
 	}
-	d.disk.relapse(d.disk.durable + keep)
 	d.tellDamage()
 	d.disk.durable = 0
 	d.disk.epoch++
@@ -272,7 +268,7 @@ func (d *device) stepFor(how Phase, a *oracle.Attempt, in ...node.Input) {
 	if tap := w.taps.Wall; tap != nil {
 		now.Wall = tap(d.index, now.Wall)
 	}
-	damaged := len(d.disk.bad)
+	damaged := len(d.disk.Damaged())
 	out, err := d.replica.Step(now, in...)
 	if tap := w.taps.Output; tap != nil {
 		out = tap(d.index, how, out)
@@ -285,7 +281,7 @@ func (d *device) stepFor(how Phase, a *oracle.Attempt, in ...node.Input) {
 	if how != PhaseOther || len(out) > 0 {
 		w.oracle.Stepped(d.index, out, a, how == PhaseGossip)
 	}
-	if damaged != len(d.disk.bad) {
+	if damaged != len(d.disk.Damaged()) {
 		d.tellDamage()
 	}
 	if w.trace != nil {

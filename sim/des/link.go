@@ -515,7 +515,7 @@ func (w *world) doOn(d *device, op *scenario.Op) {
 		}
 		again(oracle.AfterClose) // nothing is lost even if the mark of an orderly end could not be written
 	case scenario.DoBackup:
-		d.backup = d.disk.copy()
+		d.backup = newDisk(d.disk.Clone())
 		w.oracle.BackedUp(d.index)
 	case scenario.DoRestore:
 		w.restore(d, op.For, again)
@@ -535,7 +535,7 @@ func (w *world) restore(d *device, length time.Duration, again func(oracle.Start
 	w.history.down(d, oracle.EventStop, "its data are set back to the backup", length)
 	d.stop()
 	d.works()
-	d.disk = d.backup.copy()
+	d.disk = newDisk(d.backup.Clone())
 	d.tellDamage()
 	again(oracle.AfterRestore)
 }

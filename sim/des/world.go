@@ -202,7 +202,7 @@ func (w *world) heal() {
 
 // probe looks from time to time whether the devices agree.
 func (w *world) probe() {
-	damage, lost := w.hasDamage()
+	damage, lost := w.oracle.Damage()
 	if lost && w.now > w.s.End+w.s.ConvergeMax/4 {
 		w.oracle.Sometimes("damage that nobody could repair")
 		w.done = true // nothing can be said of how it ends

@@ -130,6 +130,12 @@ func (d *Driver) undecided(o *scenario.Op) string {
 		if d.Clocked == "" {
 			return "the program takes the time of the machine"
 		}
+	case scenario.DoPolicy:
+		return "what devices answer is not judged by policies here"
+	case scenario.DoDamage, scenario.DoRepair:
+		return "the records of a database that is open cannot be damaged from outside"
+	case scenario.DoSyncFail:
+		return "no disk of the machine can be told to fail at a sync"
 	case scenario.DoWrite:
 		for _, p := range o.Parts {
 			if p.Verb == scenario.Sibling {

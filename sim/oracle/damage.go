@@ -4,12 +4,19 @@ import (
 	"slices"
 
 	"syncline/node"
+	"syncline/store"
 )
 
-// Damaged takes note of the paths whose records on a device cannot be read now: what was there is asked for neither in reads nor in writes,
+// Damaged takes note of the records on a device that cannot be read now, by their keys, sorted: what was there is asked for neither in reads nor in writes,
 // and everything else works as if nothing had happened.
-func (o *Oracle) Damaged(device int, paths []string) {
+func (o *Oracle) Damaged(device int, keys []string) {
 	d := o.devices[device]
+	var paths []string
+	for _, path := range o.s.Paths {
+		if _, bad := slices.BinarySearch(keys, string(store.RecordKey(path))); bad {
+			paths = append(paths, path)
+		}
+	}
 	mended := slices.DeleteFunc(d.damaged, func(p string) bool { return slices.Contains(paths, p) })
 	d.damaged, d.spoiled = paths, d.spoiled || len(paths) > 0
 	for _, path := range mended {
@@ -35,6 +42,17 @@ func (o *Oracle) HeldElsewhere(device int, path string) bool {
 	return slices.ContainsFunc(o.devices, func(d *truth) bool {
 		return d != o.devices[device] && d.up && live.less(d.app) < 0 && len(d.damaged) == 0
 	})
+}
+
+// Damage reports whether a record of some device cannot be read, and whether what was in one of them is nowhere else any more: the device
+// that had it was set back.
+func (o *Oracle) Damage() (some, lost bool) {
+	for i, d := range o.devices {
+		for _, path := range d.damaged {
+			some, lost = true, lost || !o.HeldElsewhere(i, path)
+		}
+	}
+	return some, lost
 }
 
 // Unrepaired notes that damage stayed though other devices have what was lost.

@@ -43,23 +43,28 @@ func (o *Oracle) Asked(device int, m node.Merge) *Merge {
 	return &Merge{device, m.Path, name, slices.Clone(reg.Live)}
 }
 
-// Result returns what the function makes of the values, or why it makes nothing of them. The functions of scenarios are: join, the same on
-// all devices; differ, something else on each; fail and hang, never anything.
+// Result returns what the function makes of the values, or why it makes nothing of them.
 func (m *Merge) Result() (data, reason string) {
 	var contents []string
 	for _, v := range m.live {
 		contents = append(contents, string(v.Data))
 	}
-	slices.Sort(contents)
+	return Combine(m.name, m.device, contents)
+}
+
+// Combine is what the merge functions of scenarios make of contents on a device, or why they make nothing of them. They are: join, the same
+// on all devices; differ, something else on each; fail and hang, never anything.
+func Combine(function string, device int, contents []string) (data, reason string) {
+	contents = slices.Compact(slices.Sorted(slices.Values(contents)))
 	h := fnv.New64a()
-	h.Write([]byte(strings.Join(slices.Compact(contents), "\x00")))
-	switch m.name {
+	h.Write([]byte(strings.Join(contents, "\x00")))
+	switch function {
 	case "join":
 		return fmt.Sprintf("join.%016x", h.Sum64()), ""
 	case "differ":
-		return fmt.Sprintf("differ.%d.%016x", m.device, h.Sum64()), ""
+		return fmt.Sprintf("differ.%d.%016x", device, h.Sum64()), ""
 	}
-	return "", "the function " + m.name + " made nothing of the values"
+	return "", "the function " + function + " made nothing of the values"
 }
 
 // Answered prepares the write by which a device takes over a result: of exactly the values that the function was given, or of none. It

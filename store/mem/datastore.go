@@ -1,7 +1,8 @@
 // Package mem is an ordered datastore in memory that loses, on demand, what a crash would lose.
 //
 // Its batches are atomic, its scans see one moment, and it remembers what was written since the last Sync: [Datastore.Crash] takes
-// a tail of that back, as an operating system that stops does. [Datastore.Inject] makes operations fail.
+// a tail of that back, as an operating system that stops does. [Datastore.Inject] makes operations fail, [Datastore.Damage] spoils what
+// is read.
 package mem
 
 import (
@@ -25,8 +26,11 @@ type Datastore struct {
 	inject          func(Op, int) error
 	// scans counts the scans under way: while there is one, what it reads is not changed in place.
 	scans int
-	// ops and read count operations, and entries that were read.
-	ops, read int
+	// ops and read count operations, and entries that were read; written counts the batches that no crash took back.
+	ops, read, written int
+	// bad holds the keys of damaged values; it is replaced and never changed. mended holds what was among them and can become so again.
+	bad    map[string]bool
+	mended []mended
 }
 
 // A change lets a key have a value, or none.
@@ -50,7 +54,7 @@ func (d *Datastore) Clone() *Datastore {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	// All leaves so far are of an older generation than both trees now have, so each copies those that it changes.
-	return &Datastore{tree: d.tree.snapshot()}
+	return &Datastore{tree: d.tree.snapshot(), bad: d.bad}
 }
 
 // Unsynced returns the number of batches, single writes included, that no Sync has covered.
@@ -71,6 +75,8 @@ func (d *Datastore) Crash(keep int) {
 			d.tree.apply(u)
 		}
 	}
+	d.written -= len(d.unsynced) - keep
+	d.relapse()
 	d.forget(len(d.unsynced))
 }
 
@@ -129,7 +135,7 @@ func (d *Datastore) get(key string) ([]byte, bool, error) {
 	if found {
 		d.read++
 	}
-	return value, found, nil
+	return spoiled(d.bad, key, value), found, nil
 }
 
 // Has implements [datastore.Datastore].
@@ -154,7 +160,7 @@ func (d *Datastore) Range(ctx context.Context, lo, hi []byte, yield func(key, va
 		d.mu.Unlock()
 		return err
 	}
-	t := d.tree
+	t, bad := d.tree, d.bad
 	d.scans++
 	d.mu.Unlock()
 	read := 0
@@ -172,7 +178,7 @@ func (d *Datastore) Range(ctx context.Context, lo, hi []byte, yield func(key, va
 		if read++; read%64 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if key = append(key[:0], i.key...); !yield(key, i.value) {
+		if key = append(key[:0], i.key...); !yield(key, spoiled(bad, i.key, i.value)) {
 			break
 		}
 	}
@@ -190,7 +196,7 @@ func (d *Datastore) beforeChange() {
 func (d *Datastore) Query(_ context.Context, q query.Query) (query.Results, error) {
 	d.mu.Lock()
 	err := d.count(OpScan)
-	t := d.tree.snapshot()
+	t, bad := d.tree.snapshot(), d.bad
 	d.mu.Unlock()
 	if err != nil {
 		return nil, err
@@ -206,7 +212,7 @@ func (d *Datastore) Query(_ context.Context, q query.Query) (query.Results, erro
 		}
 		e := query.Entry{Key: i.key, Size: len(i.value)}
 		if !q.KeysOnly {
-			e.Value = slices.Clone(i.value)
+			e.Value = slices.Clone(spoiled(bad, i.key, i.value))
 		}
 		entries = append(entries, e)
 	}
@@ -262,6 +268,8 @@ func (d *Datastore) apply(changes []change, op Op) error {
 		changes[i] = d.tree.apply(c)
 	}
 	d.unsynced = append(d.unsynced, changes)
+	d.written++
+	d.mend(changes)
 	return nil
 }
 

@@ -45,6 +45,8 @@ type Raw struct {
 	Version  string
 	Device   string // the whole id; empty if it is not known
 	Conflict string // how many values compete, "" if none do
+	// Settled is how many values compete where Policy shows what they come to, and "" otherwise.
+	Settled, Policy string
 }
 
 // Get returns the shown value.
@@ -62,6 +64,7 @@ func (c *Client) Get(ctx context.Context, path string) (Raw, error) {
 	return Raw{
 		Content: node.Content{Data: data, Type: h.Get("Content-Type")},
 		Version: trimQuotes(h.Get("ETag")), Device: h.Get("Peer-Device"), Conflict: h.Get("Peer-Conflict"),
+		Settled: h.Get("Peer-Settled"), Policy: h.Get("Peer-Policy"),
 	}, nil
 }
 
@@ -206,6 +209,14 @@ func (c *Client) SetPolicies(ctx context.Context, p wire.Policies) (wire.Policie
 // Resolve closes a Conflict and returns the entry as it is then.
 func (c *Client) Resolve(ctx context.Context, r wire.Resolve) (wire.Resolved, error) {
 	var doc wire.Resolved
+	err := c.call(ctx, request{method: http.MethodPost, path: "/v1/resolve"}, r, &doc)
+	return doc, err
+}
+
+// PreviewResolve returns what Resolve would do, and does nothing.
+func (c *Client) PreviewResolve(ctx context.Context, r wire.Resolve) (wire.Preview, error) {
+	r.DryRun = true
+	var doc wire.Preview
 	err := c.call(ctx, request{method: http.MethodPost, path: "/v1/resolve"}, r, &doc)
 	return doc, err
 }

@@ -13,6 +13,8 @@ const (
 	SchemaConflicts = "peer.conflicts/v1"
 	SchemaResolve   = "peer.resolve/v1"
 	SchemaUndo      = "peer.undo/v1"
+	// SchemaPreview is of what a resolution would do.
+	SchemaPreview = "peer.resolve_preview/v1"
 	// SchemaResolveAll is of what the command line says of many conflicts.
 	SchemaResolveAll = "peer.resolve_all/v1"
 )
@@ -73,7 +75,8 @@ type Conflicts struct {
 
 // Resolve asks to close a Conflict: by keeping one value (Keep has one element, the version of a value), or all (KeepAll: the others
 // beside the entry), by a new one in one of the forms of a Body, or by what a policy makes of the values (Merge: the policy at the path, or
-// Policy if it is named). Without IfMatch it acts on what is current when it is carried out.
+// Policy if it is named). Without IfMatch it acts on what is current when it is carried out. With DryRun nothing is done, and the answer is
+// a Preview.
 type Resolve struct {
 	Path    string   `json:"path"`
 	IfMatch *string  `json:"if_match,omitempty"`
@@ -81,7 +84,22 @@ type Resolve struct {
 	KeepAll bool     `json:"keep_all,omitempty"`
 	Merge   bool     `json:"merge,omitempty"`
 	Policy  string   `json:"policy,omitempty"`
+	DryRun  bool     `json:"dry_run,omitempty"`
 	Body
+}
+
+// Preview is what a resolution would do: Content would stand at Path in the place of the values that Version names, and others at Copies.
+type Preview struct {
+	Schema  string `json:"schema"`
+	Path    string `json:"path"`
+	Version string `json:"version"`
+	Content
+	Copies []string `json:"copies,omitempty"`
+}
+
+// PreviewOf returns the document for p.
+func PreviewOf(path string, p node.Preview) Preview {
+	return Preview{Schema: SchemaPreview, Path: path, Version: string(p.Version), Content: ContentOf(p.Content), Copies: p.Copies}
 }
 
 // Resolved is the entry after a resolution. Undo names the resolution for /v1/undo; Copies are the paths of values that were kept beside
@@ -101,18 +119,20 @@ func (r Resolve) Resolution() (node.Resolution, error) {
 		}
 	}
 	given := r.Body.forms() > 0 || r.ContentType != nil
-	merge := r.Merge || r.Policy != ""
+	if r.Policy != "" && !r.Merge {
+		return res, node.ErrBadRequest.With("policy says how to merge, and merge is not asked for.").Next(`Add "merge":true.`)
+	}
 	switch {
-	case len(r.Keep) == 1 && !given && !r.KeepAll && !merge:
+	case len(r.Keep) == 1 && !given && !r.KeepAll && !r.Merge:
 		res.Keep = r.Keep[0]
 		return res, nil
-	case len(r.Keep) == 0 && !given && r.KeepAll && !merge:
+	case len(r.Keep) == 0 && !given && r.KeepAll && !r.Merge:
 		res.KeepAll = true
 		return res, nil
-	case len(r.Keep) == 0 && !given && !r.KeepAll && merge:
+	case len(r.Keep) == 0 && !given && !r.KeepAll && r.Merge:
 		res.Policy = node.Policy(cmp.Or(r.Policy, string(node.PolicyHere)))
 		return res, nil
-	case len(r.Keep) == 0 && given && !r.KeepAll && !merge:
+	case len(r.Keep) == 0 && given && !r.KeepAll && !r.Merge:
 		c, err := r.Body.content()
 		if err != nil {
 			return res, node.ErrBadRequest.With("%v", err)
@@ -131,10 +151,11 @@ type ResolveAll struct {
 	Left     []ResolveOne `json:"left"`
 }
 
-// ResolveOne is one conflict of many: how it was decided, or why it stays open.
+// ResolveOne is one conflict of many: how it was decided and the value that it came to, or why it stays open.
 type ResolveOne struct {
-	Path   string `json:"path"`
-	How    string `json:"how,omitempty"`
+	Path string `json:"path"`
+	How  string `json:"how,omitempty"`
+	*Content
 	Undo   string `json:"undo,omitempty"`
 	Reason string `json:"reason,omitempty"`
 }

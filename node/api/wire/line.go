@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 
 	"syncline/node"
 )
@@ -19,12 +18,14 @@ import (
 //	{"path":"b","value":{"n":1}}                  any other JSON is application/json
 //	{"path":"c","value_base64":"AAEC"}            bytes
 //
-// Values is there only if the entry has more than one; it then holds all of them, and Body is the first.
+// Values is there only if the entry has more than one; it then holds all of them, newest first, and is what an import brings back. Body is
+// what a plain read shows: the first, or what Policy, if it is there, shows of them.
 type Line struct {
 	Path string `json:"path"`
 	Body
 	Type   string `json:"type,omitempty"`
 	Values []Body `json:"values,omitempty"`
+	Policy string `json:"policy,omitempty"`
 }
 
 // A Body is one value of a Line: exactly one of Value, ValueText and ValueBase64 is set. ValueText carries JSON whose exact
@@ -38,12 +39,15 @@ type Body struct {
 
 // LineOf returns the line for e.
 func LineOf(e node.Entry) Line {
-	l := Line{Path: e.Path, Body: bodyOf(e.Values[0].Content)} // what is written, not what a policy shows
+	l := Line{Path: e.Path, Body: bodyOf(e.Shown().Content)}
 	if k := e.Kind.String(); k != "multi" {
 		l.Type = k
 	}
 	if bodies := distinct(e.Values); len(bodies) > 1 {
 		l.Values = bodies
+		if e.View != nil {
+			l.Policy = string(e.Policy)
+		}
 	}
 	return l
 }
@@ -106,17 +110,11 @@ func (b Body) defaultType() string {
 
 func (b Body) isString() bool { return len(b.Value) > 0 && b.Value[0] == '"' }
 
-// ParseLine reads one line of an import. It refuses what it does not understand: a field that is silently skipped is data
-// that is silently lost.
+// ParseLine reads one line of an import. It refuses what it does not understand, as [Decode] does.
 func ParseLine(line []byte) (node.ImportLine, error) {
 	var l Line
-	d := json.NewDecoder(bytes.NewReader(line))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&l); err != nil {
-		return node.ImportLine{}, lineError(err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return node.ImportLine{}, errors.New("more follows after the closing brace; write one object a line")
+	if err := Decode(line, &l); err != nil {
+		return node.ImportLine{}, err
 	}
 	if l.Path == "" {
 		return node.ImportLine{}, errors.New("path is missing")
@@ -130,25 +128,12 @@ func ParseLine(line []byte) (node.ImportLine, error) {
 	return node.ImportLine{Path: l.Path, Kind: l.Type, Values: values}, err
 }
 
-func lineError(err error) error {
-	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
-		return errors.New("the JSON ends too early")
-	}
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
-		if wrong.Field == "" {
-			return fmt.Errorf("a line is a JSON object, not a %s", wrong.Value)
-		}
-		return fmt.Errorf("%s cannot be a %s", wrong.Field, wrong.Value)
-	}
-	return errors.New(trimPackage(err.Error()))
-}
-
-func trimPackage(s string) string { return string(bytes.TrimPrefix([]byte(s), []byte("json: "))) }
-
 func (l Line) contents() ([]node.Content, error) {
 	if len(l.Values) == 0 {
 		c, err := l.content()
+		if err == nil && l.Policy != "" {
+			err = errors.New("policy stands beside values only")
+		}
 		return []node.Content{c}, err
 	}
 	var all []node.Content
@@ -162,11 +147,20 @@ func (l Line) contents() ([]node.Content, error) {
 	if l.Body.forms() == 0 && l.ContentType == nil {
 		return all, nil
 	}
-	first, err := l.content()
-	if err == nil && (first.Type != all[0].Type || !bytes.Equal(first.Data, all[0].Data)) {
-		err = errors.New("value differs from the first of values")
+	shown, err := l.content()
+	if err != nil {
+		return nil, err
 	}
-	return all, err
+	// What an import does not store must at least say nothing else than what it does: somebody may have edited one and not the other.
+	want, ok, name := all[0], true, "the first of values"
+	if l.Policy != "" {
+		want, ok = node.Policy(l.Policy).Show(all)
+		name = fmt.Sprintf("what the policy “%s” shows of values", l.Policy)
+	}
+	if !ok || shown.Type != want.Type || !bytes.Equal(shown.Data, want.Data) {
+		return nil, fmt.Errorf("value differs from %s; values is what is stored, and value may be left out", name)
+	}
+	return all, nil
 }
 
 func (b Body) forms() int {

@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"bytes"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -38,6 +39,14 @@ func TestLineGivesBackEveryValueExactly(t *testing.T) {
 		e := node.Entry{Path: rapid.StringN(1, 20, -1).Draw(t, "path"), Kind: rapid.SampledFrom([]crdt.Kind{crdt.Multi, crdt.LWW}).Draw(t, "kind")}
 		for _, c := range values {
 			e.Values = append(e.Values, node.Value{Content: c})
+		}
+		shown := values[0]
+		policy := rapid.SampledFrom([]node.Policy{node.PolicyManual, node.PolicyNewest, node.PolicyMax, node.PolicyMin, node.PolicyUnion}).Draw(t, "policy")
+		if c, ok := policy.Show(values); ok && len(values) > 1 {
+			shown, e.Policy, e.View = c, policy, &node.Value{Content: c}
+		}
+		if got, want := wire.LineOf(e).Body, wire.BodyOf(shown); !reflect.DeepEqual(got, want) {
+			t.Fatalf("a line says %+v, want what is shown, %+v", got, want)
 		}
 		line, err := wire.Encode(wire.LineOf(e))
 		if err != nil {
@@ -88,18 +97,29 @@ func TestParseLineRefusesWhatItDoesNotUnderstand(t *testing.T) {
 	for line, want := range map[string]string{
 		`{"path":"a"}`:             "value is missing",
 		`{"value":"a"}`:            "path is missing",
-		`{"path":"a","vaule":"x"}`: "vaule",
-		`{"path":"a","value":"x","value_base64":"AA=="}`:        "more than one",
-		`{"path":"a","value":"x"} {"path":"b"}`:                 "one object a line",
-		`{"path":"a","value":"x"`:                               "too early",
-		`["a"]`:                                                 "object",
-		`{"path":7,"value":"x"}`:                                "path",
-		`{"path":"a","value":"x","type":"counter"}`:             "multi or lww",
-		`{"path":"a","value":"x","values":[{"value":"y"}]}`:     "differs",
-		`{"path":"a","values":[{"value":"y"},{}]}`:              "number 2",
-		`{"path":"a","value_base64":"%%%"}`:                     "illegal base64",
-		`{"path":"a","value":"x","values":[{"valeu":"y"}]}`:     "valeu",
-		`{"path":"a","content_type":"text/plain","type":"lww"}`: "value is missing",
+		`{"path":"a","vaule":"x"}`: `there is no field "vaule"`,
+		`{"path":"a","value":"x","value_base64":"AA=="}`: "more than one",
+		`{"path":"a","value":"x"} {"path":"b"}`:          "more follows after the object, at column 25",
+		`{"path":"a","value":"x"`:                        "too early",
+		`["a"]`:                                          "it is not a JSON object but an array",
+		`{"path":7,"value":"x"}`:                         "path is a number, and must be a string",
+		`{"path":"a","value_base64":7}`:                  "value_base64 is a number, and must be a string",
+		`{"path":"a","values":{}}`:                       "values is an object, and must be an array",
+		"{\"path\":\"a\",\"value\":\"\xff\"}":            "it is not valid UTF-8",
+		`{"path":"a","value":}`:                          "it is no JSON: '}' cannot stand at column 21",
+		`{"path":"ä",,}`:                                 "',' cannot stand at column 13",
+		"{\"path\":\n  é}":                               "'é' cannot stand at line 2, column 3",
+		"\ufeff{}":                                       "byte order mark",
+		``:                                               "too early",
+		`{"path":"a","value":"x","type":"counter"}`:      "multi or lww",
+		`{"path":"a","value":"x","values":[{"value":"y"}]}`:                                  "differs",
+		`{"path":"a","values":[{"value":"y"},{}]}`:                                           "number 2",
+		`{"path":"a","value_base64":"%%%"}`:                                                  "value_base64 is no Base64, from its byte 1 on",
+		`{"path":"a","value":"x","values":[{"valeu":"y"}]}`:                                  "valeu",
+		`{"path":"a","content_type":"text/plain","type":"lww"}`:                              "value is missing",
+		`{"path":"a","value":"x","policy":"max"}`:                                            "beside values only",
+		`{"path":"a","value":"9","values":[{"value":"9"},{"value":"10"}],"policy":"max"}`:    "what the policy “max” shows",
+		`{"path":"a","value":"9","values":[{"value":"9"},{"value":"10"}],"policy":"median"}`: "what the policy “median” shows",
 	} {
 		_, err := wire.ParseLine([]byte(line))
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -1,11 +1,8 @@
 package wire
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 
 	"syncline/node"
 )
@@ -78,13 +75,8 @@ func (o TxOp) Parse() (c node.Content, del bool, opts []node.WriteOption, err er
 // ParseTxOp reads an operation from one line of JSON. It refuses fields that it does not know.
 func ParseTxOp(line []byte) (TxOp, error) {
 	var o TxOp
-	d := json.NewDecoder(bytes.NewReader(line))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&o); err != nil {
-		return o, lineError(err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return o, errors.New("more follows after the closing brace; write one object a line")
+	if err := Decode(line, &o); err != nil {
+		return o, err
 	}
 	_, _, _, err := o.Parse()
 	return o, err

@@ -1,0 +1,246 @@
+package gossip
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	"syncline/crdt"
+)
+
+// allocated returns how many bytes f allocates.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// swollen returns messages of rows that are small for what they hold: n of each kind, in as few bytes as the form allows.
+func swollen(n int) map[string][]byte {
+	dots := func(i int) crdt.Dot { return crdt.Dot{Replica: replicaID(1), Counter: uint64(1 + i)} }
+	row := crdt.Row{Path: "p"}
+	many := map[string][]crdt.Row{}
+	for i := range n {
+		row.Known = append(row.Known, crdt.KnownValue{Dot: dots(i)})
+	}
+	many["known values"] = []crdt.Row{row}
+	row.Known = nil
+	for i := range n {
+		row.Deletes = append(row.Deletes, crdt.Delete{Dot: dots(i)})
+	}
+	many["deletes"] = []crdt.Row{row}
+	row.Deletes = nil
+	for i := range n {
+		row.Values = append(row.Values, crdt.Value{Dot: dots(i)})
+	}
+	many["values"] = []crdt.Row{row}
+	var from []crdt.Dot
+	for i := range crdt.DescentMax {
+		from = append(from, dots(i))
+	}
+	row.Values = nil
+	for i := range n / crdt.DescentMax {
+		row.Values = append(row.Values, crdt.Value{Dot: dots(i), Descent: crdt.Descent{Since: uint64(1 + i), From: from}})
+	}
+	many["descents"] = []crdt.Row{row}
+	var rows []crdt.Row
+	long := strings.Repeat("long/", 200)
+	for i := range n / 4 {
+		rows = append(rows, crdt.Row{Path: long + fmt.Sprintf("%07d", i), Known: []crdt.KnownValue{{Dot: dots(0)}}})
+	}
+	many["paths"] = rows
+	msgs := map[string][]byte{}
+	for name, rows := range many {
+		msgs[name] = encodeRows(msgRows, rows)
+	}
+	return msgs
+}
+
+// TestASmallMessageTakesLittleMemory: whatever a message of rows holds, what is made of it is bounded before it is made.
+func TestASmallMessageTakesLittleMemory(t *testing.T) {
+	for name, msg := range swollen(400_000) {
+		if len(msg) > MessageBytesMax {
+			t.Fatalf("%s: the message has %d bytes", name, len(msg))
+		}
+		var err error
+		n := allocated(func() { _, err = decodeRows(msg) })
+		t.Logf("%d bytes of %s: %d bytes of memory", len(msg), name, n)
+		if !errors.Is(err, crdt.ErrDecode) || n > 4*rowsMemoryMax {
+			t.Errorf("%d bytes of %s take %d bytes of memory (%v)", len(msg), name, n, err)
+		}
+	}
+}
+
+// TestAnAnswerTakesBoundedMemory: many messages that are small for what they hold are refused when they come to too much together.
+func TestAnAnswerTakesBoundedMemory(t *testing.T) {
+	for _, kind := range []uint8{msgRows, msgLive, msgKill} {
+		s := Session{knowTheirs: true, toldVector: true, more: true, waiting: true}
+		var err error
+		messages := 0
+		for counter := 0; err == nil && messages < 1000; messages++ {
+			row := crdt.Row{Path: fmt.Sprintf("p%07d", messages)}
+			for range 100_000 {
+				counter++
+				row.Known = append(row.Known, crdt.KnownValue{Dot: crdt.Dot{Replica: replicaID(1), Counter: uint64(counter)}})
+			}
+			err = s.onRows(kind, encodeRows(kind, []crdt.Row{row}))
+		}
+		if want := AnswerMemoryMax / (100_000 * dotMemory); !errors.Is(err, crdt.ErrDecode) || messages > want+1 || messages < want {
+			t.Errorf("messages of type %d: %d of 100,000 dots are taken, want %d (%v)", kind, messages-1, want, err)
+		}
+	}
+}
+
+// TestRowsOfAnySizeTravel: whatever a row holds most of, it is cut, and no message is larger than a message may be.
+func TestRowsOfAnySizeTravel(t *testing.T) {
+	const n = 150_000
+	dots := func(i int) crdt.Dot { return crdt.Dot{Replica: replicaID(1 + i%50_000), Counter: uint64(1+i) << 40} }
+	known, deletes, values := crdt.Row{Path: "known"}, crdt.Row{Path: "deletes"}, crdt.Row{Path: "values"}
+	for i := range n {
+		d := crdt.Dot{Replica: crdt.ReplicaID{0: 1, 5: byte(i >> 16), 6: byte(i >> 8), 7: byte(i)}, Counter: dots(i).Counter}
+		known.Known = append(known.Known, crdt.KnownValue{Dot: d, Won: i%2 == 0})
+		deletes.Deletes = append(deletes.Deletes, crdt.Delete{Dot: d, Time: crdt.Timestamp(uint64(i) * 0x9e3779b97f4a7c15)})
+		values.Values = append(values.Values, crdt.Value{Dot: d, Time: crdt.Timestamp(uint64(i) * 0x9e3779b97f4a7c15),
+			Type: strings.Repeat("t", 200+i%2), Resolved: true, Policy: strings.Repeat("p", 200+i%2), Data: []byte{}})
+	}
+	values.Values = values.Values[:n/4]
+	long := make([]crdt.Row, 20_000)
+	for i := range long {
+		long[i] = crdt.Row{Path: strings.Repeat("x", 1000) + fmt.Sprintf("%06d", i), Known: known.Known[i : i+1]}
+	}
+	for kind, rows := range map[uint8][]crdt.Row{msgRows: {deletes, known, values}, msgLive: {known}, msgKill: long} {
+		var from Session
+		to := Session{knowTheirs: true, toldVector: true, more: true, waiting: true}
+		from.sendRows(kind, rows)
+		for msg := from.Next(); msg != nil; msg = from.Next() {
+			if len(msg) > MessageBytesMax {
+				t.Fatalf("type %d: a message of %d bytes", kind, len(msg))
+			}
+			if err := to.onRows(kind, msg); err != nil {
+				t.Fatalf("type %d: %v", kind, err)
+			}
+		}
+		if got := *map[uint8]*[]crdt.Row{msgRows: &to.rows, msgLive: &to.theirLive, msgKill: &to.kills}[kind]; !sameRows(got, rows) {
+			t.Errorf("type %d: got %d rows, want %d", kind, len(got), len(rows))
+		}
+	}
+}
+
+// TestABoundaryIsAPath: where an answer or a question begins and ends is kept on disk, so it is no longer than a path.
+func TestABoundaryIsAPath(t *testing.T) {
+	fits, long := strings.Repeat("x", crdt.PathBytesMax), strings.Repeat("x", crdt.PathBytesMax+1)
+	for _, c := range []struct {
+		to string
+		ok bool
+	}{{fits, true}, {long, false}} {
+		var e end
+		if err := e.decode((&end{Type: msgEnd, To: c.to}).encode()); (err == nil) != c.ok {
+			t.Errorf("an END to %d bytes: %v", len(c.to), err)
+		}
+		for _, q := range []ask{{Type: msgAsk, To: c.to}, {Type: msgAsk, From: c.to}} {
+			var a ask
+			if err := a.decode(q.encode()); (err == nil) != c.ok {
+				t.Errorf("an ASK about %d bytes: %v", len(c.to), err)
+			}
+		}
+	}
+}
+
+// TestQuestionsWaitForTheAnswer: whoever asks on while the last answer is not even taken would make us hold one answer for each question.
+func TestQuestionsWaitForTheAnswer(t *testing.T) {
+	w := newWorld(t, "A", "B")
+	a, b := w.devices[0], w.devices[1]
+	for i := range 10 {
+		w.write(a, put(fmt.Sprint(i), "x"))
+	}
+	w.write(b, put("b", "x"))
+	w.limits = crdt.Limits{Rows: 2, Bytes: 1 << 20, Names: 100}
+	m := w.meet(b, a, false)
+	s := m.sessions[1]
+	if _, err := s.Receive(a, m.inbox[1][0]); err != nil || !s.answered || s.next == "" {
+		t.Fatalf("HELLO was not answered in part: %v", err)
+	}
+	q := (&ask{Type: msgAsk, From: "5", Sketch: []byte{}}).encode()
+	if _, err := s.Receive(a, q); !errors.Is(err, crdt.ErrDecode) {
+		t.Errorf("a question before the answer was taken: %v", err)
+	}
+	for s.Next() != nil {
+	}
+	if _, err := s.Receive(a, q); err != nil {
+		t.Errorf("a question after it: %v", err)
+	}
+}
+
+// TestAListOfWhatIsLiveIsBoundedInBytes: with long paths a question is about fewer of them, so that what it lists fits, and the session
+// goes on with the others.
+func TestAListOfWhatIsLiveIsBoundedInBytes(t *testing.T) {
+	for _, names := range []int{0, 1000} { // by a walk, and from the names
+		w := newWorld(t, "A", "B")
+		a, b := w.devices[0], w.devices[1]
+		w.limits = crdt.Limits{Rows: 1000, Bytes: 50_000, Names: names}
+		for i := range 300 {
+			w.write(a, put(strings.Repeat("x", 1000)+fmt.Sprintf("%03d", i), "1"))
+		}
+		w.sync(b, a)
+		for i := range 10 {
+			w.write(a, del(strings.Repeat("x", 1000)+fmt.Sprintf("%03d", 30*i)))
+		}
+		w.forget(a)
+		listed := 0
+		m := w.meet(b, a, false)
+		if err := m.run(); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range m.sent {
+			if s.bytes[1] == msgLive {
+				rows, err := decodeRows(s.bytes)
+				if err != nil {
+					t.Fatal(err)
+				}
+				listed = max(listed, len(rows))
+			}
+		}
+		if !a.Equal(b.State) || listed > 60 {
+			t.Errorf("names %d: %d of 300 long paths are listed at once, equal %v", names, listed, a.Equal(b.State))
+		}
+	}
+}
+
+// TestASketchIsNoLongerThanWhatIsTold: a few symbols that are said to stand for a million of millions of values cost no walk through all that
+// is live here.
+func TestASketchIsNoLongerThanWhatIsTold(t *testing.T) {
+	w, a, b := apart(t, 2000, 1, 0)
+	w.limits = crdt.Limits{Rows: 100, Bytes: 1 << 20, Names: 100}
+	m := w.meet(b, a, false)
+	play(t, m, 2) // both have said HELLO
+	forged := append(make([]byte, 40), binary.AppendUvarint(nil, 1<<40)...)
+	counted := &countingView{device: a}
+	q := ask{Type: msgAsk, Listed: listedSketch, Sketch: forged}
+	if _, err := m.sessions[1].Receive(counted, q.encode()); err != nil {
+		t.Fatal(err)
+	}
+	if counted.names > 1000 {
+		t.Errorf("%d names were looked at", counted.names)
+	}
+}
+
+// A countingView counts the names of live values that are looked at.
+type countingView struct {
+	*device
+	names int
+}
+
+func (c *countingView) LiveAbove(v crdt.Vector) crdt.NameSeq {
+	return func(yield func(crdt.Name, error) bool) {
+		for n, err := range c.device.LiveAbove(v) {
+			if c.names++; !yield(n, err) {
+				return
+			}
+		}
+	}
+}

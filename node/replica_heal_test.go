@@ -1,0 +1,309 @@
+package node
+
+import (
+	"context"
+	"crypto/ed25519"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ipfs/go-datastore"
+	"github.com/ipfs/go-datastore/query"
+)
+
+// A ward is a replica whose repair by another is carried out message by message.
+type ward struct {
+	a, b    *rig
+	in      SessionID // of b's end of the last session
+	ids     map[SessionID]SessionID
+	queue   []func() (*rig, Input)
+	replies []Reply
+	alarms  []string
+	// before is called before a message is delivered to a, if it is not nil.
+	before func()
+}
+
+// meet connects two replicas, with no session under way.
+func meet(a, b *rig) *ward {
+	w := &ward{a: a, b: b, in: inboundBit | 100, ids: map[SessionID]SessionID{}}
+	for _, r := range []*rig{a, b} {
+		other := map[*rig]*rig{a: b, b: a}[r]
+		r.step(PeerUp{other.self})
+		r.now.Mono += 2 * time.Second
+		r.step(Tick{})
+		for _, id := range r.sessionIDs() {
+			r.step(SessionEnd{ID: id})
+		}
+	}
+	return w
+}
+
+// perform takes what one of them wants done.
+func (w *ward) perform(r *rig, out []Output) {
+	other := map[*rig]*rig{w.a: w.b, w.b: w.a}[r]
+	for _, o := range out {
+		switch o := o.(type) {
+		case OpenSession:
+			w.in++
+			w.ids[w.in], w.ids[o.ID] = o.ID, w.in
+			w.queue = append(w.queue, func() (*rig, Input) { return other, SessionIn{ID: w.ids[o.ID], Peer: r.self} })
+		case Send:
+			for _, m := range o.Msgs {
+				w.queue = append(w.queue, func() (*rig, Input) { return other, SessionMsg{ID: w.ids[o.ID], Msg: m} })
+			}
+			w.queue = append(w.queue, func() (*rig, Input) { return r, SessionReady{ID: o.ID} })
+		case Reply:
+			w.replies = append(w.replies, o)
+		case Alarm:
+			w.alarms = append(w.alarms, o.Code)
+		}
+	}
+}
+
+// run delivers until nothing is under way, and returns the last reply.
+func (w *ward) run() Reply {
+	w.a.t.Helper()
+	for len(w.queue) > 0 {
+		next := w.queue[0]
+		w.queue = w.queue[1:]
+		r, in := next()
+		if w.before != nil && r == w.a {
+			w.before()
+		}
+		w.perform(r, r.step(in))
+	}
+	if len(w.replies) == 0 {
+		w.a.t.Fatal("no reply")
+	}
+	return w.replies[len(w.replies)-1]
+}
+
+// repair lets a repair paths with b.
+func (w *ward) repair(paths ...string) Reply {
+	w.perform(w.a, w.a.step(Repair{Tag: 2, Paths: paths, Peer: w.b.self}))
+	return w.run()
+}
+
+// spoilKey damages a record.
+func (r *rig) spoilKey(key string) {
+	r.t.Helper()
+	if had, err := r.ds.Has(context.Background(), datastore.RawKey(key)); err != nil || !had {
+		r.t.Fatalf("%s is not there: %v", key, err)
+	}
+	if err := r.ds.Put(context.Background(), datastore.RawKey(key), []byte{1, 0xff, 0xff}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// whole wants a store without damage.
+func (r *rig) whole() {
+	r.t.Helper()
+	for path, err := range r.st.Damaged("") {
+		r.t.Errorf("%s is damaged: %v", path, err)
+	}
+	if err := r.st.Check(); err != nil {
+		r.t.Error(err)
+	}
+}
+
+// write makes one write and returns its operation.
+func (r *rig) write(op WriteOp) []byte {
+	r.t.Helper()
+	for _, o := range r.step(Write{Tag: 1, Ops: []WriteOp{op}}) {
+		if p, ok := o.(Publish); ok {
+			return p.Op
+		}
+	}
+	r.t.Fatal("no operation")
+	return nil
+}
+
+// TestWhatNeedsNobodyIsMendedBesideTheRest: a remembered delete whose record is damaged covers one at a path whose values are lost.
+func TestWhatNeedsNobodyIsMendedBesideTheRest(t *testing.T) {
+	a, b := newRig(t, "a"), newRig(t, "b")
+	var ops [][]byte
+	for _, op := range []WriteOp{{Path: "won", Content: Text("1")}, {Path: "won", Delete: true}, {Path: "gone", Content: Text("2")}, {Path: "gone", Delete: true}} {
+		ops = append(ops, b.write(op))
+	}
+	op := a.put("won", "mine")
+	a.step(from(b, ops...))
+	b.step(from(a, op))
+	a.spoil("won")
+	a.spoilKey("/r/d/gone")
+	if reply := meet(a, b).repair("gone", "won"); reply.Err != nil || strings.Join(reply.Mended, " ") != "gone won" {
+		t.Errorf("%+v", reply)
+	}
+	a.whole()
+}
+
+// TestAnAnswerThatIsRefusedMendsNothing: it brings a binding that does not hold.
+func TestAnAnswerThatIsRefusedMendsNothing(t *testing.T) {
+	a, b, c := newRig(t, "a"), newRig(t, "b"), newRig(t, "c")
+	b.cfg.Verify = func(ed25519.PublicKey, []byte, []byte) bool { return true }
+	c.cfg.Sign = func(ed25519.PrivateKey, []byte) []byte { return make([]byte, 64) }
+	first := b.put("torn", "1")
+	a.step(from(b, first))
+	c.step(from(b, first))
+	b.step(from(c, c.put("torn", "2")))
+	a.spoil("torn")
+	w := meet(a, b)
+	reply := w.repair("torn")
+	if _, err := a.st.Get("torn"); err == nil || reply.Err == nil || len(reply.Mended) > 0 || !slices.Contains(w.alarms, AlarmBadFrame) {
+		t.Errorf("read: %v, reply %+v, alarms %v", err, reply, w.alarms)
+	}
+	if _, bound := a.devices[c.Replica.id]; bound {
+		t.Error("a binding that does not hold is believed")
+	}
+}
+
+// TestARepairKeepsTheMarkOfAWinner that the other device has not: it does not know of the delete.
+func TestARepairKeepsTheMarkOfAWinner(t *testing.T) {
+	a, b := newRig(t, "a"), newRig(t, "b")
+	b.step(from(a, a.put("won", "1")))
+	op := b.put("won", "2")
+	a.step(Write{Tag: 1, Ops: []WriteOp{{Path: "won", Delete: true}}})
+	a.step(from(b, op))
+	a.spoil("won")
+	if reply := meet(a, b).repair("won"); reply.Err != nil {
+		t.Errorf("%+v", reply)
+	}
+	if reg, err := a.st.Get("won"); err != nil || reg.Contending() != 1 {
+		t.Errorf("%+v, %v", reg, err)
+	}
+	a.whole()
+}
+
+// forgetNames removes a path from the indexes.
+func (r *rig) forgetNames(path string) {
+	r.t.Helper()
+	all, err := r.ds.Query(context.Background(), query.Query{KeysOnly: true})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for e := range all.Next() {
+		if strings.HasSuffix(e.Key, ":"+path) {
+			r.ds.Delete(context.Background(), datastore.RawKey(e.Key))
+		}
+	}
+}
+
+// TestWhatTheIndexDoesNotNameIsInNobodysWay: it comes from who has seen all that was seen here, or is given up.
+func TestWhatTheIndexDoesNotNameIsInNobodysWay(t *testing.T) {
+	a, b := newRig(t, "a"), newRig(t, "b")
+	b.step(from(a, a.put("x", "1"), a.put("y", "2")))
+	newer := b.put("y", "3")
+	lonely := a.put("lonely", "4")
+	for _, path := range []string{"x", "y", "lonely"} {
+		a.spoil(path)
+	}
+	a.forgetNames("x")
+	a.forgetNames("y")
+	w := meet(a, b)
+	if reply := w.repair("lonely", "x", "y"); len(reply.Mended) > 0 {
+		t.Errorf("a device that lacks a write of this one is believed: %+v", reply)
+	}
+	b.step(from(a, lonely))
+	if reply := w.repair("lonely", "x", "y"); reply.Err != nil || len(reply.Mended) != 3 || a.shown("x")+a.shown("y")+a.shown("lonely") != "134" {
+		t.Errorf("%+v", reply)
+	}
+	a.whole()
+	a.step(from(b, newer))
+	a.forgetNames("x")
+	for _, path := range []string{"x", "lonely"} {
+		a.spoil(path)
+	}
+	a.step(Repair{Tag: 3, Paths: []string{"lonely", "x"}, GiveUp: true})
+	a.whole()
+}
+
+// TestARepairSparesOthers: sessions with others go on beside it, also if they meet what is damaged, and two devices that repair each other
+// do not break each other off.
+func TestARepairSparesOthers(t *testing.T) {
+	a, b, c := newRig(t, "a"), newRig(t, "b"), newRig(t, "c")
+	first := b.put("torn", "1")
+	a.step(from(b, first))
+	c.step(from(b, first))
+	c.put("torn", "2")
+	a.spoil("torn")
+	between, w := meet(a, c), meet(a, b)
+	met := false
+	w.before = func() { // c's answer touches what is damaged, amid the repair
+		if met || len(a.repairs) == 0 {
+			return
+		}
+		met = true
+		between.replies = []Reply{{}}
+		between.in += 1000
+		between.perform(a, a.step(SyncNow{Peer: c.self}))
+		between.run()
+		if !slices.Contains(between.alarms, AlarmCorrupt) {
+			t.Errorf("the other session did not meet the damage: %v", between.alarms)
+		}
+	}
+	if reply := w.repair("torn"); reply.Err != nil || !met {
+		t.Errorf("%+v", reply)
+	}
+	a.whole()
+	w.before = nil
+	b.spoil("torn")
+	b.step(SessionIn{ID: inboundBit | 5, Peer: a.self}) // a came first
+	for _, o := range b.step(Repair{Tag: 9, Paths: []string{"torn"}, Peer: a.self}) {
+		if r, ok := o.(Reply); ok && !r.Busy || b.sessions[inboundBit|5] == nil {
+			t.Errorf("the other's session was broken off: %+v", r)
+		}
+	}
+}
+
+// TestARepairEndsInTime, whatever the peer says now and then; what has come is mended, and the next path asked for may be another try.
+func TestARepairEndsInTime(t *testing.T) {
+	a, b := newRig(t, "a"), newRig(t, "b")
+	a.step(from(b, b.put("one", "1"), b.put("two", "2"), b.put("three", "3")))
+	for _, path := range []string{"one", "three", "two"} {
+		a.spoil(path)
+	}
+	w := meet(a, b)
+	w.before = func() { a.now.Mono += RepairMax / 10 }
+	w.perform(a, a.step(Repair{Tag: 2, Paths: []string{"one", "three", "two"}, Peer: b.self}))
+	for len(w.replies) == 0 {
+		if at, ok := a.Wake(); ok && a.now.Mono >= at {
+			w.perform(a, a.step(Tick{}))
+			continue
+		}
+		next := w.queue[0]
+		w.queue = w.queue[1:]
+		r, in := next()
+		if r == a {
+			w.before()
+		}
+		w.perform(r, r.step(in))
+	}
+	reply := w.replies[0]
+	if reply.Err == nil || !reply.Busy || len(reply.Mended) == 0 || len(reply.Mended) == 3 {
+		t.Errorf("%+v", reply)
+	}
+	if len(a.repairs) > 0 {
+		t.Error("it goes on")
+	}
+}
+
+// TestBothEndsSayWhatTheyCannotRead: a path that neither can read is named, and the others are mended, in either order of paths.
+func TestBothEndsSayWhatTheyCannotRead(t *testing.T) {
+	a, b := newRig(t, "a"), newRig(t, "b")
+	paths := []string{"a", "b", "c", "d", "e"}
+	for _, path := range paths {
+		a.step(from(b, b.put(path, "1")))
+		a.spoil(path)
+	}
+	b.spoil("a")
+	b.spoil("d")
+	b.spoil("e")
+	w := meet(a, b)
+	reply := w.repair(paths...)
+	if reply.Err != nil || strings.Join(reply.Mended, "") != "bc" || strings.Join(reply.Unread, "") != "ade" || slices.Contains(w.alarms, AlarmBadFrame) {
+		t.Errorf("%+v, alarms %v", reply, w.alarms)
+	}
+	if len(b.repairs)+len(a.repairs) > 0 || slices.ContainsFunc(a.sessionIDs(), func(id SessionID) bool { return a.sessions[id].repair != nil }) {
+		t.Error("something goes on")
+	}
+}
