@@ -268,14 +268,10 @@ func TestIdleStrangerIsDisconnected(t *testing.T) {
 
 // Of the hello streams that a stranger opens only the last is kept.
 func TestAnEarlierHelloStreamEnds(t *testing.T) {
-	a := startNode(t, "a")
-	a.SetSpaces([]gossip.Access{testAccess("one", a.key)})
-	a.SetJoinable(true)
-	stranger := startNode(t, "stranger", func(c *Config) { c.HelloTimeout = time.Hour })
+	a, stranger := startInviter(t), startNode(t, "stranger", func(c *Config) { c.HelloTimeout = time.Hour })
+	askToJoin(t, stranger, a, "invited") // so that the connection stays
 	p, err := PeerID(a.device)
 	must(t, err)
-	defer stranger.gate.invite(p)()
-	must(t, stranger.connect(t.Context(), p, a.localAddrs()))
 	conn := stranger.host.Network().ConnsToPeer(p)[0]
 	ended := make(chan error, 2) // streams may overtake each other
 	for range 2 {
