@@ -82,7 +82,8 @@ type Handler interface {
 	// Session is called in a goroutine of its own with a stream that the peer opened. The stream is closed when it returns.
 	Session(space SpaceID, peer DeviceID, s Stream)
 	// Join is called in a goroutine of its own with a join stream that a device which may not be a member opened. The stream
-	// is closed when it returns, after ten seconds at the latest unless the handler asked for more with SetDeadline.
+	// is closed when it returns, after three seconds at the latest unless the handler asked for more with SetDeadline. Until then it
+	// may be broken to make room for another, so a handler sets no deadline before it knows the invite that the device names.
 	Join(peer DeviceID, s Stream)
 	// Twin says that another live process uses this device's key. Both stop syncing until a person decides.
 	Twin(where string)

@@ -112,10 +112,12 @@ func (n *Node) admit(joiner gossip.DeviceID, conn gossip.Stream) {
 }
 
 func (n *Node) serveJoin(joiner gossip.DeviceID, conn gossip.Stream) error {
-	conn.SetDeadline(time.Now().Add(joinStepMax))
 	var hello joinHello
 	if err := recvJoin(conn, &hello); err != nil {
 		return err
+	}
+	if n.isInvited(joiner, &hello) {
+		conn.SetDeadline(time.Now().Add(joinStepMax))
 	}
 	var nonce joinNonce
 	if _, err := io.ReadFull(n.cfg.Rand, nonce.Nonce[:]); err != nil {
@@ -153,6 +155,19 @@ func recvJoin(conn gossip.Stream, v any) error {
 		return err
 	}
 	return crdt.Unmarshal(msg, v)
+}
+
+// isInvited reports whether a joiner names an invite that it can use, whatever it can prove. Nobody can guess one. The network keeps
+// a place for whoever does, and for nobody else.
+func (n *Node) isInvited(joiner gossip.DeviceID, hello *joinHello) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, i := range n.invites {
+		if ticketID(i.rec.Secret) == hello.Ticket {
+			return i.tries < inviteTriesMax && (!i.rec.Spent || i.rec.By == joiner) && !n.cfg.Clock().After(i.expires())
+		}
+	}
+	return false
 }
 
 // checkProof finds the invite that a joiner speaks of and looks whether it may be used.

@@ -58,7 +58,8 @@ type Config struct {
 	// RedialMin and RedialMax bound the exponential back-off for members with LAN addresses (defaults 0.5 s and 5 s);
 	// RedialFarMax applies to members that have only public addresses (default 30 s).
 	RedialMin, RedialMax, RedialFarMax time.Duration
-	// DiscoverEvery is how often mDNS is restarted (default 60 s): an instance name is reported to others only once.
+	// DiscoverEvery is how often mDNS is restarted while a member is missing (default 60 s): some programs hear of an instance name only
+	// once, and what was lost is said again.
 	DiscoverEvery time.Duration
 	// WatchEvery is how often the interfaces are compared (default 2 s).
 	WatchEvery time.Duration
@@ -105,7 +106,8 @@ const (
 
 // Fixed times.
 const (
-	joinLifetime   = 10 * time.Second       // of a join stream whose handler asked for no more
+	joinFirstMax   = 3 * time.Second        // of a join stream whose handler asked for no more
+	joinLifetime   = 10 * time.Second       // of a join stream, until it counts as one that waits for a person
 	joinTurnWait   = 2 * time.Second        // for the last join stream of the same device to end
 	strangerLife   = 3 * time.Second        // of a stranger's connection without a join stream
 	advertPause    = 3 * time.Second        // between redials, or probes, that adverts of one device cause

@@ -1,22 +1,22 @@
 package p2p
 
 import (
-	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/zeroconf/v2"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"syncline/gossip"
+	"syncline/gossip/p2p/mdns"
 )
 
 // What the adverts look like: an instance with a random name of the service below, and TXT records "d=<device id in
@@ -24,7 +24,6 @@ import (
 // lets others on that network recognise the device.
 const (
 	mdnsService  = "_syncline._udp"
-	mdnsDomain   = "local"
 	mdnsPort     = 9 // never used; the record must have one, and the addresses are in the TXT records
 	txtDevice    = "d="
 	txtAddr      = "a="
@@ -34,8 +33,8 @@ const (
 )
 
 // A discovery advertises this device on the local network and looks for others. While a member is missing it starts afresh
-// every DiscoverEvery, and whenever the interfaces change, because an instance is reported to others once per name and the interfaces and addresses
-// of a running advert are fixed.
+// every DiscoverEvery, and whenever the interfaces change: the interfaces and addresses of a running advert are fixed, and what was not
+// heard is said again.
 type discovery struct {
 	n        *Network
 	restart  chan struct{}
@@ -60,16 +59,14 @@ func (d *discovery) refresh() { signal(d.restart) }
 
 func (d *discovery) run() {
 	for d.n.ctx.Err() == nil {
-		period := d.n.cfg.DiscoverEvery
-		ctx, cancel := context.WithCancel(d.n.ctx)
-		stop, err := d.start(ctx)
+		speaker, err := d.start()
 		if err != nil {
 			d.n.log.Debug("local discovery waits for a network", "err", err)
-			period = discoverRetry
+			d.rest(discoverRetry, false)
+			continue
 		}
-		d.rest(period, err == nil)
-		cancel()
-		stop()
+		d.rest(d.n.cfg.DiscoverEvery, true)
+		speaker.Close()
 	}
 }
 
@@ -105,43 +102,43 @@ func (n *Network) complete() bool {
 	return true
 }
 
-// start advertises and browses until ctx ends; stop then waits for both to finish.
-func (d *discovery) start(ctx context.Context) (stop func(), err error) {
-	none := func() {}
+// start advertises and listens until the speaker is closed.
+func (d *discovery) start() (*mdns.Speaker, error) {
+	ifaces, addrs, err := multicastInterfaces()
+	if err != nil {
+		return nil, err
+	}
+	name, err := d.newName()
+	if err != nil {
+		return nil, err
+	}
+	return mdns.Start(mdns.Config{
+		Service: mdnsService, Name: name, Port: mdnsPort, Addrs: addrs, Text: d.records(), Interfaces: ifaces,
+		Heard: func(i mdns.Instance) { d.take(i.Name, i.Text) },
+	})
+}
+
+// multicastInterfaces returns the interfaces to discover others on, with the addresses of all of them.
+func multicastInterfaces() (ifaces []net.Interface, addrs []netip.Addr, err error) {
 	found, err := interfaces()
 	if err != nil {
-		return none, err
+		return nil, nil, err
 	}
-	var ifaces []net.Interface
-	var ips []string
 	for _, i := range found {
-		if i.Flags&net.FlagMulticast != 0 && i.Flags&net.FlagLoopback == 0 {
-			ifaces = append(ifaces, i.Interface)
-			for _, ip := range i.addrs {
-				ips = append(ips, ip.String())
+		if i.Flags&net.FlagMulticast == 0 || i.Flags&net.FlagLoopback != 0 {
+			continue
+		}
+		ifaces = append(ifaces, i.Interface)
+		for _, ip := range i.addrs {
+			if a, ok := netip.AddrFromSlice(ip); ok {
+				addrs = append(addrs, a.Unmap())
 			}
 		}
 	}
 	if len(ifaces) == 0 {
-		return none, errors.New("no interface for multicast")
+		return nil, nil, errors.New("no interface for multicast")
 	}
-	name, err := d.newName()
-	if err != nil {
-		return none, err
-	}
-	server, err := zeroconf.RegisterProxy(name, mdnsService, mdnsDomain, mdnsPort, name, ips, d.records(), ifaces)
-	if err != nil {
-		return none, err
-	}
-	browsed := make(chan struct{})
-	go func() {
-		defer close(browsed)
-		d.browse(ctx, ifaces)
-	}()
-	return func() {
-		server.Shutdown()
-		<-browsed
-	}, nil
+	return ifaces, addrs, nil
 }
 
 // newName returns a fresh random instance name and remembers it as ours.
@@ -173,37 +170,6 @@ func (d *discovery) records() []string {
 		records = append(records, txtAddr+a.String())
 	}
 	return records
-}
-
-// browse listens on IPv4 and IPv6, or on the one that exists, until ctx ends.
-func (d *discovery) browse(ctx context.Context, ifaces []net.Interface) {
-	for _, traffic := range []zeroconf.IPType{zeroconf.IPv4AndIPv6, zeroconf.IPv4, zeroconf.IPv6} {
-		err := d.browseOn(ctx, ifaces, traffic)
-		if err == nil || ctx.Err() != nil {
-			return
-		}
-		d.n.log.Debug("browsing the local network failed", "err", err)
-	}
-}
-
-func (d *discovery) browseOn(ctx context.Context, ifaces []net.Interface, traffic zeroconf.IPType) error {
-	entries := make(chan *zeroconf.ServiceEntry, 16)
-	done := make(chan error, 1)
-	go func() {
-		done <- zeroconf.Browse(ctx, mdnsService, mdnsDomain, entries,
-			zeroconf.SelectIfaces(ifaces), zeroconf.SelectIPTraffic(traffic))
-	}()
-	for {
-		select {
-		case e, ok := <-entries:
-			if !ok {
-				return <-done
-			}
-			d.take(e.Instance, e.Text)
-		case err := <-done:
-			return err
-		}
-	}
 }
 
 // take judges one advert. Anybody on the local network can forge it; the worst is a dial in vain within this network, for the
@@ -271,29 +237,42 @@ func parseRecords(records []string) (device gossip.DeviceID, addrs []ma.Multiadd
 	return device, parseAddrs(texts), ok
 }
 
-// foundDevices remembers where discovery saw devices that are no members, because one of them may become our inviter.
+// foundDevices remembers where discovery saw devices that are no members, because one of them may become our inviter. Anybody can
+// forge adverts of many devices: the one that is expected stays, and news of others wakes nobody.
 type foundDevices struct {
-	mu      sync.Mutex // guards what follows
-	order   []peer.ID  // least recently seen first
-	byPeer  map[peer.ID][]string
-	changed chan struct{} // closed and replaced at every change
+	mu       sync.Mutex // guards what follows
+	order    []peer.ID  // least recently seen first
+	byPeer   map[peer.ID][]string
+	expected map[peer.ID]*expectation
+}
+
+// An expectation is that of all who wait for one device.
+type expectation struct {
+	waiters int
+	changed chan struct{} // closed and replaced when its addresses change
 }
 
 func newFoundDevices() *foundDevices {
-	return &foundDevices{byPeer: make(map[peer.ID][]string), changed: make(chan struct{})}
+	return &foundDevices{byPeer: make(map[peer.ID][]string), expected: make(map[peer.ID]*expectation)}
 }
 
 func (f *foundDevices) add(p peer.ID, addrs []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if e := f.expected[p]; e != nil && !slices.Equal(f.byPeer[p], addrs) {
+		close(e.changed)
+		e.changed = make(chan struct{})
+	}
 	f.order = append(slices.DeleteFunc(f.order, func(o peer.ID) bool { return o == p }), p)
 	f.byPeer[p] = addrs
-	if len(f.order) > foundDevicesMax {
-		delete(f.byPeer, f.order[0])
-		f.order = slices.Delete(f.order, 0, 1)
+	if len(f.order) <= foundDevicesMax {
+		return
 	}
-	close(f.changed)
-	f.changed = make(chan struct{})
+	oldest := slices.IndexFunc(f.order, func(o peer.ID) bool { return f.expected[o] == nil })
+	if oldest >= 0 {
+		delete(f.byPeer, f.order[oldest])
+		f.order = slices.Delete(f.order, oldest, oldest+1)
+	}
 }
 
 func (f *foundDevices) addrs(p peer.ID) []string {
@@ -302,9 +281,28 @@ func (f *foundDevices) addrs(p peer.ID) []string {
 	return f.byPeer[p]
 }
 
-// changes returns a channel that closes at the next change.
-func (f *foundDevices) changes() <-chan struct{} {
+// expect keeps what is found of a device, and tells of changes, until release is called.
+func (f *foundDevices) expect(p peer.ID) (release func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.changed
+	e := f.expected[p]
+	if e == nil {
+		e = &expectation{changed: make(chan struct{})}
+		f.expected[p] = e
+	}
+	e.waiters++
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if e.waiters--; e.waiters == 0 {
+			delete(f.expected, p)
+		}
+	}
+}
+
+// changes returns a channel that closes when the addresses of an expected device change.
+func (f *foundDevices) changes(p peer.ID) <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.expected[p].changed
 }

@@ -44,8 +44,8 @@
 // shortest that is unique among the shared spaces but at least 2 bytes; the others belong to the session. Opening one costs
 // 79 bytes, 76 of which are multistream-select (38 each way).
 //
-// Join stream, "/syncline/join/1", messages up to 4 KiB from the joiner and 64 KiB from the inviter, ten seconds unless the
-// inviter's handler extends them.
+// Join stream, "/syncline/join/1", messages up to 4 KiB from the joiner and 64 KiB from the inviter, three seconds unless
+// the inviter's handler extends them, because the joiner has named an open invite. Until then it makes room for others.
 //
 // Frame, one gossipsub message (StrictNoSign: data and topic only) of at most 1 MiB - 4 KiB:
 //
@@ -54,12 +54,12 @@
 //	AAD       = "syncline/frame/2" ‖ space 32
 //	signature = Ed25519("syncline/frame/2" ‖ space 32 ‖ signing secret 32 ‖ author 32 ‖ (length ‖ op)…)
 //	topic     = base64url of the first 6 bytes of HMAC-SHA256(topic key, "topic")
-//	message id = first 16 bytes of the signature
+//	message id = SHA-256(frame)[:24]
 //
 // The author is the first 4 bytes of the device id. There is at least one op, none is empty, at most 65536.
 //
 // mDNS advert: service "_syncline._udp", a random instance name, TXT "d=<device id, 64 hexadecimal digits>" and up to eight
-// "a=<multiaddr>". It makes a device recognisable on the local network, as its certificate does to whoever connects.
+// "a=<multiaddr>" (package mdns). It makes a device recognisable on the local network, as its certificate does to whoever connects.
 // Addresses that are names, beyond the local network, or loopback are ignored.
 //
 // Noise: among the muxers that a device offers in its handshake is "/syncline/process/" and the first 8 bytes, in hexadecimal

@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 
@@ -15,7 +16,7 @@ const frameLabel = "syncline/frame/2"
 
 const (
 	authorSize   = 4
-	frameIDSize  = 16
+	frameIDSize  = 24 // of a SHA-256
 	frameMinimum = ed25519.SignatureSize + authorSize + chacha20poly1305.Overhead
 )
 
@@ -40,8 +41,8 @@ var (
 // which only select the members whose key is tried; the signature covers the whole id.
 //
 // The nonce need not travel: the first half of an Ed25519 signature is a point that depends on all that is signed and on the signer's
-// secret, and repeats only where the frame does (RFC 8032, section 5.1.6). It serves as the id by which gossipsub recognises
-// duplicates, too. Who does not know the signing secret cannot hold the signature against a guess of what is signed.
+// secret, and repeats only where the frame does (RFC 8032, section 5.1.6).
+// Who does not know the signing secret cannot hold the signature against a guess of what is signed.
 func sealFrame(s *space, key ed25519.PrivateKey, ops [][]byte) []byte {
 	author := deviceOfKey(key)
 	size := frameMinimum
@@ -128,10 +129,11 @@ func signedBytes(s *space, author gossip.DeviceID, packed []byte) []byte {
 	return append(b, packed...)
 }
 
-// frameID is the name under which gossipsub remembers a message. Data too short for a frame never validates; it gets its
-// own bytes as a name so that it cannot shadow a frame.
+// frameID is the name under which gossipsub remembers a message, and drops others of the same name unread. So it is of all bytes: a
+// member could send garbage under the nonce of another's frame.
 func frameID(data []byte) string {
-	return string(data[:min(len(data), frameIDSize)])
+	sum := sha256.Sum256(data)
+	return string(sum[:frameIDSize])
 }
 
 func uvarintLen(x uint64) int {

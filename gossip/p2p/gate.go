@@ -17,8 +17,8 @@ import (
 // the device is joinable, a few strangers. A stranger can open nothing but a join stream (see Network.serve).
 type gate struct {
 	clock func() time.Time
-	// strangers counts the connections of devices that are no members: all that do not wait for a person, and those from a place.
-	strangers func(place string) (active, near int)
+	// hasRoom reports whether one more device that is no member may connect from a place.
+	hasRoom func(place string) bool
 
 	mu       sync.Mutex // guards what follows
 	members  *roster
@@ -35,9 +35,9 @@ type allowance struct {
 
 var _ connmgr.ConnectionGater = (*gate)(nil)
 
-func newGate(clock func() time.Time, strangers func(place string) (active, near int)) *gate {
+func newGate(clock func() time.Time, hasRoom func(place string) bool) *gate {
 	return &gate{
-		clock: clock, strangers: strangers,
+		clock: clock, hasRoom: hasRoom,
 		members: &roster{}, invited: make(map[peer.ID]int), arrivals: make(map[string]allowance),
 	}
 }
@@ -108,11 +108,10 @@ func placeOf(addr ma.Multiaddr) string {
 	return ip.String()
 }
 
-// allow admits a stranger if few are here, at all and from its place, and takes one token from the bucket of the place:
-// strangerBurst at once, then one per strangerRefill.
+// allow admits a stranger if there is room, and takes one token from the bucket of its place: strangerBurst at once, then one
+// per strangerRefill.
 func (g *gate) allow(key string) bool {
-	active, near := g.strangers(key)
-	if key == "" || active >= strangersMax || near >= strangersNetMax {
+	if key == "" || !g.hasRoom(key) {
 		return false
 	}
 	now := g.clock()

@@ -22,7 +22,7 @@ func (n *Network) serveJoin(l *link, raw network.Stream) {
 		_ = raw.Reset()
 		return
 	}
-	turn := n.joins.enter(n.ctx, l.device)
+	turn := n.joins.enter(n.ctx, l.device, func() { _ = raw.Reset() })
 	if turn == nil {
 		_ = raw.Reset()
 		return
@@ -31,7 +31,11 @@ func (n *Network) serveJoin(l *link, raw network.Stream) {
 	n.countJoin(l, 1)
 	defer n.countJoin(l, -1)
 	defer n.settleLater(l, raw, turn)()
-	s := newBoundedStream(newStream(raw, joinReplyMax, joinRequestMax), joinLifetime)
+	s := newBoundedStream(newStream(raw, joinReplyMax, joinRequestMax), joinFirstMax, func() {
+		n.joins.vouch(turn)
+		n.setVouched(l, true)
+	})
+	defer n.setVouched(l, false)
 	defer s.end()
 	n.handler.Join(l.device, s)
 	_ = s.Close()
@@ -88,11 +92,13 @@ func (n *Network) OpenJoin(ctx context.Context, inviter gossip.DeviceID, addrs [
 	return s, nil
 }
 
-// dialJoin tries until a join stream is open. Between attempts it waits for discovery to find the inviter elsewhere.
+// dialJoin tries until a join stream is open. Between attempts it waits, less long if discovery finds the inviter elsewhere.
 func (n *Network) dialJoin(ctx context.Context, p peer.ID, given []ma.Multiaddr) (*joinStream, error) {
+	defer n.found.expect(p)()
 	pause := n.cfg.RedialMin
 	for {
-		changed := n.found.changes()
+		changed := n.found.changes(p)
+		begun := time.Now()
 		addrs := slices.Concat(given, parseAddrs(n.found.addrs(p)), parseAddrs(n.book.addrs(deviceOrZero(p))))
 		s, err := n.tryJoin(ctx, p, addrs)
 		if errors.Is(err, ErrJoinRefused) {
@@ -101,16 +107,27 @@ func (n *Network) dialJoin(ctx context.Context, p peer.ID, given []ma.Multiaddr)
 		if err == nil {
 			return s, nil
 		}
-		timer := time.NewTimer(pause)
 		select {
 		case <-changed:
-		case <-timer.C:
+			// A forged advert of the inviter must not make us dial without a pause.
+			if !sleep(ctx, n.cfg.RedialMin-time.Since(begun)) {
+				return nil, errors.Join(ctx.Err(), err)
+			}
+		case <-time.After(pause):
 			pause = min(2*pause, n.cfg.RedialMax)
 		case <-ctx.Done():
-			timer.Stop()
 			return nil, errors.Join(ctx.Err(), err)
 		}
-		timer.Stop()
+	}
+}
+
+// sleep waits, and reports whether ctx lasted as long.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

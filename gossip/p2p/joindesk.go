@@ -9,27 +9,33 @@ import (
 )
 
 // A joinDesk bounds the join streams that are served: joinStreamsMax in their first joinLifetime, when machines talk, and
-// joinWaitersMax later, when they wait for a person. Otherwise a few patient joiners would keep everybody else out.
+// joinWaitersMax later, when they wait for a person. Otherwise a few patient joiners would keep everybody else out. Of the first, those
+// for which the handler has not vouched make room for others: anybody can open a stream and say nothing.
 type joinDesk struct {
 	mu      sync.Mutex // guards what follows
 	fresh   int
 	waiting int
 	devices map[gossip.DeviceID]*joinTurn
+	entered uint64 // turns until now
 }
 
 // A joinTurn is the one join stream of a device.
 type joinTurn struct {
+	turnOut func()        // breaks the stream
+	number  uint64        // in the order of entering
 	done    chan struct{} // closed when it ends
 	queued  bool          // another stream of the device waits for that
+	vouched bool          // the handler knows what it asks for
 	settled bool          // counted as waiting
+	out     bool          // not counted any more
 }
 
 func newJoinDesk() *joinDesk { return &joinDesk{devices: make(map[gossip.DeviceID]*joinTurn)} }
 
 // enter admits a device, or returns nil. A device that comes again at once, after a refusal, may overtake the end of its last
-// stream; one of its streams waits for that, shortly.
-func (d *joinDesk) enter(ctx context.Context, device gossip.DeviceID) *joinTurn {
-	t, last := d.try(device)
+// stream; one of its streams waits for that, shortly. turnOut is called if the place is needed for another.
+func (d *joinDesk) enter(ctx context.Context, device gossip.DeviceID, turnOut func()) *joinTurn {
+	t, last := d.try(device, turnOut)
 	if last == nil {
 		return t
 	}
@@ -37,7 +43,7 @@ func (d *joinDesk) enter(ctx context.Context, device gossip.DeviceID) *joinTurn 
 	defer timer.Stop()
 	select {
 	case <-last:
-		t, _ = d.try(device)
+		t, _ = d.try(device, turnOut)
 		return t
 	case <-timer.C:
 	case <-ctx.Done():
@@ -51,7 +57,9 @@ func (d *joinDesk) enter(ctx context.Context, device gossip.DeviceID) *joinTurn 
 }
 
 // try admits a device, or returns the end of its present turn if the caller may wait for that.
-func (d *joinDesk) try(device gossip.DeviceID) (t *joinTurn, last chan struct{}) {
+func (d *joinDesk) try(device gossip.DeviceID, turnOut func()) (t *joinTurn, last chan struct{}) {
+	makeRoom := func() {}
+	defer func() { makeRoom() }() // once the desk is unlocked
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if t := d.devices[device]; t != nil {
@@ -62,19 +70,43 @@ func (d *joinDesk) try(device gossip.DeviceID) (t *joinTurn, last chan struct{})
 		return nil, t.done
 	}
 	if d.fresh >= joinStreamsMax {
-		return nil, nil
+		oldest := d.oldestUnknown()
+		if oldest == nil {
+			return nil, nil
+		}
+		oldest.out = true
+		d.fresh--
+		makeRoom = oldest.turnOut
 	}
 	d.fresh++
-	t = &joinTurn{done: make(chan struct{})}
+	d.entered++
+	t = &joinTurn{turnOut: turnOut, number: d.entered, done: make(chan struct{})}
 	d.devices[device] = t
 	return t, nil
+}
+
+// oldestUnknown returns the first turn for which nobody has vouched, or nil. The caller holds mu.
+func (d *joinDesk) oldestUnknown() (oldest *joinTurn) {
+	for _, t := range d.devices {
+		if !t.vouched && !t.out && (oldest == nil || t.number < oldest.number) {
+			oldest = t
+		}
+	}
+	return oldest
+}
+
+// vouch keeps a turn from being turned out for another.
+func (d *joinDesk) vouch(t *joinTurn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t.vouched = true
 }
 
 // settle counts a turn among the waiting ones; it reports false if it is over or there are too many.
 func (d *joinDesk) settle(device gossip.DeviceID, t *joinTurn) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.devices[device] != t || d.waiting >= joinWaitersMax {
+	if d.devices[device] != t || t.out || d.waiting >= joinWaitersMax {
 		return false
 	}
 	d.fresh--
@@ -86,9 +118,11 @@ func (d *joinDesk) settle(device gossip.DeviceID, t *joinTurn) bool {
 func (d *joinDesk) leave(device gossip.DeviceID, t *joinTurn) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if t.settled {
+	switch {
+	case t.out:
+	case t.settled:
 		d.waiting--
-	} else {
+	default:
 		d.fresh--
 	}
 	delete(d.devices, device)

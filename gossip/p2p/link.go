@@ -30,6 +30,8 @@ type link struct {
 	twin   instance                    // the other end's instance, zero before the hello; guarded by n.mu
 	joins  int                         // join streams in progress; guarded by n.mu
 	waits  bool                        // one of them waits for a person; guarded by n.mu
+	// vouched says that the handler of one knows what it asks for, out that the connection was ended for another's sake; guarded by n.mu.
+	vouched, out bool
 }
 
 // An ask makes a link's goroutine send a message. If alive is set it receives whether the other end answered a ping.
@@ -83,6 +85,9 @@ func (l *link) openHello() network.Stream {
 		}
 		select {
 		case s := <-l.hello:
+			if pending != nil {
+				_ = pending.Reset()
+			}
 			pending = s
 		case <-l.kicks:
 		case <-timer.C:

@@ -205,40 +205,66 @@ func (n *Network) linked(p peer.ID) bool {
 	return n.best(p, func(*link) bool { return true }) != nil
 }
 
-// strangers counts the connections of devices that are no members: those that do not wait for a person, and all from one
-// place (see placeOf).
-func (n *Network) strangers(place string) (active, near int) {
+// hasRoom reports whether one more stranger from a place (see placeOf) may connect.
+func (n *Network) hasRoom(place string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.countStrangers(place)
+	_, ok := n.room(place)
+	return ok
 }
 
-// countStrangers is strangers for a caller that holds n.mu.
-func (n *Network) countStrangers(place string) (active, near int) {
+// room reports whether there is room for one more stranger from a place: because few are here, at all and from there, or because one of
+// them, the last returned, makes room: whoever came first of those who have named no invite. Those who wait for a person
+// count for their place only. The caller holds n.mu.
+func (n *Network) room(place string) (last *link, ok bool) {
+	active, near := 0, 0
+	var oldest, oldestNear *link
+	older := func(l, than *link) bool {
+		return !l.vouched && !l.dialed && (than == nil || l.opened.Before(than.opened))
+	}
 	for p, links := range n.peers {
 		if n.roster.member(p) {
 			continue
 		}
 		for _, l := range links {
+			if l.out {
+				continue
+			}
 			if !l.waits {
 				active++
+				if older(l, oldest) {
+					oldest = l
+				}
 			}
 			if placeOf(l.conn.RemoteMultiaddr()) == place {
 				near++
+				if older(l, oldestNear) {
+					oldestNear = l
+				}
 			}
 		}
 	}
-	return active, near
+	switch {
+	case near >= strangersNetMax:
+		return oldestNear, oldestNear != nil
+	case active >= strangersMax:
+		return oldest, oldest != nil
+	}
+	return nil, true
 }
 
-// crowded reports whether a new connection is one stranger too many. The gate has asked before, but handshakes that end at the
-// same time all pass it. The caller holds n.mu.
+// crowded reports whether a new connection is one stranger too many, after another was turned out for it if that helps. The gate has
+// asked before, but handshakes that end at the same time all pass it. The caller holds n.mu.
 func (n *Network) crowded(c network.Conn) bool {
 	if c.Stat().Direction == network.DirOutbound || n.gate.expected(c.RemotePeer()) {
 		return false
 	}
-	active, near := n.countStrangers(placeOf(c.RemoteMultiaddr()))
-	return active >= strangersMax || near >= strangersNetMax
+	last, ok := n.room(placeOf(c.RemoteMultiaddr()))
+	if last != nil {
+		last.out = true
+		go last.conn.Close()
+	}
+	return !ok
 }
 
 // shared returns the spaces that this device and a member share.
@@ -259,6 +285,13 @@ func (n *Network) useful(l *link) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return len(l.proven) > 0 || l.joins > 0
+}
+
+// setVouched says whether the handler knows the invite that a join stream of a link named.
+func (n *Network) setVouched(l *link, on bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	l.vouched = on
 }
 
 // setWaiting says whether a join stream of a link waits for a person.

@@ -99,7 +99,7 @@ func (n *Network) Start(ctx context.Context, key ed25519.PrivateKey, h gossip.Ha
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.found = newFoundDevices()
-	n.gate = newGate(n.cfg.Clock, n.strangers)
+	n.gate = newGate(n.cfg.Clock, n.hasRoom)
 	n.redial = newRedialer(n)
 	n.discovery = newDiscovery(n)
 	if err := n.open(); err != nil {
@@ -200,7 +200,7 @@ func (n *Network) SetSpaces(accesses []gossip.Access) {
 		_ = l.conn.Close()
 	}
 	n.redial.setMembers(next)
-	if missing { // its advert may have come by when it was a stranger, and is not reported twice
+	if missing { // its advert may have come by when it was a stranger, and comes again when it is asked for
 		n.discovery.refresh()
 	}
 }

@@ -457,6 +457,25 @@ func TestForgedFramesAreRejected(t *testing.T) {
 	}
 }
 
+// Garbage under the nonce of a frame does not pass for the frame, which comes after it.
+func TestGarbageDoesNotShadowAFrame(t *testing.T) {
+	a, b, access := connected(t)
+	awaitSubscribed(t, a, b, access)
+	s, err := newSpace(access)
+	must(t, err)
+	frame, err := sealFrame(s, a.key, a.cfg.Rand, [][]byte{[]byte("true")})
+	must(t, err)
+	garbage := bytes.Clone(frame)
+	garbage[len(garbage)-1]++
+	topic := a.gossip.channel(access.Space).topic
+	must(t, topic.Publish(t.Context(), garbage))
+	must(t, topic.Publish(t.Context(), frame))
+	must(t, a.Publish(access.Space, []byte("after")))
+	if f := next(t, b.frames, "frame"); string(f.Ops[0]) != "true" {
+		t.Errorf("got %q first", f.Ops[0])
+	}
+}
+
 // The same frame is delivered once, however often it is sent.
 func TestReplayedFrameIsDeliveredOnce(t *testing.T) {
 	a, b, access := connected(t)

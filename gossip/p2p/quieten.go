@@ -1,10 +1,7 @@
 package p2p
 
 import (
-	"bytes"
 	"context"
-	"io"
-	stdlog "log"
 	"log/slog"
 	"os"
 	"sync"
@@ -12,7 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/gologshim"
 )
 
-// quietOnce guards settings that libp2p and zeroconf keep for the whole process: the first Network decides.
+// quietOnce guards settings that libp2p keeps for the whole process: the first Network decides.
 var quietOnce sync.Once
 
 // quieten sends what the libraries log to l at debug level: a failed dial or a missing IPv6 socket is normal life for a
@@ -25,7 +22,6 @@ func quieten(l *slog.Logger) {
 		}
 		// quic-go prints a warning about socket buffers, which matter only for transfers of gigabits per second.
 		_ = os.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true")
-		stdlog.SetOutput(withoutZeroconf{stdlog.Writer()})
 	})
 }
 
@@ -43,15 +39,3 @@ func (d demoted) Handle(ctx context.Context, r slog.Record) error {
 
 func (d demoted) WithAttrs(attrs []slog.Attr) slog.Handler { return demoted{d.next.WithAttrs(attrs)} }
 func (d demoted) WithGroup(name string) slog.Handler       { return demoted{d.next.WithGroup(name)} }
-
-// withoutZeroconf removes the lines that zeroconf prints through the standard logger whenever IPv4 or IPv6 is missing.
-type withoutZeroconf struct{ next io.Writer }
-
-func (w withoutZeroconf) Write(line []byte) (int, error) {
-	for _, mark := range []string{"[zeroconf]", "zeroconf:", "mdns:", "failed to unregister:"} {
-		if bytes.Contains(line, []byte(mark)) {
-			return len(line), nil
-		}
-	}
-	return w.next.Write(line)
-}

@@ -83,16 +83,18 @@ func (s *stream) RemoteAddr() string            { return s.raw.Conn().RemoteMult
 // handler waits for a person who has left.
 type boundedStream struct {
 	*stream
+	asked func()     // called when the handler sets a deadline
 	mu    sync.Mutex // guards timer
 	timer *time.Timer
 }
 
-func newBoundedStream(s *stream, life time.Duration) *boundedStream {
-	return &boundedStream{stream: s, timer: time.AfterFunc(life, func() { _ = s.Reset() })}
+func newBoundedStream(s *stream, life time.Duration, asked func()) *boundedStream {
+	return &boundedStream{stream: s, asked: asked, timer: time.AfterFunc(life, func() { _ = s.Reset() })}
 }
 
 // SetDeadline extends or shortens the life of the stream; the zero time lifts the bound.
 func (b *boundedStream) SetDeadline(t time.Time) error {
+	b.asked()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.timer.Stop()

@@ -33,6 +33,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(ClockVariable) != "" {
 		os.Exit(runWrongClock())
 	}
+	if os.Getenv(shoutVariable) != "" {
+		os.Exit(runShouter())
+	}
 	flag.Parse()
 	if os.Getenv(containedVariable) == "" {
 		os.Exit(testOutside(m))
