@@ -41,7 +41,7 @@ type WriteResult struct {
 	Undo string
 }
 
-// A Cursor marks a point in what this device has seen. It is opaque; it looks like "c1.…".
+// A Cursor marks a point in what this device has seen. It is opaque; it looks like "c2.…".
 type Cursor string
 
 // CursorNow stands for the present: only later changes follow.
@@ -88,7 +88,7 @@ type Changes struct {
 type ChangesOptions struct {
 	Since  Cursor        // empty: from the beginning, that is the current state
 	Prefix string        // only paths that begin with it
-	Limit  int           // at most so many changes; default 500, at most 10,000
+	Limit  int           // the page ends with the transaction that reaches so many changes; default 500, at most 10,000
 	Wait   time.Duration // wait so long for the first change, at most 5 minutes
 }
 

@@ -227,10 +227,13 @@ func Restore(ctx context.Context, r io.Reader, o RestoreOptions) (info BackupInf
 	if err := rs.run(ctx); err != nil {
 		return rs.info, err
 	}
-	if err := os.Remove(o.Dir); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return rs.info, ErrStore.Because(err)
+	// Neither touches a directory that holds something, as the lock of a node that began to use it meanwhile.
+	if err = os.Remove(o.Dir); err == nil || errors.Is(err, os.ErrNotExist) {
+		err = os.Rename(tmp, o.Dir)
 	}
-	if err := os.Rename(tmp, o.Dir); err != nil {
+	if entries, _ := os.ReadDir(o.Dir); err != nil && len(entries) > 0 {
+		return rs.info, ErrDirNotEmpty.With("something began to use %s meanwhile", o.Dir)
+	} else if err != nil {
 		return rs.info, ErrStore.Because(err)
 	}
 	return rs.info, syncDir(parent)

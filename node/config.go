@@ -1,9 +1,14 @@
 package node
 
 import (
+	"cmp"
+	"crypto/rand"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/ipfs/go-datastore"
 
@@ -25,12 +30,19 @@ const (
 	// TxEntriesMax bounds the number of paths in one transaction, TxBytesMax the sum of its paths and values.
 	TxEntriesMax = 10_000
 	TxBytesMax   = 16 << 20
-	// PollMin is the shortest time between two polls of one device.
-	PollMin = 100 * time.Millisecond
+	// PollMin is the shortest time between two polls of one device, PeriodMax the longest Poll or AntiEntropy.
+	PollMin   = 100 * time.Millisecond
+	PeriodMax = 365 * 24 * time.Hour
+)
+
+// Defaults of [Config].
+const (
+	AntiEntropyDefault = 30 * time.Second
+	DeleteLogDefault   = 1 << 16
 )
 
 // Config says how a node runs. The zero value of every field is a usable default; an empty Config is a node in memory
-// without a network.
+// without a network. [Open] refuses negative numbers, but for those of the history.
 type Config struct {
 	// Dir is the data directory: keys, spaces, address book. It is made with mode 0700 if absent. Empty: nothing is written
 	// to disk and all is lost at Close.
@@ -49,11 +61,11 @@ type Config struct {
 	// Relaxed lets writes return before they are on disk. A crash may then lose the last writes that no other device holds yet.
 	// Default false: a write returns after the fsync of its batch.
 	Relaxed bool
-	// AntiEntropy is the mean period between sessions with one connected peer, varied by ± 20 %. Default 30 s. Shorter finds
+	// AntiEntropy is the mean period between sessions with one connected peer, varied by ± 20 %. Default 30 s, at most PeriodMax. Shorter finds
 	// lost gossip sooner and costs about 150 bytes a period and peer; longer leaves a lost frame unrepaired for longer.
 	AntiEntropy time.Duration
 	// Poll, if it is not zero, takes the place of AntiEntropy: every Poll this device asks each connected one what is new, takes it and
-	// gives what the other lacks. At least PollMin. Beside gossip it only repairs sooner; with NoGossip it is the way by which
+	// gives what the other lacks. From PollMin to PeriodMax. Beside gossip it only repairs sooner; with NoGossip it is the way by which
 	// writes travel, and how late they arrive.
 	Poll time.Duration
 	// NoGossip keeps writes out of gossip: this device neither publishes nor subscribes, and everything travels in sessions, one
@@ -88,4 +100,42 @@ type Config struct {
 	Limits crdt.Limits
 	// Logger receives what the node has to say; default: nothing.
 	Logger *slog.Logger
+}
+
+// check returns why a node cannot run so.
+func (c Config) check() error {
+	if strings.ContainsFunc(c.Name, unicode.IsControl) || len(c.Name) > NameBytesMax || !utf8.ValidString(c.Name) {
+		return ErrBadRequest.With("a device name has at most %d bytes of UTF-8 and no control characters, not %.80q", NameBytesMax, c.Name)
+	}
+	const length = "Give a length of time as 5s."
+	switch {
+	case c.Poll != 0 && c.Poll < PollMin:
+		return ErrBadRequest.With("it cannot poll every %v; the shortest time is %v", c.Poll, PollMin).Next(length)
+	case c.Poll > PeriodMax:
+		return ErrBadRequest.With("it cannot poll every %v; the longest time is %v", c.Poll, PeriodMax).Next(length)
+	case c.AntiEntropy < 0 || c.AntiEntropy > PeriodMax:
+		return ErrBadRequest.With("AntiEntropy is from 0, which stands for %v, to %v, not %v", AntiEntropyDefault, PeriodMax, c.AntiEntropy).Next(length)
+	case c.MergeDeadline < 0:
+		return ErrBadRequest.With("MergeDeadline is from 0, which stands for %v, not %v", MergeDeadlineDefault, c.MergeDeadline).Next(length)
+	case c.DeleteLog < 0:
+		return ErrBadRequest.With("DeleteLog is from 0, which stands for %d, not %d", DeleteLogDefault, c.DeleteLog).Next("1 remembers hardly any.")
+	}
+	return nil
+}
+
+// withDefaults returns c with what zero values stand for, but for those of the history, which are the store's.
+func (c Config) withDefaults() Config {
+	c.AntiEntropy = cmp.Or(c.Poll, c.AntiEntropy, AntiEntropyDefault)
+	c.MergeDeadline = cmp.Or(c.MergeDeadline, MergeDeadlineDefault)
+	c.DeleteLog = cmp.Or(c.DeleteLog, DeleteLogDefault)
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
 }

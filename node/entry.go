@@ -134,7 +134,7 @@ type Conflict struct {
 type Resolution struct {
 	// IfVersion is the version that the person saw; empty means whatever is current when the resolution is carried out.
 	IfVersion Version
-	// Keep holds the ID of the one value to keep.
+	// Keep holds the ID of the one value to keep, or the beginning of it, with or without "h.", if that fits no other.
 	Keep string
 	// KeepAll keeps the shown value, and each other one beside the entry, at a path with the name of its device: notes/todo.md
 	// becomes also notes/todo (phone).md.
@@ -143,6 +143,6 @@ type Resolution struct {
 	Value *Content
 	// Policy writes what a policy makes of the values, once; [PolicyHere] stands for the one that holds at the path.
 	Policy Policy
-	// Merge combines the competing values. It must be deterministic and leave its argument alone.
+	// Merge combines the competing values, of which it gets a copy. It must be deterministic.
 	Merge func(Conflict) (Content, error)
 }

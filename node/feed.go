@@ -25,19 +25,44 @@ const (
 	pageBytesMax = 8 << 20
 )
 
-const cursorPrefix = "c1."
+const cursorPrefix = "c2."
 
 // position is what a cursor stands for: the reader has what lies within since. While it reads the state from the beginning, base
 // is the context of its first page: what was deleted within base it never saw, so it need not hear of those deletes.
+//
+// A transaction is one dot of many paths. Of the dot of within, which since lacks, the reader has the names up to within itself. One
+// name may tell of many paths, if it is a policy's: told is the last of those that the reader has. Both are zero between two dots.
 type position struct {
 	since, base crdt.Vector
+	within      crdt.Name
+	told        string
 }
 
-// encodeCursor names a position in one space: the first four bytes of the space id, the length of the first vector, both vectors.
+// has reports whether a reader at p has all that a name tells of.
+func (p position) has(n crdt.Name) bool { return n.Dot == p.within.Dot && n.Path < p.within.Path }
+
+// after returns the path after which a reader at p has not heard what n tells of.
+func (p position) after(n crdt.Name) string {
+	if n == p.within {
+		return p.told
+	}
+	return ""
+}
+
+// encodeCursor names a position in one space: the first four bytes of the space id and the two vectors, each after its length; within
+// a dot also the dot, and the two paths, the first after its length.
 func (s *Space) encodeCursor(p position) Cursor {
-	since := crdt.AppendVector(nil, p.since)
-	b := append(binary.AppendUvarint(s.id[:4:4], uint64(len(since))), since...)
-	return Cursor(cursorPrefix + base64.RawURLEncoding.EncodeToString(crdt.AppendVector(b, p.base)))
+	b := s.id[:4:4]
+	for _, v := range []crdt.Vector{p.since, p.base} {
+		text := crdt.AppendVector(nil, v)
+		b = append(binary.AppendUvarint(b, uint64(len(text))), text...)
+	}
+	if at := p.within; at.Dot.Counter > 0 {
+		b = binary.AppendUvarint(append(b, at.Dot.Replica[:]...), at.Dot.Counter)
+		b = append(binary.AppendUvarint(b, uint64(len(at.Path))), at.Path...)
+		b = append(b, p.told...)
+	}
+	return Cursor(cursorPrefix + base64.RawURLEncoding.EncodeToString(b))
 }
 
 func (s *Space) decodeCursor(c Cursor) (p position, err error) {
@@ -48,14 +73,21 @@ func (s *Space) decodeCursor(c Cursor) (p position, err error) {
 		return p, bad
 	}
 	r := crdt.Reader{B: b[4:]}
-	since := r.Bytes(len(b))
+	since, base := r.Bytes(len(b)), r.Bytes(len(b))
+	if len(r.B) > 0 {
+		p.within = crdt.Name{Dot: crdt.Dot{Replica: r.Replica(), Counter: r.Uvarint()}, Path: string(r.Bytes(PathBytesMax))}
+		p.told = string(r.B)
+		if p.within.Dot.Counter == 0 {
+			return p, bad
+		}
+	}
 	if r.Err != nil {
 		return p, bad
 	}
 	if p.since, err = crdt.DecodeVector(since); err != nil {
 		return p, bad
 	}
-	if p.base, err = crdt.DecodeVector(r.B); err != nil {
+	if p.base, err = crdt.DecodeVector(base); err != nil {
 		return p, bad
 	}
 	return p, nil
@@ -76,16 +108,20 @@ type rawPage struct {
 }
 
 // Changes returns the page of the feed after o.Since. With o.Wait it waits for the first change if there is none; an empty page
-// with a new cursor is normal. It returns [ErrCursorExpired] if deletes after the cursor are no longer remembered.
+// with a new cursor is normal. It returns [ErrCursorExpired] if deletes after the cursor are no longer remembered, or if the cursor is of
+// another device and tells of something that has not come here.
 func (s *Space) Changes(ctx context.Context, o ChangesOptions) (Changes, error) {
 	since, err := s.cursor(o.Since)
 	if err != nil {
 		return Changes{}, err
 	}
-	limit := min(cmp.Or(max(o.Limit, 0), changesDefault), changesMax)
+	if o.Limit < 0 || o.Limit > changesMax || o.Wait < 0 || o.Wait > waitMax {
+		return Changes{}, ErrBadRequest.With("a page has at most %d changes and waits at most %v, not %d and %v", changesMax, waitMax, o.Limit, o.Wait)
+	}
+	limit := cmp.Or(o.Limit, changesDefault)
 	var timeout <-chan time.Time
-	if wait := min(o.Wait, waitMax); wait > 0 {
-		t := time.NewTimer(wait)
+	if o.Wait > 0 {
+		t := time.NewTimer(o.Wait)
 		defer t.Stop()
 		timeout = t.C
 	}
@@ -131,7 +167,10 @@ func (s *Space) page(ctx context.Context, from position, prefix string, limit in
 		told := from.since.Clone()
 		told.Join(from.base)
 		// While the replica fills, the feed tells what was seen of all paths; what is beyond follows when that has grown over it.
-		if !tx.Floor().Meet(tx.Context()).Within(told) || !told.Within(tx.Context()) {
+		switch {
+		case !told.Within(tx.Context()):
+			return ErrCursorExpired.With("it is of another device, or of one that was restored, and tells of what this one has not seen")
+		case !tx.Floor().Meet(tx.Context()).Within(told):
 			return ErrCursorExpired.With("what was deleted since is no longer remembered here")
 		}
 		var err error
@@ -144,18 +183,20 @@ func (s *Space) page(ctx context.Context, from position, prefix string, limit in
 	return p, nil
 }
 
-// collectPage walks the live values outside what the reader has and the deletes outside told, in the order of their dots. The
-// cursor after a change is known once the next dot begins. A change of a policy may change what is shown wherever values compete: all of
-// them are told.
+// collectPage walks the live values outside what the reader has and the deletes outside told, in the order of their names: by dot, then
+// by path. The cursor after a change is one within its dot, but for the last of the dot: that is known once the next begins. A change of
+// a policy may change what is shown wherever values compete: all of them are told.
 func (s *Space) collectPage(tx *store.Tx, from position, told crdt.Vector, prefix string, limit int) (rawPage, error) {
-	p := rawPage{next: position{from.since.Clone(), from.base}}
-	var last crdt.Dot
-	open := 0 // changes from here on await their cursor
-	settle := func(at position) {
-		for ; open < len(p.changes); open++ {
-			p.changes[open].after = at
+	p := rawPage{next: position{since: from.since.Clone(), base: from.base}}
+	before := position{since: from.since, base: from.base} // the cursor before the dot that is being told
+	begun := 0                                             // its first change
+	finish := func() {
+		if n := len(p.changes); n > begun {
+			before = position{since: p.next.since.Clone(), base: p.next.base}
+			p.changes[n-1].after, begun = before, n
 		}
 	}
+	var last crdt.Dot
 	size := 0
 	seen := map[string]bool{}
 	for n, err := range mergeNames(tx.LiveBetween(from.since, tx.Context()), tx.DeletesBetween(told, tx.Context())) {
@@ -164,15 +205,15 @@ func (s *Space) collectPage(tx *store.Tx, from position, told crdt.Vector, prefi
 		}
 		if n.Dot != last && last.Counter > 0 {
 			p.next.since.Add(last)
-			if open < len(p.changes) {
-				settle(position{p.next.since.Clone(), p.next.base})
-			}
+			finish()
 			if len(p.changes) >= limit || size >= pageBytesMax {
 				return p, nil
 			}
 		}
-		last = n.Dot
-		for path, err := range s.told(n.Path, prefix) {
+		if last = n.Dot; from.has(n) {
+			continue
+		}
+		for path, err := range s.told(n.Path, prefix, from.after(n)) {
 			if err != nil {
 				return p, err
 			}
@@ -187,21 +228,23 @@ func (s *Space) collectPage(tx *store.Tx, from position, told crdt.Vector, prefi
 			for _, v := range reg.Live {
 				size += len(v.Data)
 			}
-			p.changes = append(p.changes, rawChange{path: path, reg: reg})
+			at := before
+			at.within, at.told = n, path
+			p.changes = append(p.changes, rawChange{path: path, reg: reg, after: at})
 		}
 	}
 	p.next, p.whole = position{since: tx.Context().Clone()}, true
-	settle(p.next)
+	finish()
 	return p, nil
 }
 
-// told yields the paths below prefix that a reader of the feed must look at when the entry at path has changed.
-func (s *Space) told(path, prefix string) iter.Seq2[string, error] {
+// told yields the paths below prefix that a reader of the feed must look at when the entry at path has changed, those behind after.
+func (s *Space) told(path, prefix, after string) iter.Seq2[string, error] {
 	if strings.HasPrefix(path, policiesPrefix) {
-		return s.store.Conflicts(prefix, "")
+		return s.store.Conflicts(prefix, after)
 	}
 	return func(yield func(string, error) bool) {
-		if !crdt.IsSystemPath(path) && strings.HasPrefix(path, prefix) {
+		if !crdt.IsSystemPath(path) && strings.HasPrefix(path, prefix) && path > after {
 			yield(path, nil)
 		}
 	}

@@ -3,9 +3,11 @@ package node_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"syncline/node"
+	"syncline/node/nodetest"
 )
 
 // readAll follows the feed page by page and returns the last type of each path.
@@ -79,5 +81,111 @@ func TestAPagedReadHearsOfWhatIsDeletedMeanwhile(t *testing.T) {
 	}
 	if got, _ := readAll(t, sp, page.Cursor, 2); got[page.Changes[0].Path] != node.ChangeDelete || len(got) != 5 {
 		t.Errorf("the rest: %v", got)
+	}
+}
+
+// follow reads the feed from a cursor by Watch, breaks off after every k-th event, goes on from that event's cursor, and returns the
+// paths in the order in which they came.
+func follow(t testing.TB, sp *node.Space, since node.Cursor, k int) (paths []string) {
+	t.Helper()
+	for range 100 {
+		n := 0
+		for ev, err := range sp.Watch(within(t), "", since) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if since = ev.Cursor; ev.UpToDate {
+				return paths
+			}
+			paths = append(paths, ev.Change.Path)
+			if n++; n == k {
+				break
+			}
+		}
+	}
+	t.Fatalf("breaking off after %d, the feed does not end: %v", k, paths)
+	return nil
+}
+
+// turn reads the feed by pages of a limit, each from the cursor of the k-th change of the page before, or its last.
+func turn(t testing.TB, sp *node.Space, since node.Cursor, limit, k int) (paths []string) {
+	t.Helper()
+	for range 100 {
+		page, err := sp.Changes(within(t), node.ChangesOptions{Since: since, Limit: limit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		since = page.Cursor
+		for i, c := range page.Changes {
+			paths = append(paths, c.Path)
+			if i+1 == k {
+				page.UpToDate, since = false, c.Cursor
+				break
+			}
+		}
+		if page.UpToDate {
+			return paths
+		}
+	}
+	t.Fatalf("in pages of %d cut after %d, the feed does not end: %v", limit, k, paths)
+	return nil
+}
+
+// A cursor of a change continues after that change, even in the middle of a transaction: nothing is left out, and what one transaction
+// wrote is not repeated, wherever the reader stops and however small its pages are.
+func TestEveryCursorContinuesAfterItsChange(t *testing.T) {
+	hub, ctx := new(nodetest.Hub), within(t)
+	a, b := pair(t, hub)
+	sp := space(t, a)
+	put := func(paths ...string) {
+		t.Helper()
+		if _, err := sp.Tx(ctx, func(tx *node.Tx) error {
+			for _, p := range paths {
+				tx.Put(p, node.Text("x"))
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 3 {
+		rivals(t, ctx, hub, a, b, fmt.Sprintf("r/%d", i), node.Text("a"), node.Text("b"))
+	}
+	put("d/1", "d/2", "d/3", "d/4")
+	_, start := readAll(t, sp, "", 100)
+	put("t/1", "t/2", "t/3")
+	if _, err := sp.DeletePrefix(ctx, "d/"); err != nil {
+		t.Fatal(err)
+	}
+	if err := sp.SetPolicy(ctx, "r/**", node.PolicyNewest); err != nil {
+		t.Fatal(err)
+	}
+	put("u/1", "u/2")
+	_, err := sp.Delete(ctx, "t/2") // what is superseded leaves a gap in its transaction
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, since := range []node.Cursor{start, ""} {
+		want := follow(t, sp, since, 1000)
+		if since == start && len(want) != 12 {
+			t.Fatalf("the feed tells of %v", want)
+		}
+		same := func(got []string) bool {
+			if since == "" { // a page tells each path once; another page may tell again of one that has two reasons
+				got, want := slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))
+				return slices.Equal(slices.Compact(got), slices.Compact(want))
+			}
+			return slices.Equal(got, want)
+		}
+		for k := 1; k <= len(want); k++ {
+			if got := follow(t, sp, since, k); !same(got) {
+				t.Fatalf("breaking off after %d: %v, want %v", k, got, want)
+			}
+			for limit := 1; limit <= len(want); limit++ {
+				if got := turn(t, sp, since, limit, k); !same(got) {
+					t.Fatalf("in pages of %d cut after %d: %v, want %v", limit, k, got, want)
+				}
+			}
+		}
 	}
 }

@@ -34,14 +34,31 @@ func loadKey(dir string, random io.Reader, renew bool) (ed25519.PrivateKey, erro
 			return key, err
 		}
 	}
-	if err := os.Rename(name, name+".replaced"); renew && err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+	if err := putAside(name); err != nil {
+		return nil, ErrStore.Because(err).Next("See who may write to " + dir)
 	}
 	seed := make([]byte, ed25519.SeedSize)
 	if _, err := io.ReadFull(random, seed); err != nil {
 		return nil, err
 	}
 	return ed25519.NewKeyFromSeed(seed), writeFile(name, []byte(hex.EncodeToString(seed)+"\n"))
+}
+
+// putAside renames a file, if it is there, to a name beside it that no other has.
+func putAside(name string) error {
+	aside := name + ".replaced"
+	for i := 2; ; i++ {
+		if _, err := os.Lstat(aside); errors.Is(err, fs.ErrNotExist) {
+			break
+		} else if err != nil {
+			return err
+		}
+		aside = fmt.Sprintf("%s.replaced-%d", name, i)
+	}
+	if err := os.Rename(name, aside); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func readKey(name string) (ed25519.PrivateKey, error) {

@@ -71,13 +71,18 @@ func (n *Node) RegisterMerge(name string, f MergeFunc) error {
 	return nil
 }
 
+// Merges returns the names of the merge functions that this device knows, sorted: those that are built in and those that were registered.
+func (n *Node) Merges() []string {
+	n.mergesMu.Lock()
+	defer n.mergesMu.Unlock()
+	names := slices.AppendSeq(slices.Collect(maps.Keys(builtinMerges)), maps.Keys(n.merges))
+	slices.Sort(names)
+	return names
+}
+
 // tellMerges tells the replica which functions there are.
 func (s *Space) tellMerges() error {
-	s.node.mergesMu.Lock()
-	names := slices.AppendSeq(slices.Collect(maps.Keys(builtinMerges)), maps.Keys(s.node.merges))
-	s.node.mergesMu.Unlock()
-	slices.Sort(names)
-	return s.loop.put(context.Background(), MergeNames{Names: names})
+	return s.loop.put(context.Background(), MergeNames{Names: s.node.Merges()})
 }
 
 // runMerge calls the function that a replica asked for.

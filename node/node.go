@@ -13,7 +13,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/ed25519"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,8 +24,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/ipfs/go-datastore"
 
@@ -40,18 +37,13 @@ const expiryPeriod = 15 * time.Second
 // renamePause keeps two copies that do not know of each other yet from renaming one device in turns.
 const renamePause = time.Minute
 
-// Defaults of [Config].
-const (
-	AntiEntropyDefault = 30 * time.Second
-	DeleteLogDefault   = 1 << 16
-)
-
 // A Node is a running device. All methods are safe for concurrent use.
 type Node struct {
 	cfg     Config
 	key     ed25519.PrivateKey
 	id      gossip.DeviceID
 	name    string
+	lock    *os.File // of the data directory, held until all is closed; nil without one
 	log     *slog.Logger
 	started time.Time
 	stop    context.CancelFunc
@@ -74,24 +66,39 @@ type Node struct {
 	merges   map[string]*mergeFunction
 }
 
-// Open starts a device. Close it. ctx bounds the start only.
+// Open starts a device. Close it. ctx bounds the start only. It returns [ErrBadRequest] for a Config that cannot be, and [ErrDirInUse] if
+// another node has the directory open; it has then changed nothing there.
 func Open(ctx context.Context, cfg Config) (*Node, error) {
-	n, err := prepare(cfg)
-	if err != nil {
+	if err := cfg.check(); err != nil {
 		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	n := &Node{cfg: cfg, log: cfg.Logger, started: cfg.Clock(), refresh: make(chan struct{}, 1),
+		spaces: map[gossip.SpaceID]*Space{}, invites: map[string]*invite{}}
+	n.ctx, n.stop = context.WithCancel(context.Background())
+	if err := n.start(ctx); err != nil {
+		n.closeSpaces()
+		return nil, err
+	}
+	return n, nil
+}
+
+func (n *Node) start(ctx context.Context) error {
+	if err := n.openDir(ctx); err != nil {
+		return err
+	}
+	if err := n.identify(); err != nil {
+		return err
 	}
 	if err := n.openSpaces(ctx); err != nil {
-		n.closeSpaces()
-		return nil, err
+		return err
 	}
 	if err := n.loadInvites(); err != nil {
-		n.closeSpaces()
-		return nil, err
+		return err
 	}
 	if net := n.cfg.Network; net != nil {
 		if err := net.Start(ctx, n.key, handler{n}); err != nil {
-			n.closeSpaces()
-			return nil, networkProblem(err)
+			return networkProblem(err)
 		}
 		n.online.Store(true)
 		n.wg.Add(1)
@@ -99,37 +106,19 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		n.accessChanged()
 		n.updateJoinable()
 	}
-	return n, nil
+	return nil
 }
 
-// prepare fills in defaults and reads who this device is.
-func prepare(cfg Config) (*Node, error) {
-	cfg.AntiEntropy = cmp.Or(cfg.AntiEntropy, AntiEntropyDefault)
-	cfg.MergeDeadline = cmp.Or(cfg.MergeDeadline, MergeDeadlineDefault)
-	if cfg.Poll != 0 {
-		if cfg.Poll < PollMin {
-			return nil, ErrBadRequest.With("it cannot poll every %v; the shortest time is %v", cfg.Poll, PollMin).Next("Give a length of time as 5s.")
-		}
-		cfg.AntiEntropy = cfg.Poll
+// openDir makes the data directory, and keeps other nodes away from it before anything in it is read or written.
+func (n *Node) openDir(ctx context.Context) (err error) {
+	if n.cfg.Dir == "" {
+		return nil
 	}
-	cfg.DeleteLog = cmp.Or(cfg.DeleteLog, DeleteLogDefault)
-	if cfg.Clock == nil {
-		cfg.Clock = time.Now
+	if err := os.MkdirAll(filepath.Join(n.cfg.Dir, spacesDir), 0o700); err != nil {
+		return ErrStore.Because(err).Next("See who may write to " + n.cfg.Dir)
 	}
-	if cfg.Rand == nil {
-		cfg.Rand = rand.Reader
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
-	n := &Node{cfg: cfg, log: cfg.Logger, started: cfg.Clock(), refresh: make(chan struct{}, 1),
-		spaces: map[gossip.SpaceID]*Space{}, invites: map[string]*invite{}}
-	n.ctx, n.stop = context.WithCancel(context.Background())
-	if err := n.identify(); err != nil {
-		return nil, err
-	}
-	n.id = gossip.DeviceID(n.key.Public().(ed25519.PublicKey))
-	return n, nil
+	n.lock, err = lockDir(ctx, n.cfg.Dir)
+	return err
 }
 
 // identify loads or makes the device's key and name.
@@ -137,18 +126,17 @@ func (n *Node) identify() (err error) {
 	host, _ := os.Hostname()
 	host, _, _ = strings.Cut(host, ".")
 	n.name = cmp.Or(n.cfg.Name, host, "device")
-	if bad := strings.IndexFunc(n.cfg.Name, unicode.IsControl) >= 0; bad || len(n.cfg.Name) > NameBytesMax || !utf8.ValidString(n.cfg.Name) {
-		return ErrBadRequest.With("a device name has at most %d bytes of UTF-8 and no control characters, not %.80q", NameBytesMax, n.cfg.Name)
-	}
 	if n.cfg.Dir == "" {
 		_, n.key, err = ed25519.GenerateKey(n.cfg.Rand)
+	} else {
+		n.key, err = loadKey(n.cfg.Dir, n.cfg.Rand, n.cfg.NewIdentity)
+	}
+	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(n.cfg.Dir, spacesDir), 0o700); err != nil {
-		return ErrStore.Because(err).Next("See who may write to " + n.cfg.Dir)
-	}
-	if n.key, err = loadKey(n.cfg.Dir, n.cfg.Rand, n.cfg.NewIdentity); err != nil {
-		return err
+	n.id = gossip.DeviceID(n.key.Public().(ed25519.PublicKey))
+	if n.cfg.Dir == "" {
+		return nil
 	}
 	name := filepath.Join(n.cfg.Dir, deviceFile)
 	var rec deviceRecord
@@ -419,6 +407,7 @@ func (n *Node) Close() error {
 	return err
 }
 
+// closeSpaces closes the spaces, and then lets others have the directory.
 func (n *Node) closeSpaces() error {
 	n.stop()
 	var first error
@@ -426,6 +415,9 @@ func (n *Node) closeSpaces() error {
 		if err := s.close(); err != nil && first == nil {
 			first = err
 		}
+	}
+	if n.lock != nil {
+		n.lock.Close()
 	}
 	return first
 }

@@ -95,13 +95,9 @@ func (s *Space) resolution(ctx context.Context, c Conflict, r Resolution) (op Wr
 	case ways != 1:
 		return op, nil, ErrBadRequest.With("a resolution names one value to keep, or all, or a new value, or a way to combine them").On(c.Path)
 	case r.Keep != "":
-		i := slices.IndexFunc(c.Values, func(v Value) bool { return v.ID == r.Keep })
-		if i < 0 {
-			p := ErrVersionMismatch.With("%s has no value %s any more", c.Path, r.Keep).On(c.Path)
-			p.Version = string(c.Version)
-			return op, nil, p
-		}
-		op.Content = c.Values[i].Content
+		var kept Value
+		kept, err = c.named(r.Keep)
+		op.Keep, op.Content = kept.ID, kept.Content
 	case r.Value != nil:
 		op.Content = *r.Value
 	case r.KeepAll:
@@ -110,12 +106,44 @@ func (s *Space) resolution(ctx context.Context, c Conflict, r Resolution) (op Wr
 	case r.Policy != "":
 		op.Content, err = s.combine(ctx, c, r.Policy)
 	default:
-		op.Content, err = r.Merge(c)
+		op.Content, err = tryMerge(c, r.Merge)
 	}
 	if op.IfVersion == "" && (r.KeepAll || r.Policy != "" || r.Merge != nil) {
 		op.IfVersion = c.Version // what was combined is what is replaced
 	}
 	return op, copies, err
+}
+
+// named returns the one value that id names, as a person may give it.
+func (c Conflict) named(id string) (Value, error) {
+	var found []Value
+	for _, v := range c.Values {
+		if (Revision{Value: v}).named(id) {
+			found = append(found, v)
+		}
+	}
+	switch {
+	case len(found) > 1:
+		return Value{}, ErrBadRequest.With("“%s” begins %d values of %s", id, len(found), c.Path).On(c.Path).Next("Give more of it.")
+	case len(found) == 0:
+		p := ErrVersionMismatch.With("%s has no value %s any more", c.Path, id).On(c.Path)
+		p.Version = string(c.Version)
+		return Value{}, p
+	}
+	return found[0], nil
+}
+
+// tryMerge calls a function that a program gave for this one Conflict. Whatever it does ends with ErrMergeFailed.
+func tryMerge(c Conflict, f func(Conflict) (Content, error)) (out Content, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = ErrMergeFailed.With("the function panicked: %v", r).On(c.Path)
+		}
+	}()
+	if out, err = f(copyConflict(c)); err != nil {
+		return out, ErrMergeFailed.With("the function failed: %v", err).Because(err).On(c.Path)
+	}
+	return out, nil
 }
 
 // combine returns what a policy makes of the values of a Conflict.

@@ -132,6 +132,14 @@ func (a *app) withClient(cmd *cobra.Command, def time.Duration, f func(context.C
 	return f(ctx, c)
 }
 
+// patience is how long a command that may ask a person goes on by itself: where somebody is there to be asked, until Ctrl-C.
+func (a *app) patience() time.Duration {
+	if a.interactive() && !a.yes {
+		return 0
+	}
+	return requestTimeout
+}
+
 // self is how to call this program about the same instance, for hints.
 func (a *app) self() string {
 	if a.dir == "" {

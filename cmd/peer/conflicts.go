@@ -182,7 +182,7 @@ func (a *app) showWays(ctx context.Context, cl *client.Client, c wire.Conflict) 
 		a.out.say("In the editor:  %s --edit", resolve)
 	}
 	if by := mergeOf(c.Values); by != "" {
-		p, err := cl.PreviewResolve(ctx, wire.Resolve{Path: c.Path, IfMatch: &c.Version, Policy: string(node.PolicyMerge(by))})
+		p, err := cl.PreviewResolve(ctx, wire.Resolve{Path: c.Path, IfMatch: &c.Version, Merge: true, Policy: string(node.PolicyMerge(by))})
 		if err == nil {
 			a.out.say("Combine them:   %s --merge=%s   %s", resolve, by, a.out.dim("gives "+preview(p.Content)))
 		}

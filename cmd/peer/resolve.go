@@ -74,7 +74,7 @@ made, and not written.
 			if err := r.check(); err != nil {
 				return err
 			}
-			timeout := requestTimeout
+			timeout := a.patience()
 			if r.edit {
 				timeout = 0 // a person writes
 			}
@@ -161,7 +161,7 @@ func (r *resolveCommand) run(ctx context.Context, c *client.Client, path string)
 	what := ""
 	switch {
 	case r.hasValue:
-		if err := r.agree(conflict, "Replace them by the value given?"); err != nil {
+		if err := r.agree(ctx, conflict, "Replace them by the value given?"); err != nil {
 			return err
 		}
 		return r.write(ctx, c, ask)
@@ -174,14 +174,14 @@ func (r *resolveCommand) run(ctx context.Context, c *client.Client, path string)
 		err = r.agreeToMerge(ctx, c, conflict, ask, by)
 	case strings.EqualFold(r.keep, "all"):
 		ask.KeepAll, what = true, "kept all values"
-		err = r.agree(conflict, "Keep the others beside it?")
+		err = r.agree(ctx, conflict, "Keep the others beside it?")
 	default:
 		v, n, choice := r.choose(conflict)
 		if choice != nil {
 			return choice
 		}
 		ask.Keep, what = []string{v.Version}, fmt.Sprintf("kept the value from %s", shortName(v.Device))
-		err = r.agree(conflict, fmt.Sprintf("Keep [%d], from %s?", n, shortName(v.Device)))
+		err = r.agree(ctx, conflict, fmt.Sprintf("Keep [%d], from %s?", n, shortName(v.Device)))
 	}
 	if err != nil {
 		return err
@@ -198,12 +198,12 @@ func (r *resolveCommand) asks() bool {
 }
 
 // agree shows the conflict and asks, if a person is there to answer.
-func (r *resolveCommand) agree(c wire.Conflict, question string) error {
+func (r *resolveCommand) agree(ctx context.Context, c wire.Conflict, question string) error {
 	if !r.asks() {
 		return nil
 	}
 	r.showConflict(c)
-	return r.confirm(question, true)
+	return r.confirm(ctx, question, true)
 }
 
 // agreeToMerge is agree for a merge, whose result it shows, too.
@@ -217,11 +217,11 @@ func (r *resolveCommand) agreeToMerge(ctx context.Context, c *client.Client, con
 	}
 	r.showConflict(conflict)
 	r.out.print("    %s\n%s", r.out.dim("combined by "+visible(by)), indented(p.Content))
-	return r.confirm("Write that?", true)
+	return r.confirm(ctx, "Write that?", true)
 }
 
 func (r *resolveCommand) write(ctx context.Context, c *client.Client, ask wire.Resolve) error {
-	value, err := r.read.read(r.value)
+	value, err := r.read.read(ctx, r.value)
 	if err != nil {
 		return err
 	}

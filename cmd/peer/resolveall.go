@@ -45,7 +45,7 @@ func (r *resolveCommand) runAll(ctx context.Context, c *client.Client, prefix st
 		if n := len(doc.Left); n > 0 {
 			stay = fmt.Sprintf(" %s cannot be decided so.", count(n))
 		}
-		if err := r.confirm(fmt.Sprintf("Decide %s%s?%s", plural(len(decisions), "conflict", "conflicts"), under(prefix), stay), false); err != nil {
+		if err := r.confirm(ctx, fmt.Sprintf("Decide %s%s?%s", plural(len(decisions), "conflict", "conflicts"), under(prefix), stay), false); err != nil {
 			return err
 		}
 	}

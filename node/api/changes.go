@@ -29,6 +29,9 @@ func (s *Server) changes(w http.ResponseWriter, r *http.Request) error {
 	}
 	since := node.Cursor(r.URL.Query().Get("since"))
 	if accepts(r, ndjson) {
+		if q := r.URL.Query(); q.Has("limit") || q.Has("wait") {
+			return node.ErrBadRequest.With("limit and wait are for pages; lines do not end.").Next("Leave them out, or ask for pages: without Accept: " + ndjson)
+		}
 		return s.streamChanges(w, r, sp, prefix, since, values)
 	}
 	limit, err := number(r, "limit")

@@ -106,7 +106,7 @@ func TestEmptyStreamIsUpToDate(t *testing.T) {
 func TestForeignCursorIsRefused(t *testing.T) {
 	p, q := newPeer(t), newPeer(t)
 	q.want(201, "PUT", "/v1/kv/a", "1")
-	for _, cursor := range []string{q.page("").Cursor, "c1.nonsense", "nonsense"} {
+	for _, cursor := range []string{q.page("").Cursor, "c2.nonsense", "nonsense"} {
 		problem := p.refused(400, "bad_request", "GET", "/v1/changes?since="+cursor, "")
 		if problem.Hint == "" {
 			t.Error("the problem does not say what to do")

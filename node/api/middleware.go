@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"syncline/node"
@@ -29,6 +30,10 @@ func (s *Server) wrap(routes http.Handler) http.Handler {
 			s.fail(w, r, err)
 			return
 		}
+		if err := checkForm(r); err != nil {
+			s.fail(w, r, err)
+			return
+		}
 		routes.ServeHTTP(w, r)
 		if w.refused != 0 {
 			code := w.refused
@@ -36,6 +41,17 @@ func (s *Server) wrap(routes http.Handler) http.Handler {
 			s.fail(w, r, refusal(code, r))
 		}
 	})
+}
+
+// checkForm refuses a client that can read nothing but what this API does not offer: it would wait for events that never come.
+func checkForm(r *http.Request) error {
+	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		return errNoMedia.With("This API has no web sockets.")
+	}
+	if accepts(r, "text/event-stream") && !accepts(r, ndjson) && !accepts(r, "application/json") && !accepts(r, "*/*") {
+		return errNoMedia.With("This API has no event streams (text/event-stream).")
+	}
+	return nil
 }
 
 // space returns the space that the request names by ?space=, or the default one.
@@ -69,7 +85,7 @@ func number(r *http.Request, name string) (int, error) {
 	return n, nil
 }
 
-// duration reads a length of time as "30s"; empty stands for def.
+// duration reads a length of time as "30s", at most the given one; empty stands for def.
 func duration(name, v string, def, most time.Duration) (time.Duration, error) {
 	if v == "" {
 		return def, nil
@@ -78,7 +94,10 @@ func duration(name, v string, def, most time.Duration) (time.Duration, error) {
 	if err != nil || d < 0 {
 		return 0, node.ErrBadRequest.With("%s is a length of time as 30s or 10m, not “%s”.", name, v)
 	}
-	return min(d, most), nil
+	if d > most {
+		return 0, node.ErrBadRequest.With("%s is at most %v, not %s.", name, most, v)
+	}
+	return d, nil
 }
 
 // answer writes one document.
@@ -97,7 +116,7 @@ func answer(w http.ResponseWriter, status int, doc any) error {
 // ignoreGone drops the error of writing to a client that has left: there is nobody to tell.
 func ignoreGone(error) error { return nil }
 
-// question reads the JSON body of a request into doc. It refuses fields that it does not know.
+// question reads the JSON body of a request into doc. It refuses fields that it does not know, and what follows the document.
 func question(r *http.Request, doc any) error { return questionOf(r, doc, requestBytesMax) }
 
 // questionOf is question with another bound of the body.

@@ -18,6 +18,7 @@ var (
 	errNoRoute     = &node.Problem{Code: "route_unknown", Status: http.StatusNotFound, Title: "No such route", Hint: "docs/reference/api.md lists the routes."}
 	errMethod      = &node.Problem{Code: "method_not_allowed", Status: http.StatusMethodNotAllowed, Title: "Method not allowed here", Hint: "The header Allow lists the methods of this route."}
 	errRange       = &node.Problem{Code: "range_invalid", Status: http.StatusRequestedRangeNotSatisfiable, Title: "Range not satisfiable", Hint: "Ask for bytes within the size of the value."}
+	errNoMedia     = &node.Problem{Code: "not_acceptable", Status: http.StatusNotAcceptable, Title: "Not offered in that form", Hint: "Follow GET /v1/changes as lines, with Accept: application/x-ndjson, or by ?wait=30s."}
 	errInterrupted = &node.Problem{Code: "interrupted", Status: 499, Title: "Interrupted", Hint: "Run it again.", Retryable: true}
 )
 

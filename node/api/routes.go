@@ -1,6 +1,8 @@
 package api
 
-import "net/http"
+import (
+	"net/http"
+)
 
 // A handler answers one request; an error becomes a problem document.
 type handler func(w http.ResponseWriter, r *http.Request) error

@@ -11,6 +11,10 @@ func TestWhatARouteDoesNotReadIsRefused(t *testing.T) {
 	p.want(201, "PUT", "/v1/kv/a", "1")
 	for _, tt := range []struct{ method, url, body, header, value, want string }{
 		{"DELETE", "/v1/kv/a?dry_run=1", "", "", "", "DELETE /v1/kv/{path...} has no parameter “dry_run”."},
+		{"DELETE", "/v1/kv/a?if_match=v1.0", "", "", "", "has no parameter “if_match”."},
+		{"PUT", "/v1/kv/a?dry_run=1", "2", "", "", "has no parameter “dry_run”."},
+		{"GET", "/v1/status?space=&space=", "", "", "", "“space” is given 2 times"},
+		{"POST", "/v1/tx", `{"ops":[{"op":"del","path":"a"}]} {"ops":[]}`, "", "", "more follows"},
 		{"GET", "/v1/kv/a?values=1", "", "", "", "has no parameter “values”."},
 		{"GET", "/v1/entries?limit=1&limit=2", "", "", "", "“limit” is given 2 times"},
 		{"GET", "/v1/entries?%zz=1", "", "", "", "not well escaped"},
