@@ -40,10 +40,13 @@ const (
 // fetched from connected devices, one after the other; the entry is then what a device that had lost nothing would show. A
 // value that no connected device has, or can read, stays lost, and its path damaged, until one with it is connected or [RepairOptions] gives
 // it up. Each path is a question of its own: one that nobody can help with is in nobody's way.
-// Records below the empty prefix are those of members, too. It reads everything below the prefix.
+// [Space.Status] warns of it. Records below the empty prefix are those of members, too. It reads everything below the prefix.
 func (s *Space) Repair(ctx context.Context, prefix string, o RepairOptions) ([]Repaired, error) {
 	found, err := s.repair(ctx, prefix, o)
-	if err == nil && prefix == "" && !slices.ContainsFunc(found, func(r Repaired) bool { return r.Err != nil }) {
+	switch left := slices.IndexFunc(found, func(r Repaired) bool { return r.Err != nil }); {
+	case left >= 0:
+		s.warn(AlarmCorrupt, Warning{Code: AlarmCorrupt, Text: found[left].Damage, Hint: alarmHints[AlarmCorrupt]})
+	case err == nil && prefix == "":
 		s.touch(func() { delete(s.warnings, AlarmCorrupt) })
 	}
 	return found, err

@@ -157,6 +157,9 @@ func TestRepairFetchesWhatWasLost(t *testing.T) {
 			t.Errorf("with nobody connected: %s: %q", path, what)
 		}
 	}
+	if st, err := a.s.Status(within(t)); err != nil || len(st.Warnings) != 1 || st.Warnings[0].Code != node.AlarmCorrupt {
+		t.Errorf("what stays damaged is not warned of: %+v, %v", st.Warnings, err)
+	}
 	hub.Heal()
 	for { // the network has told both ends by the time that a device is found
 		all, err := a.s.Repair(within(t), "", node.RepairOptions{})

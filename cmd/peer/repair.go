@@ -16,8 +16,10 @@ func newRepair(a *app) *cobra.Command {
 		Short: "Fetch again what a failing disk has damaged",
 		Long: `Look through all entries, or those below a prefix, for records that cannot be read,
 and fetch what was lost from a connected device that has it: the value as it was, or
-what it has become since. All other entries stay as they are. If a connected device has
-never had it, the entry stays damaged until one that had it is connected; with code 1.
+what it has become since. All other entries stay as they are, and what else is damaged,
+here or there, is in nobody's way: two damaged devices repair each other. If no connected
+device has it, or can read it, the entry stays damaged until one is connected that can;
+with code 1.
 
 --give-up deletes what no connected device has, here and everywhere. It asks first;
 without a terminal it needs -y.
@@ -57,14 +59,14 @@ func (a *app) repair(ctx context.Context, c *client.Client, prefix string, giveU
 	if err != nil || doc.Damaged == 0 {
 		return err
 	}
-	return client.ErrDamaged.With("%s cannot be read here, and no connected device has what was lost.", entries(doc.Damaged)).
+	return client.ErrDamaged.With("%s cannot be read here, and no connected device could bring back what was lost.", entries(doc.Damaged)).
 		Next("Connect a device that has it, and run it again. Or give it up:  " + a.self() + " repair --give-up")
 }
 
 func (a *app) tellMended(m wire.Mended) {
 	switch {
 	case m.Problem != nil:
-		a.out.look("%s is still damaged.", visible(m.Path))
+		a.out.look("%s is still damaged: %s.", visible(m.Path), m.Problem.Detail)
 	case m.GivenUp:
 		a.out.done("%s is given up.", visible(m.Path))
 	case m.From != nil:
