@@ -170,11 +170,11 @@ const (
 	dotBytes   = 24
 )
 
-// size returns about how many bytes the register takes in memory.
+// size returns about how many bytes the register takes beyond what every row takes, which [Limits].Rows bounds.
 func (r Register) size() int {
-	n := len(r.Deletes) * dotBytes
+	n := len(r.Deletes)*dotBytes + max(0, len(r.Live)-1)*valueBytes
 	for i := range r.Live {
-		n += valueBytes + len(r.Live[i].Data) + len(r.Live[i].Descent.From)*dotBytes
+		n += len(r.Live[i].Data) + len(r.Live[i].Descent.From)*dotBytes
 	}
 	return n
 }
