@@ -11,7 +11,8 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// Bounds of what is decoded. Nothing above them is ever written.
+// Bounds of what is decoded. Nothing above them is ever written, except that a write over more siblings names more dots; it travels as a row
+// of an answer, as every large one does.
 const (
 	// ValueBytesMax bounds the data of one value.
 	ValueBytesMax = 1 << 20

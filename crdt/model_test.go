@@ -1003,7 +1003,7 @@ func TestModelNoticesBrokenRules(t *testing.T) {
 		{mutate: homeOnly, log: endless},
 		{mutate: noInterval, log: 0},
 		{mutate: noKills, log: 0},
-		{mutate: floorNotHandedOn, log: 2},
+		{mutate: floorNotHandedOn, log: 0},
 		{mutate: logNotHandedOn, log: endless},
 		{mutate: floorNotRaised, log: 1},
 		{mutate: killByDot, log: 0},

@@ -13,6 +13,9 @@ import (
 // PathBytesMax bounds a path, in bytes.
 const PathBytesMax = 1024
 
+// BoundaryBytesMax bounds where a range of paths begins or ends, in bytes: at a path, or right behind one, which is the path and a NUL.
+const BoundaryBytesMax = PathBytesMax + 1
+
 // ErrPath is in the chain of every error about an unusable path.
 var ErrPath = errors.New("unusable path")
 

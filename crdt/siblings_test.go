@@ -148,3 +148,27 @@ func BenchmarkSiblings(b *testing.B) {
 		}
 	}
 }
+
+// TestAPathForgets65536Deletes: replicas that deleted one path apart leave a log each, and all but a few are forgotten at once.
+func TestAPathForgets65536Deletes(t *testing.T) {
+	s, _ := crowds(1 << 16)
+	var r Register
+	for _, v := range s.Get("busy").Live {
+		r.Deletes = append(r.Deletes, Delete{v.Dot, v.Time})
+	}
+	s.SetRegister("busy", r)
+	if err := Trim(s, 1600); err != nil {
+		t.Fatal(err)
+	}
+	left := s.Get("busy").Deletes
+	oldest := slices.MinFunc(left, func(x, y Delete) int { return int(x.Time) - int(y.Time) })
+	forgotten := 0
+	for _, d := range r.Deletes {
+		if d.Time < oldest.Time {
+			forgotten++
+		}
+	}
+	if len(left) != 1500 || forgotten != len(r.Deletes)-1500 || s.Check() != nil {
+		t.Errorf("%d deletes are left, %d older ones are gone (%v)", len(left), forgotten, s.Check())
+	}
+}

@@ -321,19 +321,29 @@ func trim(b Base, max int) error {
 		if err != nil {
 			return err
 		}
-		for _, d := range reg.Deletes {
-			if d.Dot == name.Dot {
-				all = append(all, aged{d.Time, d.Dot, name.Path})
-			}
+		i, ok := slices.BinarySearchFunc(reg.Deletes, name.Dot, func(d Delete, dot Dot) int { return d.Dot.Compare(dot) })
+		if ok {
+			all = append(all, aged{reg.Deletes[i].Time, name.Dot, name.Path})
 		}
 	}
 	slices.SortFunc(all, func(x, y aged) int { return cmp.Or(cmp.Compare(x.time, y.time), x.dot.Compare(y.dot)) })
+	least := map[ReplicaID]uint64{} // the lowest counter that cannot be forgotten
+	for _, d := range unread {
+		if n := least[d.Replica]; n == 0 || d.Counter < n {
+			least[d.Replica] = d.Counter
+		}
+	}
+	parts := b.Parts()
+	forgotten := make([][]Dot, len(parts))
 	for _, x := range all[:len(all)-min(len(all), max-max/16)] {
-		below := func(d Dot) bool { return d.Replica == x.dot.Replica && d.Counter <= x.dot.Counter }
-		if slices.ContainsFunc(unread, below) {
+		if n := least[x.dot.Replica]; n > 0 && n <= x.dot.Counter {
 			continue // the floor would rise over what cannot be forgotten
 		}
-		if err := b.RaiseFloorPart(b.Parts().Of(x.path), x.dot); err != nil {
+		i := parts.Of(x.path)
+		forgotten[i] = append(forgotten[i], x.dot)
+	}
+	for i, dots := range forgotten {
+		if err := b.Raise(i, Vector{}, VectorOf(dots)); err != nil {
 			return err
 		}
 	}

@@ -319,25 +319,65 @@ var linkForm = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 // TestLinksResolve: every relative link of the documents names a file, and its fragment a heading of that file.
 func TestLinksResolve(t *testing.T) {
 	for _, file := range documents(t) {
-		for _, line := range prose(t, file) {
-			for _, m := range linkForm.FindAllStringSubmatch(line, -1) {
-				target := m[1]
-				if strings.Contains(target, "://") || strings.HasPrefix(target, "mailto:") {
-					continue
-				}
-				name, fragment, _ := strings.Cut(target, "#")
-				to := file
-				if name != "" {
-					to = filepath.Join(filepath.Dir(file), filepath.FromSlash(name))
-				}
-				if _, err := os.Stat(to); err != nil {
-					t.Errorf("%s: link %s leads nowhere", file, target)
-				} else if fragment != "" && !slices.Contains(anchors(t, to), fragment) {
-					t.Errorf("%s: link %s: there is no such heading", file, target)
+		for to, fragments := range links(t, file) {
+			if _, err := os.Stat(to); err != nil {
+				t.Errorf("%s: link %s leads nowhere", file, to)
+				continue
+			}
+			for _, fragment := range fragments {
+				if fragment != "" && !slices.Contains(anchors(t, to), fragment) {
+					t.Errorf("%s: link %s#%s: there is no such heading", file, to, fragment)
 				}
 			}
 		}
 	}
+}
+
+// TestEveryPageIsLinked: whoever begins at the README gets to every page by following links. A link to a folder is one to each page there.
+func TestEveryPageIsLinked(t *testing.T) {
+	seen := map[string]bool{}
+	var follow func(page string)
+	follow = func(page string) {
+		page = strings.TrimPrefix(page, filepath.Join(root, "docs")+string(filepath.Separator)) // as documents names it
+		if seen[page] || !strings.HasSuffix(page, ".md") {
+			return
+		}
+		seen[page] = true
+		for to := range links(t, page) {
+			follow(to)
+			below, _ := filepath.Glob(filepath.Join(to, "*.md"))
+			for _, page := range below {
+				follow(page)
+			}
+		}
+	}
+	all := documents(t)
+	follow(all[0])
+	for _, file := range all {
+		if !seen[file] {
+			t.Errorf("no way leads from the README to %s", file)
+		}
+	}
+}
+
+// links returns the files that a document links to, and with which fragments; those of its own headings under its own name.
+func links(t *testing.T, file string) map[string][]string {
+	t.Helper()
+	out := map[string][]string{}
+	for _, line := range prose(t, file) {
+		for _, m := range linkForm.FindAllStringSubmatch(line, -1) {
+			if strings.Contains(m[1], "://") || strings.HasPrefix(m[1], "mailto:") {
+				continue
+			}
+			name, fragment, _ := strings.Cut(m[1], "#")
+			to := file
+			if name != "" {
+				to = filepath.Join(filepath.Dir(file), filepath.FromSlash(name))
+			}
+			out[to] = append(out[to], fragment)
+		}
+	}
+	return out
 }
 
 // anchors returns the names under which the headings of a document can be linked to.

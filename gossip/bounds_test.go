@@ -131,9 +131,9 @@ func TestRowsOfAnySizeTravel(t *testing.T) {
 	}
 }
 
-// TestABoundaryIsAPath: where an answer or a question begins and ends is kept on disk, so it is no longer than a path.
-func TestABoundaryIsAPath(t *testing.T) {
-	fits, long := strings.Repeat("x", crdt.PathBytesMax), strings.Repeat("x", crdt.PathBytesMax+1)
+// TestABoundaryIsAPathOrRightBehindOne: where an answer or a question begins and ends is kept on disk, so it is no longer than that.
+func TestABoundaryIsAPathOrRightBehindOne(t *testing.T) {
+	fits, long := strings.Repeat("x", crdt.PathBytesMax)+"\x00", strings.Repeat("x", crdt.PathBytesMax+2)
 	for _, c := range []struct {
 		to string
 		ok bool
@@ -147,6 +147,19 @@ func TestABoundaryIsAPath(t *testing.T) {
 			if err := a.decode(q.encode()); (err == nil) != c.ok {
 				t.Errorf("an ASK about %d bytes: %v", len(c.to), err)
 			}
+		}
+	}
+}
+
+// TestAFarewellIsShort: what is kept and shown of a peer's reason is bounded.
+func TestAFarewellIsShort(t *testing.T) {
+	for _, c := range []struct {
+		code, text int
+		ok         bool
+	}{{byeCodeMax, byeTextMax, true}, {byeCodeMax + 1, 0, false}, {0, byeTextMax + 1, false}} {
+		var m bye
+		if err := m.decode((&bye{Type: msgBye, Code: strings.Repeat("c", c.code), Text: strings.Repeat("t", c.text)}).encode()); (err == nil) != c.ok {
+			t.Errorf("a code of %d bytes and a text of %d: %v", c.code, c.text, err)
 		}
 	}
 }

@@ -155,6 +155,12 @@ type done struct {
 	Hash [16]byte
 }
 
+// byeCodeMax and byeTextMax bound what a peer says when it ends a session early: it is kept and shown.
+const (
+	byeCodeMax = 64
+	byeTextMax = 1024
+)
+
 // bye ends a session early and says why, in words for a person.
 type bye struct {
 	_    struct{} `cbor:",toarray"`
@@ -250,7 +256,7 @@ func (m *ask) decode(msg []byte) error {
 	i := crdt.ItemsOf(msg)
 	i.Array(7)
 	m.Type, m.Vector, m.Rows = uint8(i.Uint(math.MaxUint8)), i.Bytes(MessageBytesMax), i.Uint(math.MaxUint64)
-	m.From, m.To, m.Listed = i.Text(crdt.PathBytesMax), i.Text(crdt.PathBytesMax), uint8(i.Uint(math.MaxUint8))
+	m.From, m.To, m.Listed = i.Text(crdt.BoundaryBytesMax), i.Text(crdt.BoundaryBytesMax), uint8(i.Uint(math.MaxUint8))
 	m.Sketch = i.Bytes(MessageBytesMax)
 	return i.End()
 }
@@ -272,7 +278,7 @@ func (m *end) decode(msg []byte) error {
 	m.Rows, m.Kills, m.Opens = i.Uint(math.MaxUint64), i.Uint(math.MaxUint64), i.Uint(math.MaxUint64)
 	i.Fill(m.Hash[:])
 	i.Fill(m.Digest[:])
-	m.To = i.Text(crdt.PathBytesMax)
+	m.To = i.Text(crdt.BoundaryBytesMax)
 	return i.End()
 }
 
@@ -320,7 +326,7 @@ func (m *bye) encode() []byte {
 func (m *bye) decode(msg []byte) error {
 	i := crdt.ItemsOf(msg)
 	i.Array(3)
-	m.Type, m.Code, m.Text = uint8(i.Uint(math.MaxUint8)), i.Text(MessageBytesMax), i.Text(MessageBytesMax)
+	m.Type, m.Code, m.Text = uint8(i.Uint(math.MaxUint8)), i.Text(byeCodeMax), i.Text(byeTextMax)
 	return i.End()
 }
 

@@ -300,7 +300,7 @@ func (n *Node) Join(ctx context.Context, text string) (JoinResult, error) {
 		return JoinResult{}, ctx.Err()
 	}
 	if errors.Is(err, gossip.ErrJoinRefused) {
-		return JoinResult{}, n.perhapsLate(t, ErrTicketUnknown.With("it has no open invite now, or too many devices ask it at once").
+		return JoinResult{}, n.perhapsLate(t, ErrTicketUnknown.With("the inviting device has no open invite now, or too many devices ask it at once").
 			Next("Try the same ticket again in some seconds, or make a new one on the other device:  peer invite"))
 	}
 	if err != nil {
@@ -391,7 +391,7 @@ func joinRefusal(status uint8) error {
 	case joinDenied:
 		return ErrJoinDenied.With("a person there said no")
 	}
-	return ErrTicketUnknown.With("it may have been made before that device was set up anew, or been closed after wrong tries")
+	return ErrTicketUnknown.With("the inviting device does not know it: it may have been made before that device was set up anew, or been closed after wrong tries")
 }
 
 // enter makes the space that this device was let into its default.

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -26,9 +27,9 @@ const mergeCallsMax = 8
 // panic, and a call that takes longer than [Config].MergeDeadline. After a failure the Conflict stays open, with the reason.
 //
 // ctx ends with the deadline, and when the node is closed. A function that does not return then is left behind, with all that it holds:
-// Go can end no goroutine from outside. Eight calls of one function may run at the same time, those left behind among them. If none of
-// the eight returns, the function is called no more, and its Conflicts stay open with that as the reason, until one does, or another
-// function is registered under its name.
+// Go can end no goroutine from outside. Eight calls of one function may run at the same time, those left behind among them. While none of
+// the eight returns, the function is not called, and that is the reason why its Conflicts stay open. Like every failure, it is tried again
+// when the entry, a policy, or the function registered under the name changes.
 type MergeFunc func(ctx context.Context, c Conflict) (Content, error)
 
 // A mergeFunction is one that is known under a name.
@@ -71,13 +72,18 @@ func (n *Node) RegisterMerge(name string, f MergeFunc) error {
 	return nil
 }
 
+// Merges returns the names of the merge functions that this device knows, sorted: those that are built in and those that were registered.
+func (n *Node) Merges() []string {
+	n.mergesMu.Lock()
+	defer n.mergesMu.Unlock()
+	names := slices.AppendSeq(slices.Collect(maps.Keys(builtinMerges)), maps.Keys(n.merges))
+	slices.Sort(names)
+	return names
+}
+
 // tellMerges tells the replica which functions there are.
 func (s *Space) tellMerges() error {
-	s.node.mergesMu.Lock()
-	names := slices.AppendSeq(slices.Collect(maps.Keys(builtinMerges)), maps.Keys(s.node.merges))
-	s.node.mergesMu.Unlock()
-	slices.Sort(names)
-	return s.loop.put(context.Background(), MergeNames{Names: names})
+	return s.loop.put(context.Background(), MergeNames{Names: s.node.Merges()})
 }
 
 // runMerge calls the function that a replica asked for.
@@ -133,7 +139,8 @@ func (n *Node) mergeFunc(name string) *mergeFunction {
 func (n *Node) merge(ctx context.Context, name string, c Conflict) (Content, error) {
 	f := n.mergeFunc(name)
 	if f == nil {
-		return Content{}, ErrMergeFailed.With("no program on this device registered the merge function “%s”", name).On(c.Path)
+		return Content{}, ErrMergeFailed.With("no program on this device registered the merge function “%s”", name).On(c.Path).
+			Next("This device has: " + strings.Join(n.Merges(), ", ") + ".")
 	}
 	out, err := n.callMerge(ctx, f, copyConflict(c))
 	if err == nil && !f.builtin {

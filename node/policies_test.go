@@ -438,6 +438,64 @@ func TestAMergeFunctionSettlesConflictsByItself(t *testing.T) {
 	}
 }
 
+// What hangs or panics on one device is settled by another whose function works. Where each device has a function of its own, results meet,
+// and the devices end with one of them.
+func TestDevicesWithDifferentFunctions(t *testing.T) {
+	hub, ctx := new(nodetest.Hub), within(t)
+	a, b := pair(t, hub)
+	s := space(t, a)
+	for pattern, name := range map[string]string{"hangs/*": "hangs", "panics/*": "panics", "own/*": "own"} {
+		if err := s.SetPolicy(ctx, pattern, node.PolicyMerge(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stuck := make(chan struct{})
+	t.Cleanup(func() { close(stuck) })
+	for _, n := range []*node.Node{a, b} {
+		for name, f := range map[string]node.MergeFunc{
+			"hangs":  func(context.Context, node.Conflict) (node.Content, error) { <-stuck; return node.Content{}, nil },
+			"panics": func(context.Context, node.Conflict) (node.Content, error) { panic("cannot") },
+		} {
+			if n == b {
+				f = func(context.Context, node.Conflict) (node.Content, error) { return node.Text("by b"), nil }
+			}
+			if err := n.RegisterMerge(name, f); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	rivals(t, ctx, hub, a, b, "hangs/1", node.Text("1"), node.Text("2"))
+	rivals(t, ctx, hub, a, b, "panics/1", node.Text("1"), node.Text("2"))
+	for _, path := range []string{"hangs/1", "panics/1"} {
+		await(t, s, path, "by b")
+	}
+	// Both write, because each learns of the function while it is alone with the conflict.
+	rivals(t, ctx, hub, a, b, "own/1", node.Text("1"), node.Text("2"))
+	hub.Cut(a.ID())
+	for _, n := range []*node.Node{a, b} {
+		err := n.RegisterMerge("own", func(context.Context, node.Conflict) (node.Content, error) { return node.Text("by " + n.Name()), nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		await(t, space(t, n), "own/1", "by "+n.Name())
+	}
+	hub.Heal()
+	meet(t, ctx, a, b)
+	for {
+		ea, errA := s.Get(ctx, "own/1")
+		eb, errB := space(t, b).Get(ctx, "own/1")
+		if errA != nil || errB != nil {
+			t.Fatal(errA, errB)
+		}
+		if ea.Version == eb.Version && ea.Conflict == 0 && len(ea.Values) == 1 {
+			break
+		}
+		if _, err := s.Changes(ctx, node.ChangesOptions{Since: node.CursorNow, Wait: 50 * time.Millisecond}); err != nil {
+			t.Fatalf("%+v and %+v: %v", ea, eb, err)
+		}
+	}
+}
+
 // A function that fails leaves the Conflict open, with its reason, where the function is known.
 func TestAMergeFunctionThatFailsLeavesTheReason(t *testing.T) {
 	ctx := within(t)

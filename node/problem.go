@@ -119,7 +119,7 @@ var (
 	ErrTicketBad       = &Problem{Code: "ticket_invalid", Status: 400, Title: "Not a valid ticket", Hint: "Copy the whole ticket again, from “peer:” to its last character."}
 	ErrTicketExpired   = &Problem{Code: "invite_expired", Status: 410, Title: "The invite has expired", Hint: "Make a new one on the other device: peer invite."}
 	ErrTicketSpent     = &Problem{Code: "invite_used", Status: 409, Title: "The invite was used already", Hint: "Make a new one on the other device: peer invite."}
-	ErrTicketUnknown   = &Problem{Code: "invite_unknown", Status: 404, Title: "The inviting device does not know this invite", Hint: "Make a new one on the other device: peer invite."}
+	ErrTicketUnknown   = &Problem{Code: "invite_unknown", Status: 404, Title: "No such invite", Hint: "Make a new one on the other device: peer invite."}
 	ErrMember          = &Problem{Code: "already_member", Status: 409, Title: "Already joined"}
 	ErrJoinDenied      = &Problem{Code: "join_denied", Status: 403, Title: "The other device did not let this one in"}
 	ErrUnreachable     = &Problem{Code: "unreachable", Status: 504, Title: "The other device cannot be reached", Retryable: true}

@@ -77,6 +77,8 @@ type Replica struct {
 	running   map[mergeID]bool
 	rescan    bool
 
+	// raised counts the alarms about what others said.
+	raised int
 	// torn holds the paths that are known to have a damaged record, repairs the repairs under way.
 	torn    map[string]bool
 	repairs []*repair
@@ -248,6 +250,7 @@ func (r *Replica) emit(o Output) {
 }
 
 func (r *Replica) alarm(code string, peer gossip.DeviceID, format string, args ...any) {
+	r.raised++
 	r.emit(Alarm{Code: code, Peer: peer, Text: fmt.Sprintf(format, args...)})
 }
 

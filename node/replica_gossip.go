@@ -10,12 +10,17 @@ import (
 
 // receive takes the operations of one frame: each is applied if it is ready, held back if it is early.
 func (r *Replica) receive(in Ops) error {
+	raised := r.raised
 	for _, encoded := range in.Ops {
-		op, err := decodeGossiped(encoded)
-		if err != nil { // one word for the frame: what else it holds comes by session
-			r.alarm(AlarmBadFrame, in.Author, "an operation was refused, with those after it in its frame: %v", err)
+		if r.raised > raised { // one alarm for a frame: what else it holds comes by session
 			r.hasten(in.From, gossip.RetryDelay)
 			return nil
+		}
+		op, err := decodeGossiped(encoded)
+		if err != nil {
+			r.alarm(AlarmBadFrame, in.Author, "an operation was refused: %v", err)
+			r.hasten(in.From, gossip.RetryDelay)
+			continue
 		}
 		switch op.CheckAt(r.tx) {
 		case crdt.Seen:

@@ -3,13 +3,18 @@ package node
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/query"
+
+	"syncline/store"
+	"syncline/store/mem"
 )
 
 // A ward is a replica whose repair by another is carried out message by message.
@@ -22,6 +27,21 @@ type ward struct {
 	alarms  []string
 	// before is called before a message is delivered to a, if it is not nil.
 	before func()
+	// fails says that a's steps may fail.
+	fails bool
+}
+
+// step lets one of them take a step.
+func (w *ward) step(r *rig, in Input) {
+	w.a.t.Helper()
+	if r != w.a || !w.fails {
+		w.perform(r, r.step(in))
+		return
+	}
+	r.now.Wall++
+	r.now.Mono += time.Millisecond
+	out, _ := r.Step(r.now, in)
+	w.perform(r, out)
 }
 
 // meet connects two replicas, with no session under way.
@@ -71,7 +91,7 @@ func (w *ward) run() Reply {
 		if w.before != nil && r == w.a {
 			w.before()
 		}
-		w.perform(r, r.step(in))
+		w.step(r, in)
 	}
 	if len(w.replies) == 0 {
 		w.a.t.Fatal("no reply")
@@ -81,7 +101,7 @@ func (w *ward) run() Reply {
 
 // repair lets a repair paths with b.
 func (w *ward) repair(paths ...string) Reply {
-	w.perform(w.a, w.a.step(Repair{Tag: 2, Paths: paths, Peer: w.b.self}))
+	w.step(w.a, Repair{Tag: 2, Paths: paths, Peer: w.b.self})
 	return w.run()
 }
 
@@ -306,4 +326,169 @@ func TestBothEndsSayWhatTheyCannotRead(t *testing.T) {
 	if len(b.repairs)+len(a.repairs) > 0 || slices.ContainsFunc(a.sessionIDs(), func(id SessionID) bool { return a.sessions[id].repair != nil }) {
 		t.Error("something goes on")
 	}
+}
+
+// A sickbed is a replica with every kind of damage, and one that can help: values that stand, that were superseded, deleted and put beside
+// others meanwhile, a value that won over a delete, and remembered deletes.
+func sickbed(t *testing.T) (a, b *rig) {
+	a, b = newRig(t, "a"), newRig(t, "b")
+	for _, path := range []string{"stands", "replaced", "dropped", "beside", "gone", "calm", "/sys"} {
+		a.step(from(b, b.put(path, "1")))
+	}
+	apart := a.put("beside", "2")
+	a.step(from(b, b.put("beside", "3")))
+	b.step(from(a, apart))
+	a.step(from(b, b.write(WriteOp{Path: "gone", Delete: true})))
+	won := b.put("won", "1")
+	a.step(from(b, won))
+	late := b.put("won", "2")
+	a.step(Write{Tag: 1, Ops: []WriteOp{{Path: "won", Delete: true}}})
+	a.step(from(b, late))
+	b.put("replaced", "2")
+	b.step(Write{Tag: 1, Ops: []WriteOp{{Path: "dropped", Delete: true}}})
+	b.put("new", "1")
+	return a, b
+}
+
+// heal repairs what is damaged and lets both meet; in the end they are equal.
+func heal(a, b *rig) {
+	a.t.Helper()
+	var torn []string
+	for path := range a.st.Damaged("") {
+		torn = append(torn, path)
+	}
+	if len(torn) > 0 {
+		if reply := meet(a, b).repair(torn...); reply.Err != nil || len(reply.Mended) != len(torn) {
+			a.t.Errorf("%q: %+v", torn, reply)
+		}
+	}
+	exchange(a, b)
+	a.whole()
+	if a.st.Head().Digest != b.st.Head().Digest || !a.st.Context().Equal(b.st.Context()) {
+		a.t.Errorf("after the repair %+v %v, the other %+v %v", a.st.Head(), a.st.Context(), b.st.Head(), b.st.Context())
+	}
+}
+
+var sick = []string{"/d/stands", "/d/replaced", "/d/dropped", "/d/beside", "/d/won", "/r/d/gone", "/s/sys"}
+
+// TestARepairMayEndAnywhere: the power fails, or one operation of the disk, at every operation during a repair.
+func TestARepairMayEndAnywhere(t *testing.T) {
+	for _, crash := range []bool{true, false} {
+		for n, more := 0, true; more; n++ {
+			a, b := sickbed(t)
+			for _, key := range sick {
+				a.spoilKey(key)
+			}
+			w := meet(a, b)
+			w.fails = true
+			failed := a.ds.Ops() + n
+			fault := mem.FailAt(failed, syscall.EIO)
+			if crash {
+				fault = mem.FailFrom(failed, syscall.EIO)
+			}
+			a.ds.Inject(fault)
+			w.repair("/sys", "beside", "dropped", "gone", "replaced", "stands", "won")
+			more = a.ds.Ops() > failed
+			a.ds.Inject(nil)
+			if crash {
+				a.ds.Crash(a.ds.Unsynced() * (n % 3) / 2)
+				a.open("a")
+			}
+			heal(a, b)
+			if t.Failed() {
+				t.Fatalf("operation %d fails, crash %v", n, crash)
+			}
+		}
+	}
+}
+
+// TestAnyRecordMayBeDamaged, while the store is open or before it is opened: records that exist once are refused by name. Any other is in
+// nobody's way: what was lost comes back, and in the end both hold the same.
+func TestAnyRecordMayBeDamaged(t *testing.T) {
+	ctx := context.Background()
+	probe, _ := sickbed(t)
+	all, err := probe.ds.Query(ctx, query.Query{KeysOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for e := range all.Next() {
+		for _, opened := range []bool{true, false} {
+			a, b := sickbed(t)
+			a.spoilKey(e.Key)
+			if !opened {
+				_, err := store.Open(ctx, a.ds.Clone(), store.Options{})
+				if once := e.Key[1] != 'v' && len(e.Key) == 2 || e.Key[1] == 'v'; once != (err != nil) {
+					t.Errorf("%s: %v", e.Key, err)
+				}
+				if corrupt := new(store.CorruptError); err != nil {
+					if !errors.As(err, &corrupt) || corrupt.Key != e.Key {
+						t.Errorf("%s: %v", e.Key, err)
+					}
+					continue
+				}
+				a.open("a")
+			}
+			var torn []string
+			for path := range a.st.Damaged("") {
+				torn = append(torn, path)
+			}
+			if w := meet(a, b); len(torn) > 0 {
+				if reply := w.repair(torn...); reply.Err != nil || len(reply.Mended) != len(torn) {
+					t.Errorf("%s, opened %v: %+v", e.Key, opened, reply)
+				}
+			}
+			ca, cb := exchange(a, b)
+			for _, code := range append(ca, cb...) {
+				if code != AlarmCorrupt || e.Key[1] != 'o' {
+					t.Errorf("%s, opened %v: alarm %s", e.Key, opened, code)
+				}
+			}
+			if a.st.Head().Digest != b.st.Head().Digest || !a.st.Context().Equal(b.st.Context()) {
+				t.Errorf("%s, opened %v: %+v, the other %+v", e.Key, opened, a.st.Head(), b.st.Head())
+			}
+			for path := range a.st.Damaged("") {
+				t.Errorf("%s, opened %v: %s is still damaged", e.Key, opened, path)
+			}
+		}
+	}
+}
+
+// TestARepairBringsBindings that were damaged, and believes no other in the place of one that can be read.
+func TestARepairBringsBindings(t *testing.T) {
+	a, b := sickbed(t)
+	a.spoilKey("/o/10")
+	a.open("a")
+	a.spoil("stands")
+	if reply := meet(a, b).repair("stands"); reply.Err != nil {
+		t.Errorf("%+v", reply)
+	}
+	if codes, _ := exchange(a, b); len(codes) > 0 {
+		t.Errorf("alarms %v", codes)
+	}
+	if !a.hasBindings(b) {
+		t.Error("a binding cannot be read")
+	}
+	c, d := newRig(t, "c"), newRig(t, "d")
+	c.step(from(d, d.put("x", "1")))
+	tx := d.st.Begin()
+	tx.SetOpen(d.Replica.id, c.bind(d.Replica.id)) // a member ties another's replica to itself
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	d.put("x", "2")
+	c.spoil("x")
+	if reply := meet(c, d).repair("x"); reply.Err != nil || c.shown("x") != "2" {
+		t.Errorf("%+v", reply)
+	}
+	clear(c.devices)
+	if device, ok, _ := c.deviceOf(d.Replica.id); !ok || device != d.self {
+		t.Errorf("the replica belongs to %s now", device.Short())
+	}
+}
+
+// hasBindings reports whether a replica can read the binding of another's incarnation.
+func (r *rig) hasBindings(of *rig) bool {
+	r.tx = r.st.Begin()
+	defer r.tx.Discard()
+	return r.hasBinding(of.Replica.id)
 }

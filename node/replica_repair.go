@@ -107,6 +107,13 @@ func (x *repair) end(busy bool, format string, args ...any) {
 // take keeps an answer until it is mended.
 func (r *Replica) take(x *repair, d *crdt.Delta) error {
 	x.opens = d.Opens
+	for _, o := range d.Opens { // those that were damaged here
+		if r.tx.Parts().Top().Get(o.Replica) > 0 {
+			if err := r.tx.SetOpen(o.Replica, o.Open); err != nil {
+				return err
+			}
+		}
+	}
 	x.came = append(x.came, d)
 	x.bytes += 32 * d.Context.Len()
 	for i := range d.Rows {
@@ -221,7 +228,7 @@ func (r *Replica) mend(x *repair) error {
 			x.mended = append(x.mended, path)
 		}
 	}
-	return nil
+	return r.joined() // not before all is joined: until then what was superseded is gone, and what superseded it has not come
 }
 
 // back returns the values of an answer that had been seen here and are not superseded. all says that they are all that was lost, known that

@@ -212,7 +212,9 @@ func (r *Replica) sessionMsg(in SessionMsg) error {
 		if s.repair != nil { // what fails from here on is no fault of the peer
 			err = r.take(s.repair, delta)
 		} else {
-			err = r.join(delta, bound)
+			if err = r.join(delta, bound); err == nil {
+				err = r.joined()
+			}
 		}
 		if err != nil {
 			return err
@@ -269,7 +271,7 @@ var errUnbound = errors.New("a replica without a valid binding")
 // returns the bindings that are new.
 func (r *Replica) admit(s *session, d *crdt.Delta) (map[crdt.ReplicaID]gossip.DeviceID, error) {
 	if x := s.repair; x != nil {
-		d.Opens = append(x.opens, d.Opens...)
+		d.Opens = slices.DeleteFunc(append(x.opens, d.Opens...), func(o crdt.Binding) bool { return r.hasBinding(o.Replica) })
 		return r.bindings(d)
 	}
 	if err := r.readable(d); err != nil {
@@ -290,9 +292,11 @@ func (r *Replica) join(d *crdt.Delta, bound map[crdt.ReplicaID]gossip.DeviceID) 
 			r.follow(v.Time, r.devices[v.Dot.Replica])
 		}
 	}
-	if err := r.changed(effects, true); err != nil {
-		return err
-	}
+	return r.changed(effects, true)
+}
+
+// joined lets the operations that were held back follow answers that were joined.
+func (r *Replica) joined() error {
 	r.delivery.Prune(r.tx.Context())
 	return r.drain()
 }
@@ -314,13 +318,28 @@ func (r *Replica) bindings(d *crdt.Delta) (map[crdt.ReplicaID]gossip.DeviceID, e
 		if _, ok := bound[top.Replica]; ok {
 			continue
 		}
-		if _, ok, err := r.deviceOf(top.Replica); err != nil {
+		_, ok, err := r.deviceOf(top.Replica)
+		switch corrupt := new(store.CorruptError); {
+		case ok:
+		case err != nil && !errors.As(err, &corrupt):
 			return nil, err
-		} else if !ok {
+		case r.tx.Parts().Top().Get(top.Replica) > 0: // it was bound when it was first seen
+			r.emit(Alarm{Code: AlarmCorrupt, Text: fmt.Sprintf("damaged record: the binding of replica %v cannot be read; what its device writes comes by sessions only", top.Replica)})
+		default:
 			return nil, errors.Join(errUnbound, errors.New(top.Replica.String()))
 		}
 	}
 	return bound, nil
+}
+
+// hasBinding reports whether the binding of a replica is here and can be read.
+func (r *Replica) hasBinding(id crdt.ReplicaID) bool {
+	open, err := r.tx.Open(id)
+	if err != nil || open == nil {
+		return false
+	}
+	_, err = readBinding(id, open)
+	return err == nil
 }
 
 // finish takes over what a session found out.

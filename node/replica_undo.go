@@ -12,8 +12,10 @@ import (
 const (
 	// undosMax is the number of resolutions that can be taken back, the latest ones.
 	undosMax = 32
-	// undoBytesMax bounds the values that one resolution replaced; a larger one cannot be taken back.
-	undoBytesMax = 8 << 20
+	// undoBytesMax and undoValuesMax bound the values that one resolution replaced; a larger one cannot be taken back. Each value is
+	// brought back by a write, which names those before.
+	undoBytesMax  = 8 << 20
+	undoValuesMax = 1000
 )
 
 // undoPrefix is where the store keeps the resolutions of this device, each under its number modulo undosMax.
@@ -68,7 +70,7 @@ func (r *Replica) keepUndo(ops []WriteOp, effects []crdt.Effect, results []Write
 		u := undoRecord{Version: 1, Number: r.undoNext, Path: ops[i].Path}
 		for _, e := range effects {
 			switch {
-			case e.Path == u.Path && len(e.Before.Live) > 0:
+			case e.Path == u.Path && 0 < len(e.Before.Live) && len(e.Before.Live) <= undoValuesMax:
 				u.Before = crdt.AppendValues(nil, e.Before.Live)
 			case e.Path != u.Path && len(e.Before.Live) == 0:
 				u.Copies = append(u.Copies, e.Path)

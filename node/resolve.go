@@ -168,7 +168,7 @@ func (s *Space) combine(ctx context.Context, c Conflict, p Policy) (Content, err
 	// A set of one rule, which holds everywhere.
 	v, ok, reason := newRuleBook([]PolicyRule{{"**", p}}).viewOf(c.Path, reg)
 	if !ok {
-		return Content{}, ErrMergeFailed.With("%s of the values at %s: %s", p, c.Path, cmp.Or(reason, "they compete no more")).On(c.Path)
+		return Content{}, ErrMergeFailed.With("%s", cmp.Or(reason, "the values compete no more")).On(c.Path)
 	}
 	return Content{Data: v.value.Data, Type: v.value.Type}, nil
 }

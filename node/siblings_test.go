@@ -62,6 +62,9 @@ func TestMoreValuesThanAnOperationNamesAreSettled(t *testing.T) {
 				if o.Err != nil {
 					t.Fatalf("%s: %v", what, o.Err)
 				}
+				if undo := o.Results[0].Undo; undo != "" {
+					t.Errorf("%s: %s is to take it back, with a write for each value", what, undo)
+				}
 			}
 		}
 	}

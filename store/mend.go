@@ -49,6 +49,9 @@ func (s *Store) Damaged(prefix string) iter.Seq2[string, error] {
 // RecordKey returns where the live values of a path are kept, for who spoils them on purpose.
 func RecordKey(path string) []byte { return appendPath(nil, path) }
 
+// DeletesKey returns where the remembered deletes of a path are kept, for the same.
+func DeletesKey(path string) []byte { return appendDeletesKey(nil, path) }
+
 // A Damage is what the indexes still tell of a path whose records do not all decode.
 type Damage struct {
 	Path string

@@ -27,7 +27,7 @@ func decodePart(b []byte) (p crdt.Part, err error) {
 	if err != nil {
 		return p, err
 	}
-	p.From = string(r.Bytes(crdt.PathBytesMax))
+	p.From = string(r.Bytes(crdt.BoundaryBytesMax))
 	seen := r.Bytes(len(b))
 	if r.Err != nil {
 		return p, r.Err

@@ -24,9 +24,9 @@ type Tx struct {
 
 	entries map[string]*entry
 	slab    []entry
-	// clean counts the entries that were only read; dirty holds the others in the order of their first change.
-	clean int
-	dirty []*entry
+	// clean counts the entries that were only read, cleanBytes what was read since they were last forgotten; dirty holds the others in the order of their first change.
+	clean, cleanBytes int
+	dirty             []*entry
 
 	// seats holds the replicas whose context, floor or ordinal changed; seated is the number of ordinals at Begin.
 	seats  map[crdt.ReplicaID]bool
@@ -59,7 +59,9 @@ const (
 	// cleanMax bounds the registers that a transaction keeps only because it read them. It is above the paths of one operation,
 	// which is read twice.
 	cleanMax = 16_384
-	slabMax  = 1024
+	// cleanBytesMax bounds what they take: an operation of few bytes may name many large values.
+	cleanBytesMax = 32 << 20
+	slabMax       = 1024
 	// readerMin is the number of reads from which on a reader costs less.
 	readerMin = 8
 )
@@ -113,7 +115,7 @@ func (tx *Tx) reset() {
 	clear(tx.metas)
 	tx.live.reset()
 	tx.log.reset()
-	tx.clean, tx.open, tx.changed, tx.parted = 0, false, false, false
+	tx.clean, tx.cleanBytes, tx.open, tx.changed, tx.parted = 0, 0, false, false, false
 	tx.now, tx.swept = 0, nil
 }
 
@@ -198,9 +200,10 @@ func (tx *Tx) entry(path string) (*entry, error) {
 			return nil, err
 		}
 	}
-	if tx.clean >= cleanMax {
+	if tx.clean >= cleanMax || tx.cleanBytes >= cleanBytesMax {
 		tx.forgetClean()
 	}
+	tx.cleanBytes += dataBytes(r)
 	if len(tx.slab) == cap(tx.slab) {
 		tx.slab = make([]entry, 0, min(max(16, 2*cap(tx.slab)), slabMax))
 	}
@@ -237,9 +240,10 @@ func (tx *Tx) forgetClean() {
 	for path, e := range tx.entries {
 		if !e.dirty {
 			delete(tx.entries, path)
+			*e = entry{} // its slab may stay
 		}
 	}
-	tx.clean = 0
+	tx.clean, tx.cleanBytes = 0, 0
 }
 
 // SetRegister implements [crdt.Base].

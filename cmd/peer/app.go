@@ -120,6 +120,15 @@ func (a *app) within(ctx context.Context, def time.Duration) (context.Context, c
 	return context.WithTimeout(ctx, d)
 }
 
+// patience returns how long a command that may ask a person waits for its answers by default: without end where it asks, since the person
+// counts, too.
+func (a *app) patience() time.Duration {
+	if !a.yes && a.interactive() {
+		return 0
+	}
+	return requestTimeout
+}
+
 // withClient runs f with a client and a context that is bounded by --timeout, or else by def.
 func (a *app) withClient(cmd *cobra.Command, def time.Duration, f func(context.Context, *client.Client) error) error {
 	c, err := a.client()

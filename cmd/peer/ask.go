@@ -14,14 +14,14 @@ import (
 var errDeclined = &node.Problem{Code: "declined", Status: 409, Title: "Nothing was done", Detail: "The answer was no.", Hint: "Run it again to be asked again, or with -y."}
 
 // confirm asks whether to go on. With -y the answer is yes; where nobody can be asked, it is a wrong usage that names the flag.
-func (a *app) confirm(question string, def bool) error {
+func (a *app) confirm(ctx context.Context, question string, def bool) error {
 	if a.yes {
 		return nil
 	}
 	if !a.interactive() {
 		return usage("A question cannot be asked here", "%s There is no terminal to answer on.", question).Next("Answer it beforehand:  -y (--yes)")
 	}
-	ok, err := a.ask(context.Background(), question, def)
+	ok, err := a.ask(ctx, question, def)
 	if err == nil && !ok {
 		return errDeclined
 	}

@@ -144,7 +144,7 @@ func (a *app) restoreBackup(ctx context.Context, file, backend string) error {
 	if err := a.checkEmpty(inst); err != nil {
 		return err
 	}
-	in, total, err := openInput(file)
+	in, total, err := openInput(ctx, file)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ var completers = map[string]completer{
 }
 
 // policyNames are those that need no function of a program.
-var policyNames = []string{"manual", "newest", "max", "min", "union"}
+var policyNames = []string{"manual", "newest", "max", "min", "union", "merge:text", "merge:json"}
 
 // completeAll lets shells complete the arguments and flags of every command as its usage line names them.
 func (a *app) completeAll(c *cobra.Command) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -271,11 +270,11 @@ func (a *app) editConfig(cmd *cobra.Command, args []string) error {
 			return fileError(err)
 		}
 	}
-	words := strings.Fields(orElse(os.Getenv("VISUAL"), orElse(os.Getenv("EDITOR"), "vi")))
-	editor := exec.CommandContext(cmd.Context(), words[0], append(words[1:], name)...)
+	words := orElse(os.Getenv("VISUAL"), orElse(os.Getenv("EDITOR"), "vi"))
+	editor := editorCommand(cmd.Context(), words, name)
 	editor.Stdin, editor.Stdout, editor.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if err := editor.Run(); err != nil {
-		p := usage("The editor failed", "%s: %v", words[0], err).Next("Name another one:  EDITOR=nano peer config edit")
+		p := usage("The editor failed", "“%s” %s.", words, howItEnded(err)).Next("Name another one:  EDITOR=nano peer config edit")
 		p.Cause = err
 		return p
 	}

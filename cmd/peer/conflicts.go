@@ -139,8 +139,11 @@ func rivals(values []wire.Value) []wire.Value {
 	return out
 }
 
-// showLines is how many lines of each value are shown.
-const showLines = 20
+// showLines is how many lines of each value are shown, diffLines how many of what it changed.
+const (
+	showLines = 20
+	diffLines = 60
+)
 
 func (a *app) showConflict(c wire.Conflict) {
 	values := rivals(c.Values)
@@ -157,7 +160,7 @@ func (a *app) showConflict(c wire.Conflict) {
 		}
 		a.out.print("[%d] %-12s %s%s\n", i+1, shortName(v.Device), when(v.Time), shown)
 		if diff := diffOf(c, v); diff != "" {
-			a.printDiff(diff)
+			a.printDiff(firstLines(diff, diffLines))
 		} else {
 			a.out.print("%s", indented(v.Content))
 		}
@@ -178,11 +181,13 @@ func (a *app) showWays(ctx context.Context, cl *client.Client, c wire.Conflict) 
 		a.out.say("Delete it:      %s del --all %s", a.self(), visible(c.Path))
 	}
 	a.out.say("Write another:  %s --value TEXT", resolve)
-	if !slices.ContainsFunc(c.Values, func(v wire.Value) bool { _, ok := v.Text(); return !ok }) {
+	if i := slices.IndexFunc(c.Values, func(v wire.Value) bool { _, ok := v.Text(); return !ok }); i < 0 {
 		a.out.say("In the editor:  %s --edit", resolve)
+	} else {
+		a.out.say("Save one:       %s get %s --version %s > FILE", a.self(), visible(c.Path), c.Values[i].Version)
 	}
 	if by := mergeOf(c.Values); by != "" {
-		p, err := cl.PreviewResolve(ctx, wire.Resolve{Path: c.Path, IfMatch: &c.Version, Policy: string(node.PolicyMerge(by))})
+		p, err := cl.PreviewResolve(ctx, wire.Resolve{Path: c.Path, IfMatch: &c.Version, Merge: true, Policy: string(node.PolicyMerge(by))})
 		if err == nil {
 			a.out.say("Combine them:   %s --merge=%s   %s", resolve, by, a.out.dim("gives "+preview(p.Content)))
 		}
@@ -210,7 +215,7 @@ func (a *app) showBase(c wire.Conflict) {
 	case c.Base != nil:
 		a.out.print("    %-12s %s   %s\n", shortName(c.Base.Device), when(c.Base.Time), a.out.dim("what they were made from"))
 		a.out.print("%s", indented(c.Base.Content))
-	case c.BaseReason != "":
+	case c.BaseReason != "" && c.Reason != "delete/update": // which is reason enough
 		a.out.say("What they were made from is not known: %s.", visible(c.BaseReason))
 	}
 }
@@ -244,14 +249,24 @@ func indented(c wire.Content) string {
 	if !ok {
 		return "      " + preview(c) + "\n"
 	}
+	if s == "" {
+		return "      (empty)\n"
+	}
 	var b strings.Builder
-	n := 0
-	for line := range strings.Lines(visibleText(s)) {
-		if n++; n > showLines {
-			b.WriteString("      …\n")
-			break
-		}
+	for line := range strings.Lines(firstLines(visibleText(s), showLines)) {
 		b.WriteString("      " + strings.TrimSuffix(line, "\n") + "\n")
 	}
 	return b.String()
+}
+
+// firstLines returns the first n lines of a text, and one that says so if there are more.
+func firstLines(text string, n int) string {
+	end := 0
+	for line := range strings.Lines(text) {
+		if n--; n < 0 {
+			return text[:end] + "…\n"
+		}
+		end += len(line)
+	}
+	return text
 }

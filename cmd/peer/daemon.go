@@ -30,7 +30,7 @@ func (u *upCommand) serve(inst instance, log *slog.Logger, ready func(wire.Up) e
 	defer stop()
 	held, err := takeLock(inst.data, inst.socket)
 	if err != nil {
-		return err
+		return explainOpen(err, inst)
 	}
 	defer held.release()
 	if err := clearSocket(inst.socket); err != nil {

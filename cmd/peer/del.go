@@ -31,7 +31,7 @@ del -r notes deletes the entry notes and everything below notes/. It asks first;
 a terminal it needs -y.`,
 		Args: arguments("PATH"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withClient(cmd, requestTimeout, func(ctx context.Context, c *client.Client) error {
+			return a.withClient(cmd, a.patience(), func(ctx context.Context, c *client.Client) error {
 				if d.recursive {
 					return d.tree(ctx, c, args[0])
 				}
@@ -98,7 +98,7 @@ func (d *delCommand) tree(ctx context.Context, c *client.Client, prefix string) 
 	if d.dryRun {
 		return d.out.result(plan, func() { d.printPaths(plan.Paths) })
 	}
-	if err := d.confirm("Delete "+entries(plan.Deleted)+" below "+visible(name)+"/?", false); err != nil {
+	if err := d.confirm(ctx, "Delete "+entries(plan.Deleted)+" below "+visible(name)+"/?", false); err != nil {
 		return err
 	}
 	return d.carryOut(ctx, c, name, self)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -43,11 +44,23 @@ func faultOf(name string, err error) error {
 	return fileError(&fs.PathError{Op: "write", Path: name, Err: err})
 }
 
+// stdin returns standard input as a reader that ends with ctx: a person who presses Ctrl-C need not type a line first. What reads is
+// left behind then; the process ends soon.
+func stdin(ctx context.Context) io.ReadCloser {
+	r, w := io.Pipe()
+	go func() {
+		_, err := io.Copy(w, os.Stdin)
+		w.CloseWithError(err)
+	}()
+	context.AfterFunc(ctx, func() { w.CloseWithError(ctx.Err()) })
+	return r
+}
+
 // openInput opens a file to be read, or standard input if the name is -, and returns its size, or -1 if that is not known. The caller
 // closes it.
-func openInput(name string) (*os.File, int64, error) {
+func openInput(ctx context.Context, name string) (io.ReadCloser, int64, error) {
 	if name == "-" {
-		return os.Stdin, -1, nil
+		return stdin(ctx), -1, nil
 	}
 	f, err := os.Open(name)
 	if err != nil {

@@ -36,6 +36,10 @@ If the entry is in conflict this is the newest value, or what the policy of the 
 shows; --all prints every one, and which of them that is.`,
 		Args: arguments("PATH"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if g.version == "" && cmd.Flags().Changed("version") { // the variable of a script that is not set
+				return usage("The version is empty", "--version is given without a version.").
+					Next("See which there are:  " + a.self() + " history " + visible(args[0]))
+			}
 			g.hasDefault = cmd.Flags().Changed("default")
 			return a.withClient(cmd, requestTimeout, func(ctx context.Context, c *client.Client) error {
 				return g.run(ctx, c, args[0])

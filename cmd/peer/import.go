@@ -32,7 +32,7 @@ ends the import and is named; the lines before it are stored.`,
 }
 
 func (a *app) importFile(ctx context.Context, c *client.Client, name string) error {
-	in, total, err := openInput(name)
+	in, total, err := openInput(ctx, name)
 	if err != nil {
 		return err
 	}

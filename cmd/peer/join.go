@@ -48,7 +48,7 @@ func (a *app) ticket(ctx context.Context, args []string) (string, error) {
 	}
 	switch {
 	case given == "-":
-		b, err := io.ReadAll(io.LimitReader(os.Stdin, 64<<10))
+		b, err := io.ReadAll(io.LimitReader(stdin(ctx), 64<<10))
 		if err != nil {
 			return "", fileError(err)
 		}
@@ -56,13 +56,19 @@ func (a *app) ticket(ctx context.Context, args []string) (string, error) {
 	case given == "" && a.interactive():
 		a.out.note("Ticket (from “peer invite” on the other device):")
 		line, err := readLine(ctx)
-		if err != nil {
-			return "", err
+		if ctx.Err() != nil {
+			return "", ctx.Err()
 		}
-		given = line
+		if given = line; err != nil {
+			given = ""
+		}
 	}
 	if given = strings.TrimSpace(given); given == "" {
-		return "", usage("A ticket is missing", "There is none in the arguments, and no terminal to ask on.").
+		why := "There is none in the arguments, and no terminal to ask on."
+		if a.interactive() {
+			why = "None was given."
+		}
+		return "", usage("A ticket is missing", "%s", why).
 			Next("Make one on the other device with peer invite, then here:  " + a.self() + " join TICKET")
 	}
 	return given, nil

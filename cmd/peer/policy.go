@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -28,7 +29,8 @@ match a pattern, on every device:
               one device writes the result
   merge:json  the same by the fields of JSON objects
   merge:NAME  a function of that name, which a Go program registered on one of the
-              devices, combines the values and writes the result
+              devices, combines the values and writes the result; --json lists those
+              that this device knows, as merges
 
 The first five need no write: the values stay as they are, "peer get --all" shows them,
 and the next write replaces them all. If values do not fit, or if a line or a field was
@@ -65,7 +67,10 @@ merge:text, merge:json or merge:NAME. Quote the pattern, so that the shell leave
 			rule := wire.Policy{Pattern: args[0], Policy: args[1]}
 			return a.editPolicies(cmd, func(p []wire.Policy) ([]wire.Policy, error) {
 				return append(slices.DeleteFunc(p, func(q wire.Policy) bool { return q.Pattern == rule.Pattern }), rule), nil
-			}, func() { a.out.done("Conflicts at %s: %s.", visible(rule.Pattern), visible(rule.Policy)) })
+			}, func(doc wire.Policies) {
+				a.out.done("Conflicts at %s: %s.", visible(rule.Pattern), visible(rule.Policy))
+				a.tellUnknown(doc, rule)
+			})
 		},
 	}, &cobra.Command{
 		Use:   "unset PATTERN",
@@ -78,7 +83,7 @@ merge:text, merge:json or merge:NAME. Quote the pattern, so that the shell leave
 					return nil, node.ErrNotFound.With("The pattern %s has no policy.", args[0]).Next(a.self() + " policy lists them.")
 				}
 				return p, nil
-			}, func() { a.out.done("%s has no policy any more.", visible(args[0])) })
+			}, func(wire.Policies) { a.out.done("%s has no policy any more.", visible(args[0])) })
 		},
 	})
 	return cmd
@@ -87,7 +92,7 @@ merge:text, merge:json or merge:NAME. Quote the pattern, so that the shell leave
 // policyTries is how often an edit begins anew because somebody else changed the policies meanwhile.
 const policyTries = 4
 
-func (a *app) editPolicies(cmd *cobra.Command, edit func([]wire.Policy) ([]wire.Policy, error), done func()) error {
+func (a *app) editPolicies(cmd *cobra.Command, edit func([]wire.Policy) ([]wire.Policy, error), done func(wire.Policies)) error {
 	return a.withClient(cmd, requestTimeout, func(ctx context.Context, c *client.Client) error {
 		for try := 1; ; try++ {
 			doc, err := c.Policies(ctx)
@@ -104,7 +109,7 @@ func (a *app) editPolicies(cmd *cobra.Command, edit func([]wire.Policy) ([]wire.
 			if err != nil {
 				return err
 			}
-			return a.out.result(doc, done)
+			return a.out.result(doc, func() { done(doc) })
 		}
 	})
 }
@@ -119,4 +124,17 @@ func (a *app) printPolicies(doc wire.Policies) {
 		t.add(text(p.Pattern), text(p.Policy))
 	}
 	t.print()
+	if a.out.tty {
+		a.tellUnknown(doc, doc.Policies...)
+	}
+}
+
+// tellUnknown says which policies call a merge function that this device does not know: a slip of the pen, or one of another device.
+func (a *app) tellUnknown(doc wire.Policies, rules ...wire.Policy) {
+	for _, r := range rules {
+		if name, ok := node.Policy(r.Policy).Merge(); ok && !slices.Contains(doc.Merges, name) {
+			a.out.look("No program on this device registered %s; conflicts at %s wait for a device that has it. Known here:  merge:%s",
+				visible(r.Policy), visible(r.Pattern), strings.Join(doc.Merges, ", merge:"))
+		}
+	}
 }

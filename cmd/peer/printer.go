@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/term"
 
+	"syncline/node"
 	"syncline/node/api/wire"
 )
 
@@ -47,7 +48,7 @@ type printer struct {
 
 func newPrinter(out, err *os.File) *printer {
 	o := &printer{
-		w: bufio.NewWriterSize(out, 64<<10), out: out, err: err,
+		w: bufio.NewWriterSize(outputWriter{out}, 64<<10), out: out, err: err,
 		tty: term.IsTerminal(int(out.Fd())), errTTY: term.IsTerminal(int(err.Fd())), width: 80,
 	}
 	o.color, o.errColor = o.tty, o.errTTY
@@ -55,6 +56,22 @@ func newPrinter(out, err *os.File) *printer {
 		o.width = w
 	}
 	return o
+}
+
+// errOutput is the problem of a standard output that takes no more.
+var errOutput = &node.Problem{Code: "output_failed", Status: 500, Title: "The output could not be written", Hint: "Look at where it goes: a disk may be full."}
+
+// An outputWriter is standard output with errors for people. The end of a pipe stays what it is, see report.
+type outputWriter struct{ f *os.File }
+
+func (o outputWriter) Write(b []byte) (int, error) {
+	n, err := o.f.Write(b)
+	if err != nil {
+		p := errOutput.With("%s", fileFault(err))
+		p.Cause = err
+		err = p
+	}
+	return n, err
 }
 
 // document prints v as one line of JSON.

@@ -37,7 +37,7 @@ If the entry is in conflict this replaces the value that is shown; the others st
 			if o.IfAbsent && o.IfVersion != "" {
 				return usage("Two conditions exclude each other", "--if-absent and --if-version cannot both hold.").Next("Give one of them.")
 			}
-			value, err := v.read(args[1])
+			value, err := v.read(cmd.Context(), args[1])
 			if err != nil {
 				return err
 			}

@@ -28,7 +28,7 @@ others: look after it.`,
 		Args: arguments("[PREFIX]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if giveUp {
-				if err := a.confirm("Delete on every device what no connected device has?", false); err != nil {
+				if err := a.confirm(cmd.Context(), "Delete on every device what no connected device has?", false); err != nil {
 					return err
 				}
 			}

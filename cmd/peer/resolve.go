@@ -34,8 +34,8 @@ func newResolve(a *app) *cobra.Command {
 		Use:   "resolve PATH --keep 1|2|DEVICE|all | --value VALUE|-|@FILE | --merge[=POLICY] | --edit",
 		Short: "Decide a conflict, or many",
 		Long: `Decide a conflict: keep one of the values, by its number in "peer conflicts show", its
-device or its id; or write another one. The decision replaces all values that were seen
-when it was made. "peer undo" takes it back.
+device or the beginning of its version; or write another one. The decision replaces all
+values that were seen when it was made. "peer undo" takes it back.
 
   --keep all   keeps the shown value at PATH and each other one beside it, at a path
                with the name of its device: notes/todo (phone).md
@@ -74,9 +74,9 @@ made, and not written.
 			if err := r.check(); err != nil {
 				return err
 			}
-			timeout := requestTimeout
-			if r.edit {
-				timeout = 0 // a person writes
+			timeout := a.patience()
+			if r.edit || r.all {
+				timeout = 0 // a person writes, or each conflict takes its time
 			}
 			return a.withClient(cmd, timeout, func(ctx context.Context, c *client.Client) error {
 				if r.all {
@@ -87,7 +87,7 @@ made, and not written.
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&r.keep, "keep", "", "the value to keep: its number, its device or its id; or all")
+	f.StringVar(&r.keep, "keep", "", "the value to keep: its number, its device or its version; or all")
 	f.StringVar(&r.value, "value", "", "the value to write instead: text, - for standard input, @FILE")
 	f.StringVar(&r.merge, "merge", "", "combine the values: by the policy of the path, or by the one given")
 	f.Lookup("merge").NoOptDefVal = string(node.PolicyHere)
@@ -161,7 +161,7 @@ func (r *resolveCommand) run(ctx context.Context, c *client.Client, path string)
 	what := ""
 	switch {
 	case r.hasValue:
-		if err := r.agree(conflict, "Replace them by the value given?"); err != nil {
+		if err := r.agree(ctx, conflict, "Replace them by the value given?"); err != nil {
 			return err
 		}
 		return r.write(ctx, c, ask)
@@ -174,14 +174,14 @@ func (r *resolveCommand) run(ctx context.Context, c *client.Client, path string)
 		err = r.agreeToMerge(ctx, c, conflict, ask, by)
 	case strings.EqualFold(r.keep, "all"):
 		ask.KeepAll, what = true, "kept all values"
-		err = r.agree(conflict, "Keep the others beside it?")
+		err = r.agree(ctx, conflict, "Keep the others beside it?")
 	default:
 		v, n, choice := r.choose(conflict)
 		if choice != nil {
 			return choice
 		}
 		ask.Keep, what = []string{v.Version}, fmt.Sprintf("kept the value from %s", shortName(v.Device))
-		err = r.agree(conflict, fmt.Sprintf("Keep [%d], from %s?", n, shortName(v.Device)))
+		err = r.agree(ctx, conflict, fmt.Sprintf("Keep [%d], from %s?", n, shortName(v.Device)))
 	}
 	if err != nil {
 		return err
@@ -198,12 +198,12 @@ func (r *resolveCommand) asks() bool {
 }
 
 // agree shows the conflict and asks, if a person is there to answer.
-func (r *resolveCommand) agree(c wire.Conflict, question string) error {
+func (r *resolveCommand) agree(ctx context.Context, c wire.Conflict, question string) error {
 	if !r.asks() {
 		return nil
 	}
 	r.showConflict(c)
-	return r.confirm(question, true)
+	return r.confirm(ctx, question, true)
 }
 
 // agreeToMerge is agree for a merge, whose result it shows, too.
@@ -213,15 +213,15 @@ func (r *resolveCommand) agreeToMerge(ctx context.Context, c *client.Client, con
 	}
 	p, err := c.PreviewResolve(ctx, ask)
 	if err != nil {
-		return err
+		return r.unmerged(err, ask.Path)
 	}
 	r.showConflict(conflict)
 	r.out.print("    %s\n%s", r.out.dim("combined by "+visible(by)), indented(p.Content))
-	return r.confirm("Write that?", true)
+	return r.confirm(ctx, "Write that?", true)
 }
 
 func (r *resolveCommand) write(ctx context.Context, c *client.Client, ask wire.Resolve) error {
-	value, err := r.read.read(r.value)
+	value, err := r.read.read(ctx, r.value)
 	if err != nil {
 		return err
 	}
@@ -235,7 +235,7 @@ func (r *resolveCommand) send(ctx context.Context, c *client.Client, ask wire.Re
 	}
 	e, err := c.Resolve(ctx, ask)
 	if err != nil {
-		return err
+		return r.unmerged(err, ask.Path)
 	}
 	return r.out.result(e, func() {
 		undo := ""
@@ -249,15 +249,23 @@ func (r *resolveCommand) send(ctx context.Context, c *client.Client, ask wire.Re
 	})
 }
 
-// preview says what would be done: on a terminal the whole value, elsewhere the line that --all has for it.
+// unmerged makes the hint of a merge that failed one about its path.
+func (r *resolveCommand) unmerged(err error, path string) error {
+	if p := node.ProblemOf(err); p.Hint == node.ErrMergeFailed.Hint {
+		return p.Next(fmt.Sprintf("Decide by hand:  %[1]s resolve %[2]s --edit      or --keep 1, --value TEXT", r.self(), path))
+	}
+	return err
+}
+
+// preview says what would be done: on a terminal with the first lines of the value, elsewhere the line that --all has for it.
 func (r *resolveCommand) preview(ctx context.Context, c *client.Client, ask wire.Resolve, what string) error {
 	p, err := c.PreviewResolve(ctx, ask)
 	if err != nil {
-		return err
+		return r.unmerged(err, ask.Path)
 	}
 	return r.out.result(p, func() {
 		if !r.out.tty {
-			r.out.print("%s\t%s\t%s\n", visible(p.Path), what, machineValue(p.Content))
+			r.out.print("%s\t%s\t%s\n", visible(p.Path), what, briefValue(p.Content))
 			return
 		}
 		r.out.print("%s would be (%s):\n%s", visible(p.Path), what, indented(p.Content))
@@ -277,7 +285,7 @@ func (r *resolveCommand) choose(c wire.Conflict) (wire.Value, int, error) {
 	var found []int
 	for i, v := range values {
 		d := v.Device
-		if r.keep != "" && (r.keep == v.Version || r.keep == d.ID || r.keep == d.Short || strings.EqualFold(r.keep, d.Name)) {
+		if r.keep != "" && (begins(v.Version, r.keep) || r.keep == d.ID || r.keep == d.Short || strings.EqualFold(r.keep, d.Name)) {
 			found = append(found, i)
 		}
 	}
@@ -290,6 +298,11 @@ func (r *resolveCommand) choose(c wire.Conflict) (wire.Value, int, error) {
 		return wire.Value{}, 0, r.explain("No such value", "“"+r.keep+"” is none of them. ", c, values)
 	}
 	return wire.Value{}, 0, r.explain("Not clear which value", "“"+r.keep+"” fits more than one. ", c, values)
+}
+
+// begins reports whether a text that was typed is the beginning of a version, of which it says more than the two characters that all have.
+func begins(version, typed string) bool {
+	return len(typed) > len("h.") && strings.HasPrefix(version, typed)
 }
 
 // explain says what there is to choose from.

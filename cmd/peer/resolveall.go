@@ -45,11 +45,29 @@ func (r *resolveCommand) runAll(ctx context.Context, c *client.Client, prefix st
 		if n := len(doc.Left); n > 0 {
 			stay = fmt.Sprintf(" %s cannot be decided so.", count(n))
 		}
-		if err := r.confirm(fmt.Sprintf("Decide %s%s?%s", plural(len(decisions), "conflict", "conflicts"), under(prefix), stay), false); err != nil {
+		if err := r.confirm(ctx, fmt.Sprintf("Decide %s%s?%s", plural(len(decisions), "conflict", "conflicts"), under(prefix), stay), false); err != nil {
 			return err
 		}
 	}
+	if err := r.carryOut(ctx, c, decisions, &doc); err != nil {
+		if n := len(doc.Resolved); n > 0 && !r.dryRun {
+			r.out.note("%s decided before this happened.", plural(n, "conflict was", "conflicts were"))
+		}
+		return err
+	}
+	err := r.out.result(doc, func() { r.printAll(doc, prefix) })
+	if err == nil && len(doc.Left) > 0 {
+		return quietExit(exitConflicts)
+	}
+	return err
+}
+
+// carryOut makes the decisions, unless they are only to be told, and notes in doc what came of each.
+func (r *resolveCommand) carryOut(ctx context.Context, c *client.Client, decisions []decision, doc *wire.ResolveAll) error {
+	bar := r.progress(int64(len(decisions)), "deciding", false)
+	defer bar.Finish()
 	for _, d := range decisions {
+		bar.Add(1)
 		one := wire.ResolveOne{Path: d.ask.Path, How: d.how, Content: d.value}
 		if !r.dryRun {
 			e, err := c.Resolve(ctx, d.ask)
@@ -65,11 +83,7 @@ func (r *resolveCommand) runAll(ctx context.Context, c *client.Client, prefix st
 		}
 		doc.Resolved = append(doc.Resolved, one)
 	}
-	err := r.out.result(doc, func() { r.printAll(doc, prefix) })
-	if err == nil && len(doc.Left) > 0 {
-		return quietExit(exitConflicts)
-	}
-	return err
+	return nil
 }
 
 // leftOpen returns why one conflict of many stays open, or the error if it is about more than that.
@@ -111,6 +125,14 @@ func (r *resolveCommand) decide(ctx context.Context, c *client.Client, conflict 
 	return d, reason, err
 }
 
+// briefValue is machineValue for a list: of what is not text it tells the size.
+func briefValue(c wire.Content) string {
+	if _, ok := c.Text(); !ok {
+		return preview(c)
+	}
+	return machineValue(c)
+}
+
 func (r *resolveCommand) printAll(doc wire.ResolveAll, prefix string) {
 	if len(doc.Resolved)+len(doc.Left) == 0 {
 		r.out.done("No conflicts%s.", under(prefix))
@@ -121,7 +143,7 @@ func (r *resolveCommand) printAll(doc wire.ResolveAll, prefix string) {
 	}
 	t := r.out.table("PATH", "DECISION", "VALUE")
 	for _, one := range doc.Resolved {
-		t.add(text(one.Path), text(one.How), both(preview(*one.Content), machineValue(*one.Content)))
+		t.add(text(one.Path), text(one.How), both(preview(*one.Content), briefValue(*one.Content)))
 	}
 	for _, one := range doc.Left {
 		t.add(text(one.Path), text("left open: "+one.Reason), both("", "-"))

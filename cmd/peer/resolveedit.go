@@ -3,10 +3,12 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -35,8 +37,12 @@ func (r *resolveCommand) editValues(ctx context.Context, c *client.Client, confl
 	if err != nil {
 		return err
 	}
-	edited, file, err := edit(ctx, conflict.Path, m.text)
+	edited, file, err := r.editText(ctx, conflict.Path, m.text)
 	if err != nil {
+		return err
+	}
+	if err := r.checkEdit(ctx, m, edited, conflict.Path); err != nil {
+		os.RemoveAll(filepath.Dir(file)) // nobody wrote anything
 		return err
 	}
 	if left := m.left(edited); left != "" {
@@ -57,6 +63,23 @@ func (r *resolveCommand) editValues(ctx context.Context, c *client.Client, confl
 		return &p
 	}
 	return os.RemoveAll(filepath.Dir(file))
+}
+
+// checkEdit refuses what people leave behind who give up: the text as it was, with its marks, and no text at all. A text that was put together
+// without marks may be what is wanted; if somebody can be asked, they are.
+func (r *resolveCommand) checkEdit(ctx context.Context, m markedText, edited, path string) error {
+	switch {
+	case strings.TrimSpace(edited) == "":
+		return usage("The text is empty", "Nothing was decided.").Next("To store an empty value:  " + r.self() + " resolve " + path + " --value ''")
+	case edited != m.text:
+		return nil
+	case m.left(edited) != "":
+		return usage("The text was not changed", "The marks are still in it. Nothing was decided.").
+			Next("Choose between the marked parts, remove the marks and save. The editor must stay until then (as code --wait).")
+	case r.asks():
+		return r.confirm(ctx, "The text was not changed; it holds what all sides changed. Write it?", true)
+	}
+	return nil
 }
 
 // A markedText is the values of a conflict as one text, with marks where they differ.
@@ -150,32 +173,61 @@ func (m markedText) left(edited string) string {
 	return ""
 }
 
-// edit lets a person edit a text in a file of their own, and returns what they saved, and where. The caller removes the file's folder.
-func edit(ctx context.Context, path, text string) (edited, file string, err error) {
-	words := strings.Fields(cmp.Or(os.Getenv("VISUAL"), os.Getenv("EDITOR")))
-	if len(words) == 0 {
-		return "", "", usage("No editor is known", "Neither VISUAL nor EDITOR names one.").Next("EDITOR=vi peer resolve PATH --edit")
+// editText lets a person edit a text in a file of their own, and returns what they saved, and where. The caller removes the file's folder.
+func (r *resolveCommand) editText(ctx context.Context, path, text string) (edited, file string, err error) {
+	editor := cmp.Or(os.Getenv("VISUAL"), os.Getenv("EDITOR"))
+	if editor == "" && !r.interactive() {
+		return "", "", usage("No editor is known", "Neither VISUAL nor EDITOR names one.").Next("EDITOR=vi " + r.self() + " resolve " + path + " --edit")
 	}
 	dir, err := os.MkdirTemp("", "peer-edit")
 	if err != nil {
 		return "", "", fileError(err)
 	}
+	defer func() {
+		if err != nil {
+			os.RemoveAll(dir)
+		}
+	}()
 	file = filepath.Join(dir, filepath.Base(filepath.FromSlash(path)))
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		os.RemoveAll(dir)
 		return "", "", fileError(err)
 	}
-	cmd := exec.CommandContext(ctx, words[0], append(words[1:], file)...)
+	cmd := editorCommand(ctx, cmp.Or(editor, "vi"), file)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stderr, os.Stderr // standard output is for documents
 	if err := cmd.Run(); err != nil {
-		os.RemoveAll(dir)
-		p := usage("The editor failed", "%s: %v. Nothing was decided.", words[0], err)
+		p := usage("The editor failed", "“%s” %s. Nothing was decided.", cmp.Or(editor, "vi"), howItEnded(err))
 		p.Cause = err
-		return "", "", p.Next("EDITOR names the editor; it must stay until the text is saved (as code --wait).")
+		return "", "", p.Next("VISUAL or EDITOR names the editor; it must stay until the text is saved (as code --wait).")
 	}
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return "", "", fileError(err)
 	}
 	return string(b), file, nil
+}
+
+// editorCommand returns the command that opens a file in an editor, which is named as a shell reads it: a program and its arguments.
+func editorCommand(ctx context.Context, editor, file string) *exec.Cmd {
+	if runtime.GOOS == "windows" {
+		words := strings.Fields(editor)
+		return exec.CommandContext(ctx, words[0], append(words[1:], file)...)
+	}
+	return exec.CommandContext(ctx, "sh", "-c", editor+` "$@"`, editor, file)
+}
+
+// shellNotFound is what a shell ends with if there is no such program.
+const shellNotFound = 127
+
+// howItEnded says how a program ended that did not succeed, to go on a sentence.
+func howItEnded(err error) string {
+	exit := new(exec.ExitError)
+	switch {
+	case errors.As(err, &exit) && exit.ExitCode() == shellNotFound, errors.Is(err, exec.ErrNotFound):
+		return "was not found"
+	case errors.As(err, &exit) && exit.ExitCode() > 0:
+		return fmt.Sprintf("ended with code %d", exit.ExitCode())
+	case errors.As(err, &exit):
+		return "was ended by a signal"
+	}
+	return "could not be started"
 }

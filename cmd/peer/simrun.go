@@ -157,7 +157,7 @@ func (c *simCommand) shown(dir string) string {
 func checksText(d *report.Document) string { return plural(d.Checks.Count, "check", "checks") }
 
 func conflictsText(d *report.Document) string {
-	text := fmt.Sprintf("%d found · %d merged · %d open", d.Conflicts.Reported, d.Conflicts.Merged, d.Conflicts.Open)
+	text := fmt.Sprintf("%d found · %d merged · %d settled · %d open", d.Conflicts.Reported, d.Conflicts.Merged, d.Conflicts.Settled, d.Conflicts.Open)
 	if d.Verdict == report.Pass && d.Conflicts.Open > 0 {
 		text += ", the same on all devices"
 	}

@@ -40,7 +40,7 @@ A flag on the command line comes first, then the variable, then the file of
   PEER_INVITE             the ticket for peer join
   PEER_LOG                how much the daemon logs: debug, info, warn or error
   NO_COLOR                if not empty: no colour
-  VISUAL, EDITOR          the editor of peer config edit
+  VISUAL, EDITOR          the editor of peer config edit and peer resolve --edit
   XDG_DATA_HOME, XDG_STATE_HOME, XDG_RUNTIME_DIR, XDG_CONFIG_HOME
                           where data, log, socket and settings are kept
                           without --dir`},

@@ -45,7 +45,7 @@ transaction has at most 10,000 lines and 16 MiB, and a path occurs once.`,
   END`,
 		Args: arguments("[FILE]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := a.openScript(orElse(first(args), "-"))
+			s, err := a.openScript(cmd.Context(), orElse(first(args), "-"))
 			if err != nil {
 				return err
 			}
@@ -61,8 +61,8 @@ transaction has at most 10,000 lines and 16 MiB, and a path occurs once.`,
 }
 
 // openScript reads the script of a file, or of standard input if the name is -.
-func (a *app) openScript(name string) (*script, error) {
-	in, _, err := openInput(name)
+func (a *app) openScript(ctx context.Context, name string) (*script, error) {
+	in, _, err := openInput(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +191,7 @@ func parseTxWords(verb string, words []string) (wire.TxOp, error) {
 		if args[1] == "-" {
 			return op, node.ErrBadRequest.With("the value cannot be read from standard input inside a script").Next(`Name a file as @FILE, or write the text as JSON:  {"op":"put","path":"a","value":"-"}`)
 		}
-		c, err := v.read(args[1])
+		c, err := v.read(context.Background(), args[1]) // a file: standard input was refused
 		if err != nil {
 			return op, err
 		}

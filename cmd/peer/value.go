@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"os"
 	"strings"
@@ -23,8 +24,8 @@ func (v *valueFlags) add(f *pflag.FlagSet) {
 }
 
 // read returns the value that arg stands for: itself, "-" for standard input, "@FILE" for a file; "@@" begins a text with "@".
-func (v valueFlags) read(arg string) (node.Content, error) {
-	c, err := readContent(arg)
+func (v valueFlags) read(ctx context.Context, arg string) (node.Content, error) {
+	c, err := readContent(ctx, arg)
 	if err != nil {
 		return c, err
 	}
@@ -42,15 +43,19 @@ func (v valueFlags) read(arg string) (node.Content, error) {
 		c.Type = node.MediaTypeJSON
 	}
 	if v.contentType != "" {
+		if strings.ContainsFunc(v.contentType, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return c, usage("Not a media type", "--content-type %q has a character that is not printable ASCII.", v.contentType).
+				Next("A media type looks like text/markdown or image/png.")
+		}
 		c.Type = v.contentType
 	}
 	return c, nil
 }
 
-func readContent(arg string) (node.Content, error) {
+func readContent(ctx context.Context, arg string) (node.Content, error) {
 	switch {
 	case arg == "-":
-		return readAll(os.Stdin)
+		return readAll(stdin(ctx))
 	case strings.HasPrefix(arg, "@@"):
 		return node.Text(arg[1:]), nil
 	case strings.HasPrefix(arg, "@"):

@@ -159,14 +159,18 @@ func safe(s, allowed string) string {
 // previewRunes is how much of a value a line shows.
 const previewRunes = 60
 
-// preview writes the beginning of a value on one line.
+// preview writes the beginning of a value on one line: text in quotation marks, JSON as it is.
 func preview(c wire.Content) string {
 	s, ok := c.Text()
 	if !ok {
 		return fmt.Sprintf("(%s, %s)", size(int64(c.Size)), visible(c.ContentType))
 	}
-	if utf8.RuneCountInString(s) > previewRunes {
-		return strconv.Quote(string([]rune(s)[:previewRunes])) + "…"
+	quote := strconv.Quote
+	if c.IsJSON() {
+		quote = visible
 	}
-	return strconv.Quote(s)
+	if utf8.RuneCountInString(s) > previewRunes {
+		return quote(string([]rune(s)[:previewRunes])) + "…"
+	}
+	return quote(s)
 }

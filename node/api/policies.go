@@ -15,10 +15,10 @@ func (s *Server) getPolicies(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return answerPolicies(w, r, sp)
+	return s.answerPolicies(w, r, sp)
 }
 
-func answerPolicies(w http.ResponseWriter, r *http.Request, sp *node.Space) error {
+func (s *Server) answerPolicies(w http.ResponseWriter, r *http.Request, sp *node.Space) error {
 	rules, version, err := sp.Policies(r.Context())
 	if err != nil {
 		return err
@@ -28,7 +28,7 @@ func answerPolicies(w http.ResponseWriter, r *http.Request, sp *node.Space) erro
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	return answer(w, http.StatusOK, wire.PoliciesOf(rules, version))
+	return answer(w, http.StatusOK, wire.PoliciesOf(rules, version, s.node.Merges()))
 }
 
 // putPolicies replaces the policies of a space by those in the body.
@@ -57,5 +57,5 @@ func (s *Server) putPolicies(w http.ResponseWriter, r *http.Request) error {
 	if err := sp.SetPolicies(r.Context(), ask.Rules(), want); err != nil {
 		return err
 	}
-	return answerPolicies(w, r, sp)
+	return s.answerPolicies(w, r, sp)
 }

@@ -11,12 +11,18 @@ import (
 	"syncline/store"
 )
 
-// damage spoils the record of the values at a path, if there is one and another device has them.
+// damage spoils the record of the values at a path, if there is one and another device has them, and on every other device that of the
+// remembered deletes.
 func (d *device) damage(path string) {
-	if !d.w.oracle.HeldElsewhere(d.index, path) || !d.disk.Damage(string(store.RecordKey(path))) {
+	if !d.w.oracle.HeldElsewhere(d.index, path) {
 		return
 	}
-	d.w.oracle.Sometimes("damaged record")
+	if d.disk.Damage(string(store.RecordKey(path))) {
+		d.w.oracle.Sometimes("damaged record")
+	}
+	if (d.w.s.Seed+uint64(d.index))%2 == 0 && d.disk.Damage(string(store.DeletesKey(path))) {
+		d.w.oracle.Sometimes("damaged record of deletes")
+	}
 	d.tellDamage()
 }
 
@@ -63,16 +69,22 @@ func (d *device) repairFrom(peers []gossip.DeviceID) {
 		return
 	}
 	d.tag++
-	d.repairs[d.tag] = peers[1:]
+	d.repairs[d.tag] = peers
 	d.step(PhaseSession, node.Repair{Tag: d.tag, Paths: paths, Peer: peers[0]})
 }
 
 // repaired goes on with the next device after one has answered.
 func (d *device) repaired(r node.Reply) {
-	peers := d.repairs[r.Tag]
+	asked, peers := d.w.byID[d.repairs[r.Tag][0]], d.repairs[r.Tag][1:]
 	delete(d.repairs, r.Tag)
 	if len(r.Mended) > 0 {
 		d.w.oracle.Sometimes("repair")
+		if len(asked.disk.Damaged()) > 0 {
+			d.w.oracle.Sometimes("repair by a damaged device")
+		}
+	}
+	if len(r.Unread) > 0 {
+		d.w.oracle.Sometimes("damage on both ends")
 	}
 	life := d.life
 	d.w.after(time.Millisecond, func() {

@@ -23,7 +23,8 @@ const (
 type Session struct {
 	o    *Oracle
 	ends [2]end
-	// free says that nothing is said of its costs: who repairs asks as if it had not seen what it lost, and what came after it.
+	// free says that nothing is said of its costs: who repairs asks as if it had seen nothing of what it lost, and what it then joins, for one
+	// path, comes once more with what it lacks of the others.
 	free bool
 }
 
@@ -40,7 +41,7 @@ func (o *Oracle) Session(a, b int) *Session {
 	s := &Session{o: o}
 	for i, device := range []int{a, b} {
 		d := o.devices[device]
-		s.free = s.free || len(d.damaged) > 0
+		s.free = s.free || len(d.damaged) > 0 || o.s.AnswerRows == 0 && len(d.parts) > 1
 		s.ends[i] = end{device: device, app: d.app, context: d.context}
 	}
 	return s
@@ -66,7 +67,7 @@ func (s *Session) limit(from, to *end) int {
 	o, d, peer := s.o, s.o.devices[from.device], s.o.devices[to.device]
 	context, floor := o.size(d.parts.Top()), o.size(d.view.Floor())
 	limit := fixedBytes + 2*context + 2*floor
-	if o.s.AnswerRows > 0 { // so much for each answer, of which there may be one for each path
+	if o.ranged { // so much for each answer, of which there may be one for each path
 		limit *= 1 + len(o.paths)
 	}
 	for top := range d.context.All() {

@@ -14,7 +14,7 @@ func (o *Oracle) Stepped(device int, out []node.Output, a *Attempt, via bool) {
 	d := o.devices[device]
 	d.view.pass()
 	context, parts := d.view.Context(), d.parts
-	if o.s.AnswerRows > 0 || !context.Equal(d.context) {
+	if o.ranged || !context.Equal(d.context) {
 		parts = o.partsOf(d.view)
 	}
 	before := d.app

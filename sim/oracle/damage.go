@@ -13,12 +13,13 @@ func (o *Oracle) Damaged(device int, keys []string) {
 	d := o.devices[device]
 	var paths []string
 	for _, path := range o.s.Paths {
-		if _, bad := slices.BinarySearch(keys, string(store.RecordKey(path))); bad {
+		_, live := slices.BinarySearch(keys, string(store.RecordKey(path)))
+		if _, deletes := slices.BinarySearch(keys, string(store.DeletesKey(path))); live || deletes {
 			paths = append(paths, path)
 		}
 	}
 	mended := slices.DeleteFunc(d.damaged, func(p string) bool { return slices.Contains(paths, p) })
-	d.damaged, d.spoiled = paths, d.spoiled || len(paths) > 0
+	d.damaged = paths
 	for _, path := range mended {
 		if d.up {
 			o.checkPath(device, path, true)
@@ -35,12 +36,11 @@ func (o *Oracle) Unread(device int, path string, err error) {
 	o.Fail(Available, device, "read %s: %v", path, err)
 }
 
-// HeldElsewhere reports whether what a device has at a path is also on another one that runs and can read all that it has: an answer that
-// would have to carry a damaged record is not given.
+// HeldElsewhere reports whether what a device has at a path is also on another one that runs and can read it, whatever else is damaged there.
 func (o *Oracle) HeldElsewhere(device int, path string) bool {
 	live := o.spec(path, o.devices[device].app)
 	return slices.ContainsFunc(o.devices, func(d *truth) bool {
-		return d != o.devices[device] && d.up && live.less(d.app) < 0 && len(d.damaged) == 0
+		return d != o.devices[device] && d.up && live.less(d.app) < 0 && !slices.Contains(d.damaged, path)
 	})
 }
 

@@ -69,6 +69,8 @@ type Oracle struct {
 	byData  map[content][]*entry
 	byPath  map[string][]*entry
 	limit   int
+	// ranged says that devices may see more of one path than of another: answers are cut, or made for a repair.
+	ranged bool
 	// policyPaths are those under which policies are kept; paths are all, those of the scenario among them.
 	policyPaths, paths []string
 	replicas           map[crdt.ReplicaID]bool // those that wrote something
@@ -163,9 +165,8 @@ type truth struct {
 	fails  bool
 	// rules are the policies that the device has seen.
 	rules []rule
-	// damaged are the paths whose records cannot be read; spoiled says that there was one at any time.
+	// damaged are the paths whose records cannot be read.
 	damaged []string
-	spoiled bool
 }
 
 // told is a report of a conflict between two values, with all that stood there.
@@ -186,6 +187,7 @@ func New(s *scenario.Scenario, now func() time.Duration) *Oracle {
 	o := &Oracle{s: s, now: now, byDot: map[crdt.Dot]*write{}, byData: map[content][]*entry{}, byPath: map[string][]*entry{},
 		limit: 2*(s.Parts()+s.Merges()) + 64, replicas: map[crdt.ReplicaID]bool{}, digests: map[string]crdt.Digest{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, failed: map[Check]int{}, asides: map[crdt.Dot]bool{}, Coverage: Coverage{}}
 	o.scratch = newSet(o.limit)
+	o.ranged = s.AnswerRows > 0 || slices.ContainsFunc(s.Ops, func(op scenario.Op) bool { return op.Do == scenario.DoDamage })
 	o.policyPaths = policyPaths(s)
 	o.paths = append(slices.Clone(s.Paths), o.policyPaths...)
 	for range s.Devices {
@@ -287,9 +289,9 @@ func (o *Oracle) Durable(device int) (done func()) {
 // Has reports whether a device has seen a dot, as of its last step.
 func (o *Oracle) Has(device int, d crdt.Dot) bool { return o.devices[device].context.Has(d) }
 
-// partsOf returns what a device says that it has seen, part by part. Where answers are not cut there is one part.
+// partsOf returns what a device says that it has seen, part by part.
 func (o *Oracle) partsOf(v View) crdt.Parts {
-	if o.s.AnswerRows > 0 {
+	if o.ranged {
 		return v.Parts()
 	}
 	return crdt.Parts{{Context: v.Context()}}

@@ -77,12 +77,6 @@ func (o *Oracle) goesBack(es []*entry, e *entry) bool {
 // Held compares what a device is said to have on disk with what its disk confirmed.
 func (o *Oracle) Held(device, peer int, v crdt.Vector) {
 	o.Checked++
-	for top := range v.All() {
-		if d := o.devices[peer]; d.spoiled && !o.replicas[top.Replica] {
-			v = v.Clone()
-			v.Retreat(crdt.Dot{Replica: top.Replica}) // whoever repairs asks under a name that nobody has
-		}
-	}
 	held := o.seen(device, crdt.Parts{{Context: v}})
 	if i := held.less(o.devices[peer].ever); i >= 0 {
 		o.Fail(HeldClaim, device, "%s is said to have %s on disk", o.s.DeviceName(peer), o.entries[i].write)

@@ -113,11 +113,12 @@ type Violation struct {
 	Text   string       `json:"text"`
 }
 
-// Conflicts counts the different conflicts that devices reported, the results of merge functions that were written, and the paths that
-// wait for a decision in the end.
+// Conflicts counts the different conflicts that devices reported, the results of merge functions that were written, the conflicts that
+// ended otherwise, by a decision, a write or a policy, and the paths that wait for a decision in the end.
 type Conflicts struct {
 	Reported int `json:"reported"`
 	Merged   int `json:"merged"`
+	Settled  int `json:"settled"`
 	Open     int `json:"open"`
 }
 

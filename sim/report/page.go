@@ -49,7 +49,7 @@ type page struct {
 
 	ribbon    ribbon
 	conflict  map[string]bool
-	open      map[string]map[int]bool // the devices on which a path waits for a decision
+	open      map[string]map[int][]string // what waits for a decision at a path, by device
 	violation []moment
 	elsewhere int // moments on devices that are not shown
 }
@@ -91,7 +91,7 @@ type fault struct {
 
 func newPage(s *scenario.Scenario) *page {
 	p := &page{s: s, lane: make([]int, len(s.Devices)), paths: map[string]int{}, every: 1, onTheir: map[arrowKey]*arrow{},
-		conflict: map[string]bool{}, open: map[string]map[int]bool{}, ribbon: ribbon{devices: map[int]string{}, states: map[string]int{}}}
+		conflict: map[string]bool{}, open: map[string]map[int][]string{}, ribbon: ribbon{devices: map[int]string{}, states: map[string]int{}}}
 	p.shown = lanes(s)
 	for i := range p.lane {
 		p.lane[i] = -1
@@ -171,10 +171,10 @@ func (p *page) follow(e oracle.Event) {
 		p.conflict[e.Path+"\x00"+strings.Join(slices.Sorted(slices.Values(e.Values)), "\x00")] = true
 	case oracle.EventState:
 		if p.open[e.Path] == nil {
-			p.open[e.Path] = map[int]bool{}
+			p.open[e.Path] = map[int][]string{}
 		}
 		if delete(p.open[e.Path], e.Device); e.Text == oracle.StateOpen {
-			p.open[e.Path][e.Device] = true
+			p.open[e.Path][e.Device] = e.Values
 		}
 	case oracle.EventStart: // what it holds is told next
 		for _, devices := range p.open {
@@ -183,15 +183,32 @@ func (p *page) follow(e oracle.Event) {
 	}
 }
 
-// conflicts counts the different conflicts that were reported, and the paths on which one is open.
+// conflicts counts the different conflicts that were reported, those of them whose values compete nowhere any more, and the paths on
+// which some do.
 func (p *page) conflicts() Conflicts {
 	c := Conflicts{Reported: len(p.conflict)}
+	for key := range p.conflict {
+		words := strings.Split(key, "\x00")
+		if !p.compete(words[0], words[1:]) {
+			c.Settled++
+		}
+	}
 	for _, devices := range p.open {
 		if len(devices) > 0 {
 			c.Open++
 		}
 	}
 	return c
+}
+
+// compete reports whether a device holds all of these values at a path that waits for a decision.
+func (p *page) compete(path string, values []string) bool {
+	for _, live := range p.open[path] {
+		if !slices.ContainsFunc(values, func(v string) bool { return !slices.Contains(live, v) }) {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *page) addArrow(a *arrow) {

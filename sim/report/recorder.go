@@ -80,6 +80,7 @@ func (r *Recorder) Close(o Outcome) (*Document, error) {
 	}
 	conflicts := r.page.conflicts()
 	conflicts.Merged = o.Report.Coverage[oracle.CoverMerge]
+	conflicts.Settled = max(0, conflicts.Settled-conflicts.Merged)
 	d.Conflicts = &conflicts
 	d.Events = &Events{SchemaEvent, r.count}
 	return d, r.write(d, "")

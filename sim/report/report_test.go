@@ -240,3 +240,27 @@ func TestLargeRunsStaySmall(t *testing.T) {
 		}
 	}
 }
+
+// TestConflictsAddUp: what was found was settled, unless its values compete in the end.
+func TestConflictsAddUp(t *testing.T) {
+	s := generated(1)
+	rec, err := report.Create(t.TempDir(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conflict := func(path string, values ...string) {
+		rec.Event(oracle.Event{Kind: oracle.EventConflict, Path: path, Values: values})
+		rec.Event(oracle.Event{Kind: oracle.EventState, Path: path, Values: values, Text: oracle.StateOpen})
+	}
+	conflict("decided", "one", "two")
+	rec.Event(oracle.Event{Kind: oracle.EventState, Path: "decided", Values: []string{"two"}})
+	conflict("open", "one", "two")
+	conflict("open", "three", "two") // one was replaced meanwhile
+	d, err := rec.Close(report.Outcome{Report: &oracle.Report{}, Build: build})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (report.Conflicts{Reported: 3, Settled: 2, Open: 1}); *d.Conflicts != want {
+		t.Errorf("got %+v, want %+v", *d.Conflicts, want)
+	}
+}

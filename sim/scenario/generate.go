@@ -443,6 +443,13 @@ func (g *generator) damages(seed uint64) {
 	for range 1 + g.rand.IntN(4) {
 		o := Op{At: g.moment(), Do: DoDamage, Device: g.device(), Path: g.path()}
 		g.add(o)
+		if g.chance(0.5) { // and another device, about now
+			other := Op{At: o.At + g.between(0, 50*time.Millisecond), Do: DoDamage, Device: g.device(), Path: o.Path}
+			if g.chance(0.7) {
+				other.Path = g.path()
+			}
+			g.add(other)
+		}
 		g.add(Op{At: o.At + g.between(0, time.Second), Do: DoRead, Device: o.Device, Path: o.Path})
 		if g.chance(0.6) {
 			g.add(Op{At: o.At + g.between(10*time.Millisecond, 3*time.Second), Do: DoRepair, Device: o.Device})

@@ -65,6 +65,11 @@ func ContentOf(c node.Content) Content {
 	return w
 }
 
+// IsJSON reports whether the value is one of JSON, which stands in Value as it is.
+func (c Content) IsJSON() bool {
+	return len(c.Value) > 0 && isJSON(c.ContentType) && json.Valid(c.Value)
+}
+
 // Text returns the value as text for people: a string without its quotes, any other JSON as it stands.
 func (c Content) Text() (text string, ok bool) {
 	if len(c.Value) == 0 {
