@@ -41,8 +41,7 @@ var (
 // which only select the members whose key is tried; the signature covers the whole id.
 //
 // The nonce need not travel: the first half of an Ed25519 signature is a point that depends on all that is signed and on the signer's
-// secret, and repeats only where the frame does (RFC 8032, section 5.1.6).
-// Who does not know the signing secret cannot hold the signature against a guess of what is signed.
+// secret, and repeats only where the frame does (RFC 8032, section 5.1.6). Who does not know the signing secret cannot hold the signature against a guess of what is signed.
 func sealFrame(s *space, key ed25519.PrivateKey, ops [][]byte) []byte {
 	author := deviceOfKey(key)
 	size := frameMinimum
@@ -130,7 +129,7 @@ func signedBytes(s *space, author gossip.DeviceID, packed []byte) []byte {
 }
 
 // frameID is the name under which gossipsub remembers a message, and drops others of the same name unread. So it is of all bytes: a
-// member could send garbage under the nonce of another's frame.
+// member could send garbage under the signature of another's frame.
 func frameID(data []byte) string {
 	sum := sha256.Sum256(data)
 	return string(sum[:frameIDSize])
