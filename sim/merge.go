@@ -74,7 +74,10 @@ func CheckMerge(t testing.TB, f MergeFunc, gen func(*rand.Rand) []byte, opts ...
 // f need not be associative or idempotent; the other laws of [CheckMerge] hold, and commutative means that a and b may change places.
 func CheckMergeBase(t testing.TB, f func(base, a, b crdt.Value) (crdt.Value, error), gen func(*rand.Rand) []byte, opts ...MergeOption) {
 	t.Helper()
-	c := newMergeCheck(func(vs []crdt.Value) (crdt.Value, error) { return f(vs[0], vs[1], vs[2]) }, gen, opts)
+	c := newMergeCheck(nil, gen, opts)
+	if f != nil {
+		c.f = func(vs []crdt.Value) (crdt.Value, error) { return f(vs[0], vs[1], vs[2]) }
+	}
 	c.laws = []func(*mergeCheck, []crdt.Value){(*mergeCheck).repeats, (*mergeCheck).swaps}
 	c.base = true
 	c.run(t)
@@ -112,6 +115,10 @@ func newMergeCheck(f MergeFunc, gen func(*rand.Rand) []byte, opts []MergeOption)
 // run checks the fixed inputs and the drawn ones, and reports the first breach.
 func (c *mergeCheck) run(t testing.TB) {
 	t.Helper()
+	if c.f == nil || c.gen == nil {
+		t.Errorf("sim.CheckMerge: the merge function and the generator of values must not be nil")
+		return
+	}
 	inputs := c.inputs()
 	for i, vs := range inputs {
 		if i == len(inputs)-c.cases {

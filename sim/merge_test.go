@@ -299,6 +299,20 @@ var wrongMerges = []struct {
 }
 
 // TestCheckMergeNamesTheLawThatIsBroken: each mistake is found, and named by the law that it breaks, whatever the seed.
+func TestCheckMergeRefusesNothing(t *testing.T) {
+	first := func(vs []crdt.Value) (crdt.Value, error) { return vs[0], nil }
+	for name, check := range map[string]func(testing.TB){
+		"no generator":       func(t testing.TB) { sim.CheckMerge(t, first, nil) },
+		"no function":        func(t testing.TB) { sim.CheckMerge(t, nil, words) },
+		"no function (base)": func(t testing.TB) { sim.CheckMergeBase(t, nil, words) },
+	} {
+		r := &recorder{TB: t}
+		if check(r); len(r.said) != 1 || !strings.Contains(r.said[0], "must not be nil") {
+			t.Errorf("%s: it says %q", name, r.said)
+		}
+	}
+}
+
 func TestCheckMergeNamesTheLawThatIsBroken(t *testing.T) {
 	for _, w := range wrongMerges {
 		t.Run(w.mistake, func(t *testing.T) {

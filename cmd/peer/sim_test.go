@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"syncline/sim"
+	"syncline/sim/oracle"
+	"syncline/sim/report"
 )
 
 // TestWalkThroughOfTheSimulator does what docs/TESTING.md says about peer sim, line by line, and sees what it shows.
@@ -74,5 +76,14 @@ func TestMilestonesComeNowAndThen(t *testing.T) {
 		if lines != c.lines {
 			t.Errorf("%s: %d lines, want %d", c.name, lines, c.lines)
 		}
+	}
+}
+
+// A sweep that was interrupted says so even if it found something before.
+func TestAnInterruptedSweepWithFailuresSaysBoth(t *testing.T) {
+	c := &simCommand{app: &app{}, runs: 9}
+	found := &sim.SweepResult{Failures: []*oracle.Report{{Seed: 3}}}
+	if d := c.sweepDocument(found, "it was interrupted", 1); d.Verdict != report.Fail || d.Reason != "it was interrupted" || len(d.Failures) != 1 {
+		t.Errorf("%+v", d)
 	}
 }

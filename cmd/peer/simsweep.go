@@ -22,7 +22,7 @@ const schemaSweep = "peer.sim.sweep/v1"
 type sweepDocument struct {
 	Schema  string         `json:"schema"`
 	Verdict report.Verdict `json:"verdict"`
-	// Reason says why a sweep is undecided, or what failed beside the runs.
+	// Reason says why a sweep ended early, or what failed beside the runs.
 	Reason   string          `json:"reason,omitempty"`
 	Build    report.Build    `json:"build"`
 	Scenario string          `json:"scenario,omitempty"`
@@ -152,11 +152,12 @@ func (c *simCommand) sweepDocument(r *sim.SweepResult, reason string, checks int
 	for _, f := range r.Failures {
 		d.Failures = append(d.Failures, sweepFailure{f.Seed, f.Checks()})
 	}
+	d.Reason = reason
 	switch {
 	case !r.OK():
 		d.Verdict = report.Fail
 	case reason != "":
-		d.Verdict, d.Reason = report.Undecided, reason
+		d.Verdict = report.Undecided
 	}
 	return d
 }
