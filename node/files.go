@@ -160,6 +160,8 @@ type spaceRecord struct {
 	// Genesis is the record that founded the space, in hexadecimal digits; its hash is the id.
 	Genesis string    `json:"genesis"`
 	Joined  time.Time `json:"joined"`
+	// Replaces is the id of the space whose place as the default this one takes, as long as the join that brought it is not finished.
+	Replaces string `json:"replaces,omitempty"`
 }
 
 // readSpace reads the record of the space in dir. The error is [fs.ErrNotExist] if there is none.

@@ -299,6 +299,8 @@ func (n *Node) welcome(i *invite, transcript []byte) *joinAnswer {
 // Join brings this device into the space that a ticket invites to, and makes it the default. It returns once the inviter has let
 // it in, which may take until a person there has answered. A default space that was never used is dropped, and its handles return
 // [ErrSpaceLeft]; one that holds entries, or policies, or has other members, is kept under its name. Ask [Node.Space] for the new default.
+// Joins take effect one after another. One that was cut short, by an error of the disk or the end of the process, is finished by the next
+// with the same ticket, or by [Open].
 func (n *Node) Join(ctx context.Context, text string) (JoinResult, error) {
 	if n.cfg.Network == nil {
 		return JoinResult{}, ErrLocalOnly.With("it was started without a network")
@@ -310,8 +312,8 @@ func (n *Node) Join(ctx context.Context, text string) (JoinResult, error) {
 	if err != nil {
 		return JoinResult{}, err
 	}
-	if err := n.checkTicket(t); err != nil {
-		return JoinResult{}, err
+	if res, done, err := n.checkTicket(t); err != nil || done {
+		return res, err
 	}
 	conn, err := n.cfg.Network.OpenJoin(ctx, t.inviter, t.addrs)
 	if ctx.Err() != nil {
@@ -346,18 +348,26 @@ func (n *Node) perhapsLate(t ticket, err error) error {
 	return err
 }
 
-func (n *Node) checkTicket(t ticket) error {
+// checkTicket refuses a ticket of this device, or of a space that it has joined. A join of that space that was cut short it finishes.
+func (n *Node) checkTicket(t ticket) (res JoinResult, done bool, err error) {
 	if t.inviter == n.id {
-		return ErrTicketBad.With("this device made it").Next("Use it on the other device:  peer join TICKET")
+		return res, false, ErrTicketBad.With("this device made it").Next("Use it on the other device:  peer join TICKET")
 	}
+	n.entering.Lock()
+	defer n.entering.Unlock()
 	for _, s := range n.spaceList() {
 		// Whoever founded the space and lost its store has founded it again, and knows nobody.
-		members := s.roster.Load().members
-		if _, member := members[n.id]; member && len(members) > 1 && string(s.id[:8]) == string(t.space[:]) {
-			return ErrMember.With("this device is in space %s", s.Info().Name).Next("peer devices shows who else is.")
+		ro := s.roster.Load()
+		if _, member := ro.members[n.id]; !member || len(ro.members) == 1 || string(s.id[:8]) != string(t.space[:]) {
+			continue
 		}
+		if s.halfJoined() {
+			res, err := n.finishJoin(s, ro.ref(t.inviter))
+			return res, true, err
+		}
+		return res, false, ErrMember.With("this device is in space %s", s.Info().Name).Next("peer devices shows who else is.")
 	}
-	return nil
+	return res, false, nil
 }
 
 // askToJoin is the joiner's side of the protocol.
@@ -419,42 +429,103 @@ func (n *Node) enter(ctx context.Context, a *joinAnswer, t ticket) (JoinResult, 
 	if err != nil || string(id[:8]) != string(t.space[:]) {
 		return JoinResult{}, ErrTicketBad.With("the inviting device offered another space than the ticket names")
 	}
+	n.entering.Lock()
+	defer n.entering.Unlock()
+	if err := n.ended(); err != nil {
+		return JoinResult{}, err
+	}
 	old, err := n.Space("")
 	if err != nil {
 		return JoinResult{}, err
+	}
+	if old.id != id {
+		rec.Replaces = old.id.String()
 	}
 	n.mu.Lock()
 	s := n.spaces[id] // a copy of a device that has a new identity holds the space already
 	n.mu.Unlock()
 	switch {
-	case s != nil && s.key != key: // it was restored from a backup, which holds no key
-		again, err := n.rekey(s, rec)
-		if err != nil {
-			return JoinResult{}, err
-		}
-		if old == s {
-			old = again
-		}
-		s = again
 	case s == nil:
-		if s, err = n.addSpace(n.uniqueName(rec)); err != nil {
-			return JoinResult{}, err
-		}
+		s, err = n.addSpace(n.uniqueName(rec))
+	case s.key != key: // it was restored from a backup, which holds no key
+		rec.Name = s.rec.Name
+		s, err = n.rekey(s, rec)
+	default:
+		rec.Name = s.rec.Name
+		err = s.keepRecord(rec)
+	}
+	if err != nil {
+		return JoinResult{}, err
 	}
 	if err := s.adoptMembers(ctx, a.Members); err != nil {
 		return JoinResult{}, err
 	}
-	if err := n.setDefault(id); err != nil {
-		return JoinResult{}, storeProblem(err)
+	return n.finishJoin(s, DeviceRef{ID: t.inviter, Name: a.Name})
+}
+
+// finishJoin makes a space that this device was let into its default, and retires the one whose place it takes. What of it was done
+// before does no harm. The node's entering is held.
+func (n *Node) finishJoin(s *Space, inviter DeviceRef) (res JoinResult, err error) {
+	rec := s.rec
+	var old *Space
+	for _, o := range n.spaceList() {
+		if o != s && o.id.String() == rec.Replaces {
+			old = o
+		}
+	}
+	if err := n.setDefault(s.id); err != nil {
+		return res, storeProblem(err).With("this device was let into space %s, which could not be made its default: %v", rec.Name, err).
+			Next("Mend what is named, then use the same ticket again, here, or start peer again: either finishes the join.")
 	}
 	n.accessChanged()
-	res := JoinResult{Space: s.Info(), Inviter: DeviceRef{ID: t.inviter, Name: a.Name}}
-	if old != s {
+	res = JoinResult{Space: s.Info(), Inviter: inviter}
+	if old != nil {
 		if res.Kept, err = n.retire(old); err != nil {
 			return res, err
 		}
 	}
+	if rec.Replaces == "" {
+		return res, nil
+	}
+	rec.Replaces = ""
+	if err := s.keepRecord(rec); err != nil {
+		n.log.Warn("the next start finishes the join once more", "space", rec.Name, "err", err)
+	}
 	return res, nil
+}
+
+// finishJoins finishes the joins that the end of an earlier run cut short.
+func (n *Node) finishJoins() {
+	n.entering.Lock()
+	defer n.entering.Unlock()
+	for _, s := range n.spaceList() {
+		if !s.halfJoined() {
+			continue
+		}
+		if d := n.defaultID.Load().String(); d != s.id.String() && d != s.rec.Replaces {
+			continue // a later join chose another default
+		}
+		if _, err := n.finishJoin(s, DeviceRef{}); err != nil {
+			n.log.Warn("a join is finished by the next start", "space", s.rec.Name, "err", err)
+		}
+	}
+}
+
+// halfJoined reports whether this device was let into the space, and the join did not end. The node's entering is held.
+func (s *Space) halfJoined() bool {
+	_, member := s.roster.Load().members[s.node.id]
+	return member && s.rec.Replaces != ""
+}
+
+// keepRecord replaces what is on disk of the space. The node's entering is held.
+func (s *Space) keepRecord(rec spaceRecord) error {
+	if s.dir != "" {
+		if err := writeJSON(filepath.Join(s.dir, spaceFile), rec); err != nil {
+			return storeProblem(err)
+		}
+	}
+	s.rec = rec
+	return nil
 }
 
 // uniqueName gives a joined space another name if this device uses a space of that name; an untouched one does not count.
@@ -501,10 +572,7 @@ func (n *Node) retire(s *Space) (*SpaceInfo, error) {
 	n.mu.Unlock()
 	n.updateJoinable()
 	n.accessChanged()
-	s.left.Store(true)
-	if err := s.close(); err != nil {
-		return nil, err
-	}
+	s.leave()
 	if !s.untouched() { // somebody wrote to it meanwhile, and was told that it is stored
 		return n.reopen(s)
 	}
@@ -513,7 +581,8 @@ func (n *Node) retire(s *Space) (*SpaceInfo, error) {
 	}
 	// Without its record the folder is no space any more, even if the rest cannot be removed.
 	if err := os.Remove(filepath.Join(s.dir, spaceFile)); err != nil {
-		return nil, storeProblem(err)
+		n.log.Warn("an empty space is kept, because it cannot be removed", "dir", s.dir, "err", err)
+		return n.reopen(s)
 	}
 	if err := os.RemoveAll(s.dir); err != nil {
 		n.log.Warn("an empty space could not be removed", "dir", s.dir, "err", err)
@@ -521,29 +590,26 @@ func (n *Node) retire(s *Space) (*SpaceInfo, error) {
 	return nil, nil
 }
 
-// rekey closes a space and opens it again with the key that the inviter gave.
+// leave closes a space that another takes the place of, or that is opened anew.
+func (s *Space) leave() {
+	s.over.Store(ErrSpaceLeft.With("the device joined a space since"))
+	if err := s.close(); err != nil { // what was confirmed is on disk
+		s.log.Warn("a space was not closed in order", "err", err)
+	}
+}
+
+// rekey opens a space anew with the key that the inviter gave. Unless the record with the key is on disk nothing has changed.
 func (n *Node) rekey(s *Space, rec spaceRecord) (*Space, error) {
-	rec.Name = s.Info().Name
-	n.mu.Lock()
-	delete(n.spaces, s.id)
-	n.mu.Unlock()
-	n.accessChanged()
-	s.left.Store(true)
-	if err := s.close(); err != nil {
+	if err := s.keepRecord(rec); err != nil {
 		return nil, err
 	}
-	if s.dir != "" {
-		if err := writeJSON(filepath.Join(s.dir, spaceFile), rec); err != nil {
-			return nil, storeProblem(err)
-		}
-	}
+	s.leave()
 	return n.openAgain(s, rec)
 }
 
 // reopen opens a space again that was just closed.
 func (n *Node) reopen(s *Space) (*SpaceInfo, error) {
-	rec := spaceRecord{ID: s.id.String(), Name: s.Info().Name, Key: fmt.Sprintf("%x", s.key), Genesis: fmt.Sprintf("%x", s.genesis)}
-	again, err := n.openAgain(s, rec)
+	again, err := n.openAgain(s, s.rec)
 	if err != nil {
 		return nil, err
 	}
@@ -551,6 +617,7 @@ func (n *Node) reopen(s *Space) (*SpaceInfo, error) {
 	return &info, nil
 }
 
+// openAgain opens a space that was closed. If it does not open, the closed one stays in its place and says why.
 func (n *Node) openAgain(s *Space, rec spaceRecord) (again *Space, err error) {
 	if s.dir == "" {
 		again, err = openSpace(n, rec, "", s.ds, nil)
@@ -558,11 +625,14 @@ func (n *Node) openAgain(s *Space, rec spaceRecord) (again *Space, err error) {
 		again, err = n.openSpaceDir(rec, s.dir)
 	}
 	if err != nil {
-		return nil, err
+		p := storeProblem(err).With("space %s was closed by a join, and does not open again: %v", rec.Name, err).
+			Next("What it holds is on disk. Mend what is named, then start peer again:  peer down, then peer up")
+		s.over.Store(p)
+		again, err = s, p
 	}
 	n.mu.Lock()
 	n.spaces[again.id] = again
 	n.mu.Unlock()
 	n.accessChanged()
-	return again, nil
+	return again, err
 }
