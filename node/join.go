@@ -59,6 +59,9 @@ type (
 const (
 	joinVersion = 1
 	joinNameMax = NameBytesMax
+	// joinMembersBytesMax bounds the members in an answer, and joinTextMax its name and founding record each: it fits into a message.
+	joinMembersBytesMax = gossip.JoinAnswerBytesMax / 2
+	joinTextMax         = 1 << 10
 )
 
 const (
@@ -283,15 +286,20 @@ func (n *Node) ask(i *invite, joiner gossip.DeviceID, name string, conn gossip.S
 	}
 }
 
-// welcome is what a joiner is given.
+// welcome is what a joiner is given: of the members both devices, and others while there is room. Its first session brings the rest.
 func (n *Node) welcome(i *invite, transcript []byte) *joinAnswer {
 	s := i.space
 	a := &joinAnswer{Status: joinAdmitted, MAC: joinMAC(i.rec.Secret, "I", transcript), Name: n.name, Space: s.Info().Name,
 		Key: s.key[:], Genesis: s.genesis, Members: [][]byte{}}
 	ro := s.roster.Load()
-	for _, d := range ro.ids() {
-		m := ro.members[d]
-		a.Members = append(a.Members, crdt.Marshal(&m))
+	room := joinMembersBytesMax
+	for _, d := range append([]gossip.DeviceID{n.id, i.rec.By}, ro.ids()...) {
+		m, ok := ro.members[d]
+		b := crdt.Marshal(&m)
+		if twice := len(a.Members) > 1 && (d == n.id || d == i.rec.By); !ok || twice || len(b) > room {
+			continue
+		}
+		a.Members, room = append(a.Members, b), room-len(b)
 	}
 	return a
 }
@@ -426,6 +434,9 @@ func joinRefusal(status uint8) error {
 func (n *Node) enter(ctx context.Context, a *joinAnswer, t ticket) (JoinResult, error) {
 	rec := spaceRecord{ID: spaceIDOf(a.Genesis).String(), Name: a.Space, Key: fmt.Sprintf("%x", a.Key), Genesis: fmt.Sprintf("%x", a.Genesis), Joined: n.cfg.Clock().UTC()}
 	id, key, _, err := rec.parse()
+	if len(a.Genesis) > joinTextMax || len(a.Space) > joinTextMax {
+		return JoinResult{}, ErrTicketBad.With("the name or the founding record of the space that the inviting device offered is too long")
+	}
 	if err != nil || string(id[:8]) != string(t.space[:]) {
 		return JoinResult{}, ErrTicketBad.With("the inviting device offered another space than the ticket names")
 	}
