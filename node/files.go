@@ -110,6 +110,26 @@ func writeFile(name string, data []byte) error {
 	return syncDir(filepath.Dir(name))
 }
 
+// clearParts removes what writeFile left in dir of files with these names when the process was killed. Nobody else may write there now.
+func clearParts(dir string, names ...string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		for _, name := range names {
+			random, ok := strings.CutPrefix(e.Name(), "."+name+".")
+			if !ok || random == "" || strings.Trim(random, "0123456789") != "" {
+				continue
+			}
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // makeFolders makes a folder and those around it, for this user only, and returns how to remove again those that were not there before
 // and are empty.
 func makeFolders(dir string) (unmake func(), err error) {

@@ -121,8 +121,13 @@ func (n *Node) openDir(ctx context.Context) (err error) {
 	if err := os.MkdirAll(filepath.Join(n.cfg.Dir, spacesDir), 0o700); err != nil {
 		return ErrStore.Because(err).Next("See who may write to " + n.cfg.Dir)
 	}
-	n.lock, err = lockDir(ctx, n.cfg.Dir)
-	return err
+	if n.lock, err = lockDir(ctx, n.cfg.Dir); err != nil {
+		return err
+	}
+	if err := clearParts(n.cfg.Dir, keyFile, deviceFile, defaultFile); err != nil {
+		n.log.Warn("a file that was not written to its end stays", "err", err) // it is only in the way of a person
+	}
+	return nil
 }
 
 // identify loads or makes the device's key and name.
@@ -166,6 +171,9 @@ func (n *Node) openSpaces(ctx context.Context) error {
 	}
 	lost := "" // a folder with a database and no record
 	for _, dir := range dirs {
+		if err := clearParts(dir, spaceFile); err != nil {
+			n.log.Warn("a file that was not written to its end stays", "err", err)
+		}
 		rec, err := readSpace(dir)
 		if errors.Is(err, fs.ErrNotExist) { // it was being made, or dropped, when the process ended
 			if _, err := os.Stat(filepath.Join(dir, dbDir)); err == nil {
