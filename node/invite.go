@@ -48,6 +48,8 @@ type invite struct {
 	joined  *DeviceRef
 	// claimed is the device whose admission is under way, so that two that come at once cannot both be let in.
 	claimed gossip.DeviceID
+	// admitting is set while a device is made a member, and closing while the invite is closed: one excludes the other.
+	admitting, closing bool
 	// retryUntil is how long a device that was let in may ask again, if its connection broke before it heard of it.
 	retryUntil time.Time
 }
@@ -229,18 +231,63 @@ func (n *Node) findInvite(id string) (*invite, error) {
 	return nil, ErrTicketUnknown.With("no invite %q is open here", id).Next("peer invites lists those that are.")
 }
 
+// CloseInvite closes an open invite before its time. From then on nobody joins with its ticket, and a device that waits is turned away.
+// It returns [ErrTicketSpent] if a device was let in with it. After another error the invite is open as before.
+func (n *Node) CloseInvite(ctx context.Context, id string) (Invite, error) {
+	if err := n.ended(); err != nil {
+		return Invite{}, err
+	}
+	i, err := n.findInvite(id)
+	if err != nil {
+		return Invite{}, err
+	}
+	n.mu.Lock()
+	used := i.rec.Spent || i.admitting
+	i.closing = i.closing || !used
+	n.mu.Unlock()
+	if used {
+		return Invite{}, ErrTicketSpent.With("a device was let in with invite %s before it could be closed", id).Next("peer devices shows who is a member.")
+	}
+	if err := i.space.keepInvite(n.ctx, id, nil); err != nil { // not with ctx: whether it is closed must be known
+		n.mu.Lock()
+		i.closing = false
+		n.mu.Unlock()
+		return Invite{}, err
+	}
+	n.mu.Lock()
+	delete(n.invites, id)
+	req := i.request
+	i.request = nil
+	view := i.view()
+	n.mu.Unlock()
+	view.Ticket = ""
+	if req != nil {
+		select {
+		case req.answer <- false:
+		default: // somebody said yes and is too late
+		}
+	}
+	i.space.touch(nil)
+	n.updateJoinable()
+	return view, nil
+}
+
 // AwaitInvite waits until an invite differs from seen, as when a device asks to be let in, and returns it. It returns
-// [ErrTicketExpired] when the invite's time is over.
+// [ErrTicketExpired] when the invite's time is over or it was closed.
 func (n *Node) AwaitInvite(ctx context.Context, id string, seen Invite) (Invite, error) {
 	for {
+		over := ErrTicketExpired.With("the time of invite %s is over, or it was closed", id)
 		i, err := n.findInvite(id)
 		if err != nil {
-			return Invite{}, ErrTicketExpired.With("invite %s is over", id)
+			return Invite{}, over
 		}
 		pulse := i.space.pulse()
 		n.mu.Lock()
-		now, left := i.view(), i.expires().Sub(n.cfg.Clock())
+		now, left, known := i.view(), i.expires().Sub(n.cfg.Clock()), n.invites[id] == i
 		n.mu.Unlock()
+		if !known {
+			return Invite{}, over
+		}
 		if requester(now) != requester(seen) || (now.Joined == nil) != (seen.Joined == nil) {
 			return now, nil
 		}

@@ -139,8 +139,7 @@ func (n *Node) serveJoin(joiner gossip.DeviceID, conn gossip.Stream) error {
 	transcript := joinTranscript(n.id, joiner, hello.Ticket, nonce.Nonce, hello.Nonce, proof.Name)
 	i, status := n.checkProof(joiner, &hello, &proof, transcript)
 	if status != joinAdmitted {
-		conn.Send(crdt.Marshal(&joinAnswer{Status: uint8(status), MAC: []byte{}, Key: []byte{}, Genesis: []byte{}, Members: [][]byte{}}))
-		return fmt.Errorf("status %d", status)
+		return turnAway(conn, status, fmt.Sprintf("status %d", status))
 	}
 	err := n.decide(i, joiner, proof.Name, conn)
 	n.mu.Lock()
@@ -185,7 +184,7 @@ func (n *Node) checkProof(joiner gossip.DeviceID, hello *joinHello, proof *joinP
 			continue
 		}
 		switch {
-		case i.tries >= inviteTriesMax:
+		case i.tries >= inviteTriesMax, i.closing:
 			return nil, joinUnknown
 		case !hmac.Equal(proof.MAC, joinMAC(i.rec.Secret, "J", transcript)):
 			i.tries++
@@ -217,6 +216,18 @@ func (n *Node) decide(i *invite, joiner gossip.DeviceID, name string, conn gossi
 			return err
 		}
 	}
+	n.mu.Lock()
+	closing := i.closing
+	i.admitting = !closing
+	n.mu.Unlock()
+	if closing {
+		return turnAway(conn, joinDenied, "the invite was closed")
+	}
+	defer func() {
+		n.mu.Lock()
+		i.admitting = false
+		n.mu.Unlock()
+	}()
 	rec.Spent, rec.By = true, joiner
 	m := newMember(joiner, name, n.id, n.cfg.Clock())
 	w := Write{Ops: []WriteOp{m.op()}, Meta: map[string][]byte{invitePrefix + i.id: crdt.Marshal(&rec)}}
@@ -240,9 +251,15 @@ func (n *Node) decide(i *invite, joiner gossip.DeviceID, name string, conn gossi
 func (n *Node) ask(i *invite, joiner gossip.DeviceID, name string, conn gossip.Stream) (err error) {
 	req := &joinRequest{device: joiner, name: name, addr: conn.RemoteAddr(), answer: make(chan bool, 1)}
 	n.mu.Lock()
-	i.request = req
+	closing := i.closing
+	if !closing {
+		i.request = req
+	}
 	left := i.expires().Sub(n.cfg.Clock())
 	n.mu.Unlock()
+	if closing {
+		return turnAway(conn, joinDenied, "the invite was closed")
+	}
 	i.space.touch(nil)
 	defer func() {
 		if err == nil {
@@ -256,8 +273,7 @@ func (n *Node) ask(i *invite, joiner gossip.DeviceID, name string, conn gossip.S
 		i.space.touch(nil)
 	}()
 	conn.SetDeadline(time.Now().Add(left + joinStepMax))
-	empty := joinAnswer{Status: joinWaiting, MAC: []byte{}, Key: []byte{}, Genesis: []byte{}, Members: [][]byte{}}
-	if err := conn.Send(crdt.Marshal(&empty)); err != nil {
+	if err := conn.Send(emptyAnswer(joinWaiting)); err != nil {
 		return err
 	}
 	gone := make(chan error, 1)
@@ -272,18 +288,25 @@ func (n *Node) ask(i *invite, joiner gossip.DeviceID, name string, conn gossip.S
 		if yes {
 			return nil
 		}
-		empty.Status = joinDenied
-		conn.Send(crdt.Marshal(&empty))
-		return errors.New("turned away")
+		return turnAway(conn, joinDenied, "turned away")
 	case <-timer.C:
-		empty.Status = joinExpired
-		conn.Send(crdt.Marshal(&empty))
-		return errors.New("expired")
+		return turnAway(conn, joinExpired, "expired")
 	case err := <-gone:
 		return err
 	case <-n.ctx.Done():
 		return ErrClosed
 	}
+}
+
+// emptyAnswer returns an answer that is no more than a status.
+func emptyAnswer(status int) []byte {
+	return crdt.Marshal(&joinAnswer{Status: uint8(status), MAC: []byte{}, Key: []byte{}, Genesis: []byte{}, Members: [][]byte{}})
+}
+
+// turnAway tells the joiner a status that ends its join, and returns the reason as an error.
+func turnAway(conn gossip.Stream, status int, reason string) error {
+	conn.Send(emptyAnswer(status))
+	return errors.New(reason)
 }
 
 // welcome is what a joiner is given: of the members both devices, and others while there is room. Its first session brings the rest.
