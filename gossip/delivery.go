@@ -77,7 +77,7 @@ func (d *Delivery) Hold(h Held) (same, dropped bool) {
 	}
 	d.held[dot.Replica][dot.Counter] = &h
 	if len(d.order) > 2*HeldOpsMax {
-		d.Prune(crdt.Vector{})
+		d.sift(func(*Held) bool { return false })
 	}
 	d.order = append(d.order, dot)
 	d.count++
@@ -109,13 +109,24 @@ func (d *Delivery) Next(b crdt.Base) *Held {
 	return nil
 }
 
-// Prune lets go of the operations that c has seen, as a session may have brought them.
-func (d *Delivery) Prune(c crdt.Vector) {
+// Prune lets go of the operations that have been seen in every part that they touch, as sessions may have brought them: what is left of them
+// to take note of elsewhere comes by sessions, too.
+func (d *Delivery) Prune(parts crdt.Parts) {
+	d.sift(func(h *Held) bool {
+		seen := func(e crdt.OpEntry) bool { return parts[parts.Of(e.Path)].Context.Has(h.Op.Dot) }
+		return !slices.ContainsFunc(h.Op.Entries, func(e crdt.OpEntry) bool { return !seen(e) })
+	})
+}
+
+// sift lets go of the operations for which gone holds, and forgets the order of those that are gone already.
+func (d *Delivery) sift(gone func(*Held) bool) {
 	kept := d.order[:0]
 	for _, dot := range d.order {
-		if c.Has(dot) {
+		switch h := d.held[dot.Replica][dot.Counter]; {
+		case h == nil:
+		case gone(h):
 			d.remove(dot)
-		} else if d.held[dot.Replica][dot.Counter] != nil {
+		default:
 			kept = append(kept, dot)
 		}
 	}

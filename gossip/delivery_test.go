@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"syncline/crdt"
@@ -105,12 +106,26 @@ func TestPruneLetsGoOfWhatWasSeen(t *testing.T) {
 	}
 	c := crdt.Vector{}
 	c.Add(crdt.Dot{Replica: replicaID(1), Counter: 6})
-	d.Prune(c)
+	d.Prune(crdt.Parts{{Context: c}})
 	if d.Len() != 15 || len(d.order) != 15 {
 		t.Errorf("%d held, %d in order, want 15", d.Len(), len(d.order))
 	}
 	if got := drain(&d, &c); len(got) != 5 {
 		t.Errorf("%d came out, want 5", len(got))
+	}
+}
+
+// An operation that was seen in all parts that it touches waits for nothing, whatever the others have seen.
+func TestPruneLetsGoOfWhatWasSeenWhereItBelongs(t *testing.T) {
+	var d Delivery
+	for i := range 3 {
+		d.Hold(early(1, 2+i, 1)) // p2, p3, p4
+	}
+	var seen, behind crdt.Vector
+	seen.Add(crdt.Dot{Replica: replicaID(1), Counter: 9})
+	d.Prune(crdt.Parts{{Context: behind}, {From: "p3", Context: seen}, {From: "p4", Context: behind}})
+	if got := fmt.Sprint(d.order); d.Len() != 2 || len(d.order) != 2 || strings.Contains(got, ":3") {
+		t.Errorf("%d held, %v in order, want those at p2 and p4", d.Len(), got)
 	}
 }
 

@@ -297,7 +297,7 @@ func (r *Replica) join(d *crdt.Delta, bound map[crdt.ReplicaID]gossip.DeviceID) 
 
 // joined lets the operations that were held back follow answers that were joined.
 func (r *Replica) joined() error {
-	r.delivery.Prune(r.tx.Context())
+	r.delivery.Prune(r.tx.Parts())
 	return r.drain()
 }
 

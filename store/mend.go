@@ -161,7 +161,8 @@ func (tx *Tx) placehold(d *Damage) (err error) {
 
 // Mend puts whole records in the place of damaged ones. What was live at their paths is what values says, by path, sorted by dot, all of it
 // within the context; what else was lost counts as superseded, so the caller must know that it is, or give it up. Deletes that were lost are
-// forgotten as if there had been too many: the floor rises over them. Digest and counts are made anew from all records that can be read.
+// forgotten as if there had been too many: the floor rises over them. Digest and counts stay if all live values that were lost are back; else
+// they are made anew from all records that can be read.
 func (tx *Tx) Mend(damages []Damage, values map[string][]crdt.Value) error {
 	if len(damages) == 0 {
 		return nil // digest and counts hold what is damaged, too
@@ -169,11 +170,13 @@ func (tx *Tx) Mend(damages []Damage, values map[string][]crdt.Value) error {
 	// What is made anew counts nothing that is damaged, so nobody may go on from a copy of it.
 	tx.s.cache.clear()
 	tx.forgetClean()
+	back := true
 	for i := range damages {
 		d := &damages[i]
 		after := d.before
 		if d.Live != nil {
 			after.Live = d.revive(values[d.Path])
+			back = back && len(d.Live) > 0 && d.isBack(values[d.Path])
 		}
 		context := tx.s.parts[tx.s.parts.Of(d.Path)].Context
 		for _, v := range after.Live {
@@ -189,7 +192,7 @@ func (tx *Tx) Mend(damages []Damage, values map[string][]crdt.Value) error {
 		}
 		tx.replace(d, after, nil)
 	}
-	if err := tx.recount(); err != nil {
+	if err := tx.recount(back); err != nil {
 		return err
 	}
 	for i := range damages {
@@ -214,9 +217,7 @@ func (tx *Tx) replace(d *Damage, after crdt.Register, torn error) {
 
 // revive returns values as they were in the record: whether the only one won over a delete is told by the index of conflicts.
 func (d *Damage) revive(values []crdt.Value) []crdt.Value {
-	r := crdt.Register{Live: values}
-	all := len(values) == len(d.Live) && !slices.ContainsFunc(d.Live, func(dot crdt.Dot) bool { return !hasLive(r, dot) })
-	if !d.open || !all || r.Contending() > 0 {
+	if !d.open || !d.isBack(values) || (crdt.Register{Live: values}).Contending() > 0 {
 		return values
 	}
 	values = slices.Clone(values)
@@ -224,6 +225,12 @@ func (d *Damage) revive(values []crdt.Value) []crdt.Value {
 		values[i].Won = true
 	}
 	return values
+}
+
+// isBack reports whether values are those that the record held.
+func (d *Damage) isBack(values []crdt.Value) bool {
+	r := crdt.Register{Live: values}
+	return len(values) == len(d.Live) && !slices.ContainsFunc(d.Live, func(dot crdt.Dot) bool { return !hasLive(r, dot) })
 }
 
 // forgetLost raises the floor over the deletes that were lost, over all that was seen of their part if nothing names them.
@@ -264,17 +271,28 @@ func (tx *Tx) forgetTorn(path string, torn error) error {
 }
 
 // recount makes digest and counts anew: from the committed records, but for those that the transaction changed, and from these. Values
-// that do not decode count nothing. Remembered deletes are counted by their index, which holds the damaged ones, too: as long as
-// there is one, readers look for its record.
-func (tx *Tx) recount() error {
+// that do not decode count nothing, so while there are such records elsewhere, peers that have seen the same would take this device for one that
+// holds something else. If all that was lost is back, digest and counts therefore stay as they are, unless an earlier recount has left
+// out some of it. Remembered deletes are counted by their index, which holds the damaged ones, too: as long as there is one, readers
+// look for its record.
+func (tx *Tx) recount(back bool) error {
 	h := Head{Clock: tx.head.Clock, written: tx.head.written}
-	err := errors.Join(
-		tx.each(spaceUser, func(path string, value []byte) { h.add(path, value) }),
-		tx.each(spaceSystem, func(path string, value []byte) { h.add(path, value) }))
+	records := 0
+	add := func(path string, value []byte) {
+		records++
+		h.add(path, value)
+	}
+	err := errors.Join(tx.each(spaceUser, add), tx.each(spaceSystem, add))
 	for _, e := range tx.dirty {
+		if len(e.after.Live) > 0 {
+			records++
+		}
 		if e.torn == nil {
 			h.replace(e.path, crdt.Register{}, e.after)
 		}
+	}
+	if back && tx.head.Entries+tx.head.SystemEntries == records {
+		h = tx.head
 	}
 	h.Deletes = 0
 	for _, broken := range tx.log.above(tx, crdt.Vector{}, nil) {

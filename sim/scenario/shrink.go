@@ -102,7 +102,7 @@ func roundUp(d time.Duration) time.Duration { return (d + time.Second - 1).Trunc
 
 // seedsTried is how many other seeds are tried where all luck changes anyway, fewOps up to how many operations.
 const (
-	seedsTried = 3
+	seedsTried = 16
 	fewOps     = 8
 )
 
