@@ -141,10 +141,10 @@ func (s *Space) keepMeta(ctx context.Context, key string, value []byte) error {
 	return err
 }
 
-// loadInvites reads the invites that earlier runs left, and forgets those that expired.
-func (n *Node) loadInvites() error {
+// loadInvites reads the invites that earlier runs left in spaces, and forgets those that expired.
+func (n *Node) loadInvites(spaces ...*Space) error {
 	now := n.cfg.Clock()
-	for _, s := range n.spaceList() {
+	for _, s := range spaces {
 		expired := map[string][]byte{}
 		for rec, err := range s.store.Metas(invitePrefix) {
 			if err != nil {
@@ -162,7 +162,9 @@ func (n *Node) loadInvites() error {
 				ref := s.roster.Load().ref(i.rec.By)
 				i.joined, i.retryUntil = &ref, now.Add(inviteRetryMax)
 			}
+			n.mu.Lock()
 			n.invites[i.id] = i
+			n.mu.Unlock()
 		}
 		if len(expired) > 0 {
 			if _, err := s.write(context.Background(), Write{Meta: expired}); err != nil {
@@ -255,21 +257,26 @@ func (n *Node) CloseInvite(ctx context.Context, id string) (Invite, error) {
 		return Invite{}, err
 	}
 	n.mu.Lock()
-	delete(n.invites, id)
-	req := i.request
-	i.request = nil
+	n.dropInvite(i)
 	view := i.view()
 	n.mu.Unlock()
 	view.Ticket = ""
-	if req != nil {
-		select {
-		case req.answer <- false:
-		default: // somebody said yes and is too late
-		}
-	}
 	i.space.touch(nil)
 	n.updateJoinable()
 	return view, nil
+}
+
+// dropInvite forgets an invite, and turns away the device that waits. The node's lock is held.
+func (n *Node) dropInvite(i *invite) {
+	delete(n.invites, i.id)
+	i.closing = true
+	if i.request != nil {
+		select {
+		case i.request.answer <- false:
+		default: // somebody said yes and is too late
+		}
+		i.request = nil
+	}
 }
 
 // AwaitInvite waits until an invite differs from seen, as when a device asks to be let in, and returns it. It returns

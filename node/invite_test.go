@@ -94,3 +94,54 @@ func TestAnInviteThatCannotBeClosedStaysOpen(t *testing.T) {
 		t.Errorf("join: %v", err)
 	}
 }
+
+// TestADeviceThatWaitsForALeftSpaceIsTurnedAway: its inviter joined another space, and dropped the one that the invite is to.
+func TestADeviceThatWaitsForALeftSpaceIsTurnedAway(t *testing.T) {
+	var hub nodetest.Hub
+	a := open(t, node.Config{Name: "laptop", Network: hub.New()})
+	b := open(t, node.Config{Name: "desktop", Network: hub.New()})
+	c := open(t, node.Config{Name: "phone", Network: hub.New()})
+	ctx := within(t)
+	inv, err := b.Invite(ctx, nil, node.InviteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	joined := make(chan error, 1)
+	go func() {
+		_, err := c.Join(ctx, inv.Ticket)
+		joined <- err
+	}()
+	if asked, err := b.AwaitInvite(ctx, inv.ID, inv); err != nil || asked.Request == nil {
+		t.Fatalf("%+v, %v: want a device that waits", asked, err)
+	}
+	if _, err := b.Join(ctx, ticket(t, a)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-joined; !errors.Is(err, node.ErrJoinDenied) {
+		t.Errorf("the device that waited: %v, want ErrJoinDenied", err)
+	}
+}
+
+// TestInvitesOfASpaceThatIsKeptStay: the space could not be removed, and was opened anew.
+func TestInvitesOfASpaceThatIsKeptStay(t *testing.T) {
+	var hub nodetest.Hub
+	dir := t.TempDir()
+	a := open(t, node.Config{Name: "laptop", Network: hub.New()})
+	b := open(t, node.Config{Name: "desktop", Dir: dir, Network: hub.New()})
+	c := open(t, node.Config{Name: "phone", Network: hub.New()})
+	ctx := within(t)
+	inv, err := b.Invite(ctx, nil, node.InviteOptions{AutoAccept: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer block(t, spaceRecordOf(dir, space(t, b)))()
+	if res, err := b.Join(ctx, ticket(t, a)); err != nil || res.Kept == nil {
+		t.Fatalf("join: %+v, %v", res, err)
+	}
+	if all, err := b.Invites(ctx); err != nil || len(all) != 1 || all[0].ID != inv.ID {
+		t.Errorf("open invites: %+v, %v", all, err)
+	}
+	if res, err := c.Join(ctx, inv.Ticket); err != nil || res.Space.ID != inv.Space.ID {
+		t.Errorf("join: %+v, %v", res, err)
+	}
+}

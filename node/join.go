@@ -448,7 +448,7 @@ func joinRefusal(status uint8) error {
 	case joinSpent:
 		return ErrTicketSpent.With("another device joined with it, or is just asking to")
 	case joinDenied:
-		return ErrJoinDenied.With("a person there said no")
+		return ErrJoinDenied.With("a person there said no, or the invite was closed")
 	}
 	return ErrTicketUnknown.With("the inviting device does not know it: it may have been made before that device was set up anew, or been closed after wrong tries")
 }
@@ -598,12 +598,13 @@ func (n *Node) retire(s *Space) (*SpaceInfo, error) {
 	}
 	n.mu.Lock()
 	delete(n.spaces, s.id)
-	for id, i := range n.invites {
+	for _, i := range n.invites {
 		if i.space == s {
-			delete(n.invites, id)
+			n.dropInvite(i)
 		}
 	}
 	n.mu.Unlock()
+	s.touch(nil) // who waits for news of an invite looks again
 	n.updateJoinable()
 	n.accessChanged()
 	s.leave()
@@ -647,6 +648,10 @@ func (n *Node) reopen(s *Space) (*SpaceInfo, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := n.loadInvites(again); err != nil {
+		n.log.Warn("invites are read by the next start", "space", s.rec.Name, "err", err)
+	}
+	n.updateJoinable()
 	info := again.Info()
 	return &info, nil
 }

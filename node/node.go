@@ -96,7 +96,7 @@ func (n *Node) start(ctx context.Context) error {
 	if err := n.openSpaces(ctx); err != nil {
 		return err
 	}
-	if err := n.loadInvites(); err != nil {
+	if err := n.loadInvites(n.spaceList()...); err != nil {
 		return err
 	}
 	if net := n.cfg.Network; net != nil {
