@@ -97,6 +97,9 @@ type Frame struct {
 	Ops          [][]byte
 }
 
+// JoinAnswerBytesMax bounds a message of the inviting device on a join stream.
+const JoinAnswerBytesMax = 64 << 10
+
 // A Stream carries whole messages in order between two devices. One goroutine may send while another receives.
 type Stream interface {
 	Send(msg []byte) error

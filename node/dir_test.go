@@ -279,3 +279,29 @@ func TestASpaceStaysWithItsBackend(t *testing.T) {
 		t.Errorf("got %v, %v", e, err)
 	}
 }
+
+// TestFilesThatWereCutShortAreRemoved: what a kill left of a file that was being replaced goes at the next start, and nothing else does.
+func TestFilesThatWereCutShortAreRemoved(t *testing.T) {
+	dir := t.TempDir()
+	n := open(t, node.Config{Dir: dir})
+	inSpace := filepath.Dir(spaceRecordOf(dir, space(t, n)))
+	n.Close()
+	parts := []string{filepath.Join(dir, ".device.key.1234567"), filepath.Join(dir, ".device.json.1"), filepath.Join(dir, ".default.22"), filepath.Join(inSpace, ".space.json.333")}
+	others := []string{filepath.Join(dir, ".device.key.mine"), filepath.Join(dir, ".default."), filepath.Join(dir, "device.key.replaced"), filepath.Join(inSpace, ".other.1")}
+	for _, name := range append(parts, others...) {
+		if err := os.WriteFile(name, []byte("part"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open(t, node.Config{Dir: dir})
+	for _, name := range parts {
+		if _, err := os.Lstat(name); err == nil {
+			t.Errorf("%s is still there", name)
+		}
+	}
+	for _, name := range others {
+		if _, err := os.Lstat(name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

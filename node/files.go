@@ -110,6 +110,26 @@ func writeFile(name string, data []byte) error {
 	return syncDir(filepath.Dir(name))
 }
 
+// clearParts removes what writeFile left in dir of files with these names when the process was killed. Nobody else may write there now.
+func clearParts(dir string, names ...string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		for _, name := range names {
+			random, ok := strings.CutPrefix(e.Name(), "."+name+".")
+			if !ok || random == "" || strings.Trim(random, "0123456789") != "" {
+				continue
+			}
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // makeFolders makes a folder and those around it, for this user only, and returns how to remove again those that were not there before
 // and are empty.
 func makeFolders(dir string) (unmake func(), err error) {
@@ -160,6 +180,8 @@ type spaceRecord struct {
 	// Genesis is the record that founded the space, in hexadecimal digits; its hash is the id.
 	Genesis string    `json:"genesis"`
 	Joined  time.Time `json:"joined"`
+	// Replaces is the id of the space whose place as the default this one takes, as long as the join that brought it is not finished.
+	Replaces string `json:"replaces,omitempty"`
 }
 
 // readSpace reads the record of the space in dir. The error is [fs.ErrNotExist] if there is none.

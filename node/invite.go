@@ -48,6 +48,8 @@ type invite struct {
 	joined  *DeviceRef
 	// claimed is the device whose admission is under way, so that two that come at once cannot both be let in.
 	claimed gossip.DeviceID
+	// admitting is set while a device is made a member, and closing while the invite is closed: one excludes the other.
+	admitting, closing bool
 	// retryUntil is how long a device that was let in may ask again, if its connection broke before it heard of it.
 	retryUntil time.Time
 }
@@ -139,10 +141,10 @@ func (s *Space) keepMeta(ctx context.Context, key string, value []byte) error {
 	return err
 }
 
-// loadInvites reads the invites that earlier runs left, and forgets those that expired.
-func (n *Node) loadInvites() error {
+// loadInvites reads the invites that earlier runs left in spaces, and forgets those that expired.
+func (n *Node) loadInvites(spaces ...*Space) error {
 	now := n.cfg.Clock()
-	for _, s := range n.spaceList() {
+	for _, s := range spaces {
 		expired := map[string][]byte{}
 		for rec, err := range s.store.Metas(invitePrefix) {
 			if err != nil {
@@ -160,7 +162,9 @@ func (n *Node) loadInvites() error {
 				ref := s.roster.Load().ref(i.rec.By)
 				i.joined, i.retryUntil = &ref, now.Add(inviteRetryMax)
 			}
+			n.mu.Lock()
 			n.invites[i.id] = i
+			n.mu.Unlock()
 		}
 		if len(expired) > 0 {
 			if _, err := s.write(context.Background(), Write{Meta: expired}); err != nil {
@@ -229,18 +233,68 @@ func (n *Node) findInvite(id string) (*invite, error) {
 	return nil, ErrTicketUnknown.With("no invite %q is open here", id).Next("peer invites lists those that are.")
 }
 
+// CloseInvite closes an open invite before its time. From then on nobody joins with its ticket, and a device that waits is turned away.
+// It returns [ErrTicketSpent] if a device was let in with it. After another error the invite is open as before.
+func (n *Node) CloseInvite(ctx context.Context, id string) (Invite, error) {
+	if err := n.ended(); err != nil {
+		return Invite{}, err
+	}
+	i, err := n.findInvite(id)
+	if err != nil {
+		return Invite{}, err
+	}
+	n.mu.Lock()
+	used := i.rec.Spent || i.admitting
+	i.closing = i.closing || !used
+	n.mu.Unlock()
+	if used {
+		return Invite{}, ErrTicketSpent.With("a device was let in with invite %s before it could be closed", id).Next("peer devices shows who is a member.")
+	}
+	if err := i.space.keepInvite(n.ctx, id, nil); err != nil { // not with ctx: whether it is closed must be known
+		n.mu.Lock()
+		i.closing = false
+		n.mu.Unlock()
+		return Invite{}, err
+	}
+	n.mu.Lock()
+	n.dropInvite(i)
+	view := i.view()
+	n.mu.Unlock()
+	view.Ticket = ""
+	i.space.touch(nil)
+	n.updateJoinable()
+	return view, nil
+}
+
+// dropInvite forgets an invite, and turns away the device that waits. The node's lock is held.
+func (n *Node) dropInvite(i *invite) {
+	delete(n.invites, i.id)
+	i.closing = true
+	if i.request != nil {
+		select {
+		case i.request.answer <- false:
+		default: // somebody said yes and is too late
+		}
+		i.request = nil
+	}
+}
+
 // AwaitInvite waits until an invite differs from seen, as when a device asks to be let in, and returns it. It returns
-// [ErrTicketExpired] when the invite's time is over.
+// [ErrTicketExpired] when the invite's time is over or it was closed.
 func (n *Node) AwaitInvite(ctx context.Context, id string, seen Invite) (Invite, error) {
 	for {
+		over := ErrTicketExpired.With("the time of invite %s is over, or it was closed", id)
 		i, err := n.findInvite(id)
 		if err != nil {
-			return Invite{}, ErrTicketExpired.With("invite %s is over", id)
+			return Invite{}, over
 		}
 		pulse := i.space.pulse()
 		n.mu.Lock()
-		now, left := i.view(), i.expires().Sub(n.cfg.Clock())
+		now, left, known := i.view(), i.expires().Sub(n.cfg.Clock()), n.invites[id] == i
 		n.mu.Unlock()
+		if !known {
+			return Invite{}, over
+		}
 		if requester(now) != requester(seen) || (now.Joined == nil) != (seen.Joined == nil) {
 			return now, nil
 		}

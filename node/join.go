@@ -59,6 +59,9 @@ type (
 const (
 	joinVersion = 1
 	joinNameMax = NameBytesMax
+	// joinMembersBytesMax bounds the members in an answer, and joinTextMax its name and founding record each: it fits into a message.
+	joinMembersBytesMax = gossip.JoinAnswerBytesMax / 2
+	joinTextMax         = 1 << 10
 )
 
 const (
@@ -136,8 +139,7 @@ func (n *Node) serveJoin(joiner gossip.DeviceID, conn gossip.Stream) error {
 	transcript := joinTranscript(n.id, joiner, hello.Ticket, nonce.Nonce, hello.Nonce, proof.Name)
 	i, status := n.checkProof(joiner, &hello, &proof, transcript)
 	if status != joinAdmitted {
-		conn.Send(crdt.Marshal(&joinAnswer{Status: uint8(status), MAC: []byte{}, Key: []byte{}, Genesis: []byte{}, Members: [][]byte{}}))
-		return fmt.Errorf("status %d", status)
+		return turnAway(conn, status, fmt.Sprintf("status %d", status))
 	}
 	err := n.decide(i, joiner, proof.Name, conn)
 	n.mu.Lock()
@@ -182,7 +184,7 @@ func (n *Node) checkProof(joiner gossip.DeviceID, hello *joinHello, proof *joinP
 			continue
 		}
 		switch {
-		case i.tries >= inviteTriesMax:
+		case i.tries >= inviteTriesMax, i.closing:
 			return nil, joinUnknown
 		case !hmac.Equal(proof.MAC, joinMAC(i.rec.Secret, "J", transcript)):
 			i.tries++
@@ -214,6 +216,18 @@ func (n *Node) decide(i *invite, joiner gossip.DeviceID, name string, conn gossi
 			return err
 		}
 	}
+	n.mu.Lock()
+	closing := i.closing
+	i.admitting = !closing
+	n.mu.Unlock()
+	if closing {
+		return turnAway(conn, joinDenied, "the invite was closed")
+	}
+	defer func() {
+		n.mu.Lock()
+		i.admitting = false
+		n.mu.Unlock()
+	}()
 	rec.Spent, rec.By = true, joiner
 	m := newMember(joiner, name, n.id, n.cfg.Clock())
 	w := Write{Ops: []WriteOp{m.op()}, Meta: map[string][]byte{invitePrefix + i.id: crdt.Marshal(&rec)}}
@@ -237,9 +251,15 @@ func (n *Node) decide(i *invite, joiner gossip.DeviceID, name string, conn gossi
 func (n *Node) ask(i *invite, joiner gossip.DeviceID, name string, conn gossip.Stream) (err error) {
 	req := &joinRequest{device: joiner, name: name, addr: conn.RemoteAddr(), answer: make(chan bool, 1)}
 	n.mu.Lock()
-	i.request = req
+	closing := i.closing
+	if !closing {
+		i.request = req
+	}
 	left := i.expires().Sub(n.cfg.Clock())
 	n.mu.Unlock()
+	if closing {
+		return turnAway(conn, joinDenied, "the invite was closed")
+	}
 	i.space.touch(nil)
 	defer func() {
 		if err == nil {
@@ -253,8 +273,7 @@ func (n *Node) ask(i *invite, joiner gossip.DeviceID, name string, conn gossip.S
 		i.space.touch(nil)
 	}()
 	conn.SetDeadline(time.Now().Add(left + joinStepMax))
-	empty := joinAnswer{Status: joinWaiting, MAC: []byte{}, Key: []byte{}, Genesis: []byte{}, Members: [][]byte{}}
-	if err := conn.Send(crdt.Marshal(&empty)); err != nil {
+	if err := conn.Send(emptyAnswer(joinWaiting)); err != nil {
 		return err
 	}
 	gone := make(chan error, 1)
@@ -269,13 +288,9 @@ func (n *Node) ask(i *invite, joiner gossip.DeviceID, name string, conn gossip.S
 		if yes {
 			return nil
 		}
-		empty.Status = joinDenied
-		conn.Send(crdt.Marshal(&empty))
-		return errors.New("turned away")
+		return turnAway(conn, joinDenied, "turned away")
 	case <-timer.C:
-		empty.Status = joinExpired
-		conn.Send(crdt.Marshal(&empty))
-		return errors.New("expired")
+		return turnAway(conn, joinExpired, "expired")
 	case err := <-gone:
 		return err
 	case <-n.ctx.Done():
@@ -283,15 +298,31 @@ func (n *Node) ask(i *invite, joiner gossip.DeviceID, name string, conn gossip.S
 	}
 }
 
-// welcome is what a joiner is given.
+// emptyAnswer returns an answer that is no more than a status.
+func emptyAnswer(status int) []byte {
+	return crdt.Marshal(&joinAnswer{Status: uint8(status), MAC: []byte{}, Key: []byte{}, Genesis: []byte{}, Members: [][]byte{}})
+}
+
+// turnAway tells the joiner a status that ends its join, and returns the reason as an error.
+func turnAway(conn gossip.Stream, status int, reason string) error {
+	conn.Send(emptyAnswer(status))
+	return errors.New(reason)
+}
+
+// welcome is what a joiner is given: of the members both devices, and others while there is room. Its first session brings the rest.
 func (n *Node) welcome(i *invite, transcript []byte) *joinAnswer {
 	s := i.space
 	a := &joinAnswer{Status: joinAdmitted, MAC: joinMAC(i.rec.Secret, "I", transcript), Name: n.name, Space: s.Info().Name,
 		Key: s.key[:], Genesis: s.genesis, Members: [][]byte{}}
 	ro := s.roster.Load()
-	for _, d := range ro.ids() {
-		m := ro.members[d]
-		a.Members = append(a.Members, crdt.Marshal(&m))
+	room := joinMembersBytesMax
+	for _, d := range append([]gossip.DeviceID{n.id, i.rec.By}, ro.ids()...) {
+		m, ok := ro.members[d]
+		b := crdt.Marshal(&m)
+		if twice := len(a.Members) > 1 && (d == n.id || d == i.rec.By); !ok || twice || len(b) > room {
+			continue
+		}
+		a.Members, room = append(a.Members, b), room-len(b)
 	}
 	return a
 }
@@ -299,6 +330,8 @@ func (n *Node) welcome(i *invite, transcript []byte) *joinAnswer {
 // Join brings this device into the space that a ticket invites to, and makes it the default. It returns once the inviter has let
 // it in, which may take until a person there has answered. A default space that was never used is dropped, and its handles return
 // [ErrSpaceLeft]; one that holds entries, or policies, or has other members, is kept under its name. Ask [Node.Space] for the new default.
+// Joins take effect one after another. One that was cut short, by an error of the disk or the end of the process, is finished by the next
+// with the same ticket, or by [Open].
 func (n *Node) Join(ctx context.Context, text string) (JoinResult, error) {
 	if n.cfg.Network == nil {
 		return JoinResult{}, ErrLocalOnly.With("it was started without a network")
@@ -310,8 +343,8 @@ func (n *Node) Join(ctx context.Context, text string) (JoinResult, error) {
 	if err != nil {
 		return JoinResult{}, err
 	}
-	if err := n.checkTicket(t); err != nil {
-		return JoinResult{}, err
+	if res, done, err := n.checkTicket(t); err != nil || done {
+		return res, err
 	}
 	conn, err := n.cfg.Network.OpenJoin(ctx, t.inviter, t.addrs)
 	if ctx.Err() != nil {
@@ -346,18 +379,26 @@ func (n *Node) perhapsLate(t ticket, err error) error {
 	return err
 }
 
-func (n *Node) checkTicket(t ticket) error {
+// checkTicket refuses a ticket of this device, or of a space that it has joined. A join of that space that was cut short it finishes.
+func (n *Node) checkTicket(t ticket) (res JoinResult, done bool, err error) {
 	if t.inviter == n.id {
-		return ErrTicketBad.With("this device made it").Next("Use it on the other device:  peer join TICKET")
+		return res, false, ErrTicketBad.With("this device made it").Next("Use it on the other device:  peer join TICKET")
 	}
+	n.entering.Lock()
+	defer n.entering.Unlock()
 	for _, s := range n.spaceList() {
 		// Whoever founded the space and lost its store has founded it again, and knows nobody.
-		members := s.roster.Load().members
-		if _, member := members[n.id]; member && len(members) > 1 && string(s.id[:8]) == string(t.space[:]) {
-			return ErrMember.With("this device is in space %s", s.Info().Name).Next("peer devices shows who else is.")
+		ro := s.roster.Load()
+		if _, member := ro.members[n.id]; !member || len(ro.members) == 1 || string(s.id[:8]) != string(t.space[:]) {
+			continue
 		}
+		if s.halfJoined() {
+			res, err := n.finishJoin(s, ro.ref(t.inviter))
+			return res, true, err
+		}
+		return res, false, ErrMember.With("this device is in space %s", s.Info().Name).Next("peer devices shows who else is.")
 	}
-	return nil
+	return res, false, nil
 }
 
 // askToJoin is the joiner's side of the protocol.
@@ -407,7 +448,7 @@ func joinRefusal(status uint8) error {
 	case joinSpent:
 		return ErrTicketSpent.With("another device joined with it, or is just asking to")
 	case joinDenied:
-		return ErrJoinDenied.With("a person there said no")
+		return ErrJoinDenied.With("a person there said no, or the invite was closed")
 	}
 	return ErrTicketUnknown.With("the inviting device does not know it: it may have been made before that device was set up anew, or been closed after wrong tries")
 }
@@ -416,45 +457,109 @@ func joinRefusal(status uint8) error {
 func (n *Node) enter(ctx context.Context, a *joinAnswer, t ticket) (JoinResult, error) {
 	rec := spaceRecord{ID: spaceIDOf(a.Genesis).String(), Name: a.Space, Key: fmt.Sprintf("%x", a.Key), Genesis: fmt.Sprintf("%x", a.Genesis), Joined: n.cfg.Clock().UTC()}
 	id, key, _, err := rec.parse()
+	if len(a.Genesis) > joinTextMax || len(a.Space) > joinTextMax {
+		return JoinResult{}, ErrTicketBad.With("the name or the founding record of the space that the inviting device offered is too long")
+	}
 	if err != nil || string(id[:8]) != string(t.space[:]) {
 		return JoinResult{}, ErrTicketBad.With("the inviting device offered another space than the ticket names")
+	}
+	n.entering.Lock()
+	defer n.entering.Unlock()
+	if err := n.ended(); err != nil {
+		return JoinResult{}, err
 	}
 	old, err := n.Space("")
 	if err != nil {
 		return JoinResult{}, err
 	}
+	if old.id != id {
+		rec.Replaces = old.id.String()
+	}
 	n.mu.Lock()
 	s := n.spaces[id] // a copy of a device that has a new identity holds the space already
 	n.mu.Unlock()
 	switch {
-	case s != nil && s.key != key: // it was restored from a backup, which holds no key
-		again, err := n.rekey(s, rec)
-		if err != nil {
-			return JoinResult{}, err
-		}
-		if old == s {
-			old = again
-		}
-		s = again
 	case s == nil:
-		if s, err = n.addSpace(n.uniqueName(rec)); err != nil {
-			return JoinResult{}, err
-		}
+		s, err = n.addSpace(n.uniqueName(rec))
+	case s.key != key: // it was restored from a backup, which holds no key
+		rec.Name = s.rec.Name
+		s, err = n.rekey(s, rec)
+	default:
+		rec.Name = s.rec.Name
+		err = s.keepRecord(rec)
+	}
+	if err != nil {
+		return JoinResult{}, err
 	}
 	if err := s.adoptMembers(ctx, a.Members); err != nil {
 		return JoinResult{}, err
 	}
-	if err := n.setDefault(id); err != nil {
-		return JoinResult{}, storeProblem(err)
+	return n.finishJoin(s, DeviceRef{ID: t.inviter, Name: a.Name})
+}
+
+// finishJoin makes a space that this device was let into its default, and retires the one whose place it takes. What of it was done
+// before does no harm. The node's entering is held.
+func (n *Node) finishJoin(s *Space, inviter DeviceRef) (res JoinResult, err error) {
+	rec := s.rec
+	var old *Space
+	for _, o := range n.spaceList() {
+		if o != s && o.id.String() == rec.Replaces {
+			old = o
+		}
+	}
+	if err := n.setDefault(s.id); err != nil {
+		return res, storeProblem(err).With("this device was let into space %s, which could not be made its default: %v", rec.Name, err).
+			Next("Mend what is named, then use the same ticket again, here, or start peer again: either finishes the join.")
 	}
 	n.accessChanged()
-	res := JoinResult{Space: s.Info(), Inviter: DeviceRef{ID: t.inviter, Name: a.Name}}
-	if old != s {
+	res = JoinResult{Space: s.Info(), Inviter: inviter}
+	if old != nil {
 		if res.Kept, err = n.retire(old); err != nil {
 			return res, err
 		}
 	}
+	if rec.Replaces == "" {
+		return res, nil
+	}
+	rec.Replaces = ""
+	if err := s.keepRecord(rec); err != nil {
+		n.log.Warn("the next start finishes the join once more", "space", rec.Name, "err", err)
+	}
 	return res, nil
+}
+
+// finishJoins finishes the joins that the end of an earlier run cut short.
+func (n *Node) finishJoins() {
+	n.entering.Lock()
+	defer n.entering.Unlock()
+	for _, s := range n.spaceList() {
+		if !s.halfJoined() {
+			continue
+		}
+		if d := n.defaultID.Load().String(); d != s.id.String() && d != s.rec.Replaces {
+			continue // a later join chose another default
+		}
+		if _, err := n.finishJoin(s, DeviceRef{}); err != nil {
+			n.log.Warn("a join is finished by the next start", "space", s.rec.Name, "err", err)
+		}
+	}
+}
+
+// halfJoined reports whether this device was let into the space, and the join did not end. The node's entering is held.
+func (s *Space) halfJoined() bool {
+	_, member := s.roster.Load().members[s.node.id]
+	return member && s.rec.Replaces != ""
+}
+
+// keepRecord replaces what is on disk of the space. The node's entering is held.
+func (s *Space) keepRecord(rec spaceRecord) error {
+	if s.dir != "" {
+		if err := writeJSON(filepath.Join(s.dir, spaceFile), rec); err != nil {
+			return storeProblem(err)
+		}
+	}
+	s.rec = rec
+	return nil
 }
 
 // uniqueName gives a joined space another name if this device uses a space of that name; an untouched one does not count.
@@ -493,18 +598,16 @@ func (n *Node) retire(s *Space) (*SpaceInfo, error) {
 	}
 	n.mu.Lock()
 	delete(n.spaces, s.id)
-	for id, i := range n.invites {
+	for _, i := range n.invites {
 		if i.space == s {
-			delete(n.invites, id)
+			n.dropInvite(i)
 		}
 	}
 	n.mu.Unlock()
+	s.touch(nil) // who waits for news of an invite looks again
 	n.updateJoinable()
 	n.accessChanged()
-	s.left.Store(true)
-	if err := s.close(); err != nil {
-		return nil, err
-	}
+	s.leave()
 	if !s.untouched() { // somebody wrote to it meanwhile, and was told that it is stored
 		return n.reopen(s)
 	}
@@ -513,7 +616,8 @@ func (n *Node) retire(s *Space) (*SpaceInfo, error) {
 	}
 	// Without its record the folder is no space any more, even if the rest cannot be removed.
 	if err := os.Remove(filepath.Join(s.dir, spaceFile)); err != nil {
-		return nil, storeProblem(err)
+		n.log.Warn("an empty space is kept, because it cannot be removed", "dir", s.dir, "err", err)
+		return n.reopen(s)
 	}
 	if err := os.RemoveAll(s.dir); err != nil {
 		n.log.Warn("an empty space could not be removed", "dir", s.dir, "err", err)
@@ -521,36 +625,38 @@ func (n *Node) retire(s *Space) (*SpaceInfo, error) {
 	return nil, nil
 }
 
-// rekey closes a space and opens it again with the key that the inviter gave.
+// leave closes a space that another takes the place of, or that is opened anew.
+func (s *Space) leave() {
+	s.over.Store(ErrSpaceLeft.With("the device joined a space since"))
+	if err := s.close(); err != nil { // what was confirmed is on disk
+		s.log.Warn("a space was not closed in order", "err", err)
+	}
+}
+
+// rekey opens a space anew with the key that the inviter gave. Unless the record with the key is on disk nothing has changed.
 func (n *Node) rekey(s *Space, rec spaceRecord) (*Space, error) {
-	rec.Name = s.Info().Name
-	n.mu.Lock()
-	delete(n.spaces, s.id)
-	n.mu.Unlock()
-	n.accessChanged()
-	s.left.Store(true)
-	if err := s.close(); err != nil {
+	if err := s.keepRecord(rec); err != nil {
 		return nil, err
 	}
-	if s.dir != "" {
-		if err := writeJSON(filepath.Join(s.dir, spaceFile), rec); err != nil {
-			return nil, storeProblem(err)
-		}
-	}
+	s.leave()
 	return n.openAgain(s, rec)
 }
 
 // reopen opens a space again that was just closed.
 func (n *Node) reopen(s *Space) (*SpaceInfo, error) {
-	rec := spaceRecord{ID: s.id.String(), Name: s.Info().Name, Key: fmt.Sprintf("%x", s.key), Genesis: fmt.Sprintf("%x", s.genesis)}
-	again, err := n.openAgain(s, rec)
+	again, err := n.openAgain(s, s.rec)
 	if err != nil {
 		return nil, err
 	}
+	if err := n.loadInvites(again); err != nil {
+		n.log.Warn("invites are read by the next start", "space", s.rec.Name, "err", err)
+	}
+	n.updateJoinable()
 	info := again.Info()
 	return &info, nil
 }
 
+// openAgain opens a space that was closed. If it does not open, the closed one stays in its place and says why.
 func (n *Node) openAgain(s *Space, rec spaceRecord) (again *Space, err error) {
 	if s.dir == "" {
 		again, err = openSpace(n, rec, "", s.ds, nil)
@@ -558,11 +664,14 @@ func (n *Node) openAgain(s *Space, rec spaceRecord) (again *Space, err error) {
 		again, err = n.openSpaceDir(rec, s.dir)
 	}
 	if err != nil {
-		return nil, err
+		p := storeProblem(err).With("space %s was closed by a join, and does not open again: %v", rec.Name, err).
+			Next("What it holds is on disk. Mend what is named, then start peer again:  peer down, then peer up")
+		s.over.Store(p)
+		again, err = s, p
 	}
 	n.mu.Lock()
 	n.spaces[again.id] = again
 	n.mu.Unlock()
 	n.accessChanged()
-	return again, nil
+	return again, err
 }

@@ -54,7 +54,8 @@ type Node struct {
 
 	defaultID atomic.Pointer[gossip.SpaceID]
 
-	joining sync.Mutex // held while the network is told whether strangers may join; taken before mu
+	entering sync.Mutex // held while a space takes the place of another, so that joins follow one another; taken before joining
+	joining  sync.Mutex // held while the network is told whether strangers may join; taken before mu
 
 	closing  sync.Once
 	closeErr error
@@ -95,7 +96,7 @@ func (n *Node) start(ctx context.Context) error {
 	if err := n.openSpaces(ctx); err != nil {
 		return err
 	}
-	if err := n.loadInvites(); err != nil {
+	if err := n.loadInvites(n.spaceList()...); err != nil {
 		return err
 	}
 	if net := n.cfg.Network; net != nil {
@@ -108,6 +109,7 @@ func (n *Node) start(ctx context.Context) error {
 		n.accessChanged()
 		n.updateJoinable()
 	}
+	n.finishJoins()
 	return nil
 }
 
@@ -119,8 +121,13 @@ func (n *Node) openDir(ctx context.Context) (err error) {
 	if err := os.MkdirAll(filepath.Join(n.cfg.Dir, spacesDir), 0o700); err != nil {
 		return ErrStore.Because(err).Next("See who may write to " + n.cfg.Dir)
 	}
-	n.lock, err = lockDir(ctx, n.cfg.Dir)
-	return err
+	if n.lock, err = lockDir(ctx, n.cfg.Dir); err != nil {
+		return err
+	}
+	if err := clearParts(n.cfg.Dir, keyFile, deviceFile, defaultFile); err != nil {
+		n.log.Warn("a file that was not written to its end stays", "err", err) // it is only in the way of a person
+	}
+	return nil
 }
 
 // identify loads or makes the device's key and name.
@@ -164,6 +171,9 @@ func (n *Node) openSpaces(ctx context.Context) error {
 	}
 	lost := "" // a folder with a database and no record
 	for _, dir := range dirs {
+		if err := clearParts(dir, spaceFile); err != nil {
+			n.log.Warn("a file that was not written to its end stays", "err", err)
+		}
 		rec, err := readSpace(dir)
 		if errors.Is(err, fs.ErrNotExist) { // it was being made, or dropped, when the process ended
 			if _, err := os.Stat(filepath.Join(dir, dbDir)); err == nil {
@@ -201,7 +211,10 @@ func (n *Node) openSpaces(ctx context.Context) error {
 		if err := s.found(ctx); err != nil {
 			return err
 		}
-		return n.setDefault(s.id)
+		if err := n.setDefault(s.id); err != nil {
+			return storeProblem(err)
+		}
+		return nil
 	}
 	n.loadDefault()
 	if _, err := n.rename(ctx); errors.Is(err, ErrDiskFull) {
@@ -317,11 +330,13 @@ func (n *Node) loadDefault() {
 }
 
 func (n *Node) setDefault(id gossip.SpaceID) error {
-	n.defaultID.Store(&id)
-	if n.cfg.Dir == "" {
-		return nil
+	if n.cfg.Dir != "" {
+		if err := writeFile(filepath.Join(n.cfg.Dir, defaultFile), []byte(id.String()+"\n")); err != nil {
+			return err
+		}
 	}
-	return writeFile(filepath.Join(n.cfg.Dir, defaultFile), []byte(id.String()+"\n"))
+	n.defaultID.Store(&id)
+	return nil
 }
 
 func (n *Node) isDefault(id gossip.SpaceID) bool {
@@ -421,6 +436,8 @@ func (n *Node) shut() error {
 		err = n.cfg.Network.Close()
 	}
 	n.wg.Wait()
+	n.entering.Lock() // a join that is under way ends, and leaves no space open
+	defer n.entering.Unlock()
 	if e := n.closeSpaces(); e != nil {
 		err = e
 	}
@@ -471,7 +488,7 @@ func (n *Node) keepAccess() {
 		n.mu.Unlock()
 		var access []gossip.Access
 		for _, s := range n.spaceList() {
-			if !twin {
+			if !twin && s.ended() == nil {
 				access = append(access, s.access())
 			}
 		}

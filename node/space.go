@@ -35,7 +35,8 @@ type Space struct {
 	id      gossip.SpaceID
 	key     [32]byte
 	genesis []byte
-	dir     string // "" in memory
+	dir     string      // "" in memory
+	rec     spaceRecord // what is on disk of it; the node's entering guards it
 	log     *slog.Logger
 
 	ds      datastore.Batching
@@ -45,7 +46,7 @@ type Space struct {
 
 	closing  sync.Once
 	closeErr error
-	left     atomic.Bool // another space took its place, or it was opened anew
+	over     atomic.Pointer[Problem] // why it answers no more, nil if that is because the node ends
 
 	roster    atomic.Pointer[roster]
 	repairing chan struct{} // holds one while a repair is under way
@@ -76,7 +77,7 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 	if err != nil {
 		return nil, ErrStore.With("space %s: %v", rec.Name, err)
 	}
-	s := &Space{node: n, id: id, key: key, genesis: gen, dir: dir, ds: ds, name: rec.Name, log: n.log.With("space", rec.Name),
+	s := &Space{node: n, id: id, key: key, genesis: gen, dir: dir, rec: rec, ds: ds, name: rec.Name, log: n.log.With("space", rec.Name),
 		changed: make(chan struct{}), held: map[gossip.DeviceID]crdt.Vector{}, skew: map[gossip.DeviceID]time.Duration{},
 		up: map[gossip.DeviceID]bool{}, warnings: map[string]Warning{}, alarms: map[string]int{}, datastores: map[*Datastore]struct{}{}, readings: map[*reading]struct{}{},
 		failures: map[string]mergeFailure{}, repairing: make(chan struct{}, 1)}
@@ -172,8 +173,8 @@ func (s *Space) shut() error {
 
 // gone says why the space answers no more.
 func (s *Space) gone() *Problem {
-	if s.left.Load() {
-		return ErrSpaceLeft.With("the device joined a space since")
+	if p := s.over.Load(); p != nil {
+		return p
 	}
 	return ErrClosed
 }

@@ -24,7 +24,7 @@ type completer func(ctx context.Context, c *client.Client, begun string) []strin
 // completers are those of arguments, by their names in the usage of a command, and of flags, by their names. An argument of another
 // name is completed by nothing, except for files and folders.
 var completers = map[string]completer{
-	"PATH": completePath, "PREFIX": completePath, "DEVICE": completeDevice, "KEY": completeSetting, "POLICY": fixed(policyNames...),
+	"PATH": completePath, "PREFIX": completePath, "DEVICE": completeDevice, "INVITE": completeInvite, "KEY": completeSetting, "POLICY": fixed(policyNames...),
 	"--device": completeDevice, "--type": fixed("multi", "lww"), "--scenario": fixed(scenario.Names()...), "--store": fixed("pebble:", "leveldb:", "mem:"),
 }
 
@@ -127,6 +127,19 @@ func completeDevice(ctx context.Context, c *client.Client, begun string) []strin
 	var out []string
 	for _, d := range ds.Devices {
 		out = append(out, d.Name)
+	}
+	return out
+}
+
+// completeInvite offers the ids of the open invites.
+func completeInvite(ctx context.Context, c *client.Client, begun string) []string {
+	all, err := c.Invites(ctx)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, inv := range all.Invites {
+		out = append(out, inv.ID)
 	}
 	return out
 }

@@ -34,7 +34,7 @@ func newInvite(a *app) *cobra.Command {
 		Long: `Print a ticket that lets one other device join the space ("peer join" there). It can
 be used once, expires, and a device that brings it is let in only after you say yes: here
 while the command waits, or later with "peer invites accept". --auto-accept does without
-the question.
+the question. "peer invites close" makes the ticket good for nothing before its time.
 
 Into a pipe the ticket alone is printed and the command returns; the invite stays open.`,
 		Args: arguments(),
@@ -130,7 +130,7 @@ func (i *inviteCommand) decide(ctx context.Context, c *client.Client, inv wire.I
 		return c.AwaitInvite(ctx, inv.ID, wire.InviteOpen)
 	}
 	if err == nil && !admit {
-		i.out.say("%s was turned away.", deviceName(inv.Request.Device))
+		i.out.say("%s was turned away. The invite stays open. To close it:  %s invites close %s", deviceName(inv.Request.Device), i.self(), inv.ID)
 		return next, quietExit(exitDone)
 	}
 	return next, err

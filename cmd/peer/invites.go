@@ -22,21 +22,45 @@ func newInvites(a *app) *cobra.Command {
 			return a.out.result(doc, func() { a.printInvites(doc.Invites) })
 		})
 	}
-	cmd := &cobra.Command{Use: "invites", Short: "List open invites, and answer devices that want to join", Args: commandsOnly, RunE: list}
+	cmd := &cobra.Command{Use: "invites", Short: "List and close open invites, and answer devices that want to join", Args: commandsOnly, RunE: list}
 	cmd.AddCommand(
 		&cobra.Command{Use: "list", Short: "List open invites", Args: arguments(), RunE: list},
 		a.newAnswer("accept", "Let the device in that brought the ticket", true),
 		a.newAnswer("reject", "Turn the device away that brought the ticket", false),
+		a.newClose(),
 	)
 	return cmd
 }
 
-func (a *app) newAnswer(verb, short string, admit bool) *cobra.Command {
+func (a *app) newClose() *cobra.Command {
 	return &cobra.Command{
-		Use:   verb + " [ID]",
+		Use:   "close INVITE",
+		Short: "Close an open invite",
+		Long: `Close an open invite before its time, as when its ticket got into wrong hands: nobody
+joins with it from then on, and a device that waits is turned away.`,
+		Args: arguments("INVITE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withClient(cmd, requestTimeout, func(ctx context.Context, c *client.Client) error {
+				inv, err := c.CloseInvite(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				return a.out.result(inv, func() { a.out.done("Invite %s is closed; its ticket is good for nothing.", inv.ID) })
+			})
+		},
+	}
+}
+
+func (a *app) newAnswer(verb, short string, admit bool) *cobra.Command {
+	long := short + ". The invite may be left out if only one device waits."
+	if !admit {
+		long += "\nThe ticket stays good for another try; peer invites close ends that."
+	}
+	return &cobra.Command{
+		Use:   verb + " [INVITE]",
 		Short: short,
-		Long:  short + ". The ID may be left out if only one device waits.",
-		Args:  arguments("[ID]"),
+		Long:  long,
+		Args:  arguments("[INVITE]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(cmd, requestTimeout, func(ctx context.Context, c *client.Client) error {
 				return a.answer(ctx, c, first(args), admit)
@@ -63,7 +87,7 @@ func (a *app) answer(ctx context.Context, c *client.Client, id string, admit boo
 		case admit:
 			a.out.look("Invite %s is accepted, but the device has gone away. It can try again.", inv.ID)
 		default:
-			a.out.done("The device was turned away; invite %s stays open.", inv.ID)
+			a.out.done("The device was turned away; invite %s stays open. To close it:  %s invites close %s", inv.ID, a.self(), inv.ID)
 		}
 	})
 }

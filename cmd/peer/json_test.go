@@ -70,6 +70,7 @@ func TestEveryCommandPrintsDocuments(t *testing.T) {
 		"resolve":             "resolve none --keep 1",
 		"invites accept":      "invites accept none",
 		"invites reject":      "invites reject none",
+		"invites close":       "invites close none",
 		"join":                "join nonsense",
 		"devices add-address": "devices add-address nobody /ip4/127.0.0.1/tcp/1",
 		"get":                 "get none",

@@ -75,11 +75,11 @@ type Config struct {
 
 // Bounds of what the package queues, reads and remembers. Sizes are in bytes.
 const (
-	sessionMessageMax = 2<<20 + 64<<10 // inbound message of a session stream: 2 MiB and slack
-	joinRequestMax    = 4 << 10        // message from a device that joins
-	joinReplyMax      = 64 << 10       // message from the inviter
-	helloMessageMax   = 8 << 10        // message of the hello stream
-	twinTextMax       = 256            // address inside a twin notice
+	sessionMessageMax = 2<<20 + 64<<10            // inbound message of a session stream: 2 MiB and slack
+	joinRequestMax    = 4 << 10                   // message from a device that joins
+	joinReplyMax      = gossip.JoinAnswerBytesMax // message from the inviter
+	helloMessageMax   = 8 << 10                   // message of the hello stream
+	twinTextMax       = 256                       // address inside a twin notice
 
 	pubsubMessageMax = 1 << 20                  // one gossipsub RPC
 	frameMax         = pubsubMessageMax - 4<<10 // one sealed frame, leaving room for the RPC around it

@@ -143,6 +143,17 @@ func (s *Server) answerInvite(admit bool) handler {
 	}
 }
 
+// closeInvite closes an invite before its time.
+func (s *Server) closeInvite(w http.ResponseWriter, r *http.Request) error {
+	inv, err := s.node.CloseInvite(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	doc := wire.InviteOf(inv, time.Now())
+	doc.State = wire.InviteClosed
+	return answer(w, http.StatusOK, doc.WithSchema())
+}
+
 // join joins with a ticket. It answers when this device has been let in.
 func (s *Server) join(w http.ResponseWriter, r *http.Request) error {
 	var ask wire.Join

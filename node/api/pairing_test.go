@@ -119,6 +119,22 @@ func TestRejectedDeviceIsDenied(t *testing.T) {
 	}
 }
 
+func TestAClosedInviteIsKnownNoMore(t *testing.T) {
+	laptop, phone := newPair(t)
+	inv := laptop.invite("")
+	answers := phone.joining(inv.Ticket)
+	laptop.state(inv.ID, wire.InviteOpen, wire.InviteWaiting)
+	closed := decode[wire.Invite](laptop.want(200, "DELETE", "/v1/invites/"+inv.ID, ""), wire.SchemaInvite)
+	if closed.ID != inv.ID || closed.State != wire.InviteClosed || closed.Ticket != "" || closed.Request != nil {
+		t.Errorf("closed: %+v", closed)
+	}
+	if a := <-answers; a.StatusCode != 403 || !strings.Contains(a.body, `"code":"join_denied"`) {
+		t.Errorf("who waited: %d %s", a.StatusCode, a.body)
+	}
+	laptop.refused(404, "invite_unknown", "DELETE", "/v1/invites/"+inv.ID, "")
+	laptop.refused(404, "invite_unknown", "GET", "/v1/invites/"+inv.ID, "")
+}
+
 func TestAutoAcceptAsksNobodyAndServesOnce(t *testing.T) {
 	laptop, phone := newPair(t)
 	inv := laptop.invite(`{"auto_accept":true}`)

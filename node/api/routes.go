@@ -58,6 +58,7 @@ func (s *Server) routes() *http.ServeMux {
 		"GET /v1/invites":              serve(s.listInvites),
 		"POST /v1/invites":             serve(s.invite),
 		"GET /v1/invites/{id}":         serve(s.getInvite, "wait", "state"),
+		"DELETE /v1/invites/{id}":      serve(s.closeInvite),
 		"POST /v1/invites/{id}/accept": serve(s.answerInvite(true)),
 		"POST /v1/invites/{id}/reject": serve(s.answerInvite(false)),
 		"POST /v1/join":                serve(s.join),

@@ -238,6 +238,7 @@ func (n *Network) OpenJoin(_ context.Context, inviter gossip.DeviceID, _ []strin
 		return nil, errors.New("nodetest: no answer")
 	}
 	mine, theirs := pipe()
+	theirs.sendMax = gossip.JoinAnswerBytesMax
 	peer.serve(func(h gossip.Handler) { h.Join(n.id, theirs) }, theirs)
 	return mine, nil
 }
@@ -329,6 +330,7 @@ func (n *Network) Close() error {
 // stream is one end of a connection in memory.
 type stream struct {
 	in, out *queue
+	sendMax int // bound of a message that is sent, in bytes; 0 for none
 }
 
 // queue carries messages one way.
@@ -341,7 +343,7 @@ type queue struct {
 
 func pipe() (a, b *stream) {
 	x, y := &queue{ready: make(chan struct{}, 1)}, &queue{ready: make(chan struct{}, 1)}
-	return &stream{x, y}, &stream{y, x}
+	return &stream{in: x, out: y}, &stream{in: y, out: x}
 }
 
 func (q *queue) push(msg []byte, end error) error {
@@ -373,7 +375,12 @@ func (q *queue) pop() ([]byte, error, bool) {
 	return nil, q.err, q.err != nil
 }
 
-func (s *stream) Send(msg []byte) error { return s.out.push(slices.Clone(msg), nil) }
+func (s *stream) Send(msg []byte) error {
+	if s.sendMax > 0 && len(msg) > s.sendMax {
+		return fmt.Errorf("nodetest: a message of %d bytes; at most %d", len(msg), s.sendMax)
+	}
+	return s.out.push(slices.Clone(msg), nil)
+}
 
 func (s *stream) Recv() ([]byte, error) {
 	for {

@@ -109,6 +109,13 @@ func (c *Client) AnswerInvite(ctx context.Context, id, device string, admit bool
 	return doc, err
 }
 
+// CloseInvite closes an open invite before its time.
+func (c *Client) CloseInvite(ctx context.Context, id string) (wire.Invite, error) {
+	var doc wire.Invite
+	err := c.call(ctx, request{method: http.MethodDelete, path: "/v1/invites/" + url.PathEscape(id)}, nil, &doc)
+	return doc, err
+}
+
 // Join joins with a ticket. It returns when this device has been let in.
 func (c *Client) Join(ctx context.Context, ticket string) (wire.Joined, error) {
 	var doc wire.Joined

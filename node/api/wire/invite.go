@@ -19,6 +19,7 @@ const (
 	InviteWaiting = "waiting" // a device brought it and waits to be let in
 	InviteJoined  = "joined"  // the device was let in; the invite is spent
 	InviteExpired = "expired"
+	InviteClosed  = "closed" // a person closed it; it is known no more
 )
 
 // Invite is an invite of this device. Ticket is a secret until it is spent.
