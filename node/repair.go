@@ -78,6 +78,7 @@ func (s *Space) repair(ctx context.Context, prefix string, o RepairOptions) ([]R
 		open = slices.DeleteFunc(open, func(p string) bool { return slices.Contains(mended, p) })
 	}
 	blind := map[string][]string{} // the devices that cannot read a path either
+	var unasked *Problem           // why a connected device has not said what it has
 	why := ErrUnreachable.With("no device that has what was lost is connected").Next("Connect a device that has it, and run it again. peer repair --give-up deletes what nobody has.")
 	for _, peer := range append([]gossip.DeviceID{{}}, s.connected()...) { // first what needs nobody
 		if len(open) == 0 {
@@ -99,9 +100,10 @@ func (s *Space) repair(ctx context.Context, prefix string, o RepairOptions) ([]R
 		}
 		if rep.Err != nil && !peer.IsZero() {
 			why = rep.Err.Next("Run it again when that device is there. peer repair --give-up deletes what nobody has.")
+			unasked = why
 		}
 	}
-	if o.GiveUp && len(open) > 0 {
+	if o.GiveUp && len(open) > 0 && unasked == nil {
 		rep, err := s.repairFrom(ctx, Repair{Paths: slices.Clone(open), GiveUp: true})
 		if err != nil {
 			return found, err

@@ -239,6 +239,39 @@ func TestRepairBelievesNobodyWhoHasNotSeenIt(t *testing.T) {
 	a.check()
 }
 
+// TestGivingUpIsADelete: also for devices that have seen what was given up, and still have it.
+func TestGivingUpIsADelete(t *testing.T) {
+	var hub nodetest.Hub
+	a, b := newPatient(t, &hub, "laptop"), newPatient(t, &hub, "desktop")
+	join(t, a.n, b.n)
+	b.s = space(t, b.n)
+	a.put("x", "1")
+	a.put("y", "1")
+	a.sync()
+	b.want(map[string]string{"x": "1", "y": "1"})
+	hub.Cut(a.n.ID())
+	a.damage("/d/x")
+	for got := map[string]string{}; got["x"] != "given up"; {
+		got = a.repair(node.RepairOptions{GiveUp: true})
+	}
+	hub.Heal()
+	a.put("after", "3")
+	a.sync()
+	b.sync()
+	for _, p := range []*patient{a, b} {
+		p.want(map[string]string{"x": "", "y": "1", "after": "3"})
+		p.check()
+	}
+	if da, db := a.digest(), b.digest(); da != db {
+		t.Errorf("digests differ: %s, %s", da, db)
+	}
+	for h, err := range a.s.History(within(t), "x", node.HistoryOptions{}) {
+		if err == nil && len(h.Data) == 0 && !h.Deleted {
+			t.Errorf("history holds what stood for the lost value: %+v", h)
+		}
+	}
+}
+
 // Conflicts names a damaged record and goes on after it.
 func TestConflictsGoOnAfterADamagedRecord(t *testing.T) {
 	var hub nodetest.Hub

@@ -15,6 +15,8 @@ const (
 	RepairMax = 20 * time.Second
 	// repairBytesMax is about how much of what came is kept in memory until it is mended.
 	repairBytesMax = 8 << 20
+	// giveUpMax is how many paths one operation gives up.
+	giveUpMax = 1000
 )
 
 // A repair is a Repair under way: what needs others is fetched path by path, in one session or several. It is answered when the peer was
@@ -56,11 +58,45 @@ func (r *Replica) repair(in Repair) error {
 		}
 	}
 	slices.Sort(x.rest)
-	if err := r.mended(alone, nil); err != nil {
+	if err := r.giveUp(alone); err != nil {
 		return err
 	}
 	r.repairs = append(r.repairs, x)
 	r.fetch(x)
+	return nil
+}
+
+// giveUp mends what needs nobody else. Of live values that are given up the other devices hear by a delete, or those that have seen them, too,
+// would keep them and never know. Records of the system are only dropped: a delete of a member would be more than was lost.
+func (r *Replica) giveUp(damages []store.Damage) error {
+	dots, gone := map[string][]crdt.Value{}, []crdt.Change{}
+	for i := range damages {
+		d := &damages[i]
+		if len(d.Live) == 0 || crdt.IsSystemPath(d.Path) {
+			continue
+		}
+		d.GivenUp = true
+		for _, dot := range slices.SortedFunc(slices.Values(d.Live), crdt.Dot.Compare) {
+			dots[d.Path] = append(dots[d.Path], crdt.Value{Dot: dot})
+		}
+		gone = append(gone, crdt.Change{Path: d.Path, Delete: true, ShownAll: true})
+	}
+	if err := r.mended(damages, dots); err != nil {
+		return err
+	}
+	for changes := range slices.Chunk(gone, giveUpMax) {
+		op, effects, err := r.commitOp(changes)
+		if err != nil {
+			return err
+		}
+		if op == nil {
+			continue
+		}
+		r.publish(op)
+		if err := r.changed(effects, false); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

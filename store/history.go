@@ -114,8 +114,9 @@ func (tx *Tx) remember(e *entry, after crdt.Register) {
 	p := Past{At: tx.now}
 	diffLive(e.after.Live, after.Live, func(old, new *crdt.Value) {
 		switch {
-		case new == nil:
+		case new == nil && old.Time != 0: // else it stands for what was lost
 			gone = append(gone, *old)
+		case new == nil:
 		case old == nil && (p.How == HowUnseen || new.Time >= p.ByTime):
 			p.How, p.By, p.ByTime, p.Policy = HowPut, new.Dot, new.Time, new.Policy
 			switch {

@@ -58,6 +58,9 @@ type Damage struct {
 	// Live and Deletes name the values and the remembered deletes that the damaged records held; nil for a record that decodes, empty if the
 	// index does not name them either.
 	Live, Deletes []crdt.Dot
+	// GivenUp says that the values which Mend puts in the place of what was lost are none: they only bear its dots, so that a delete can name
+	// them.
+	GivenUp bool
 
 	// before is the committed register, with placeholders for what is lost. open says that it is in the index of conflicts.
 	before crdt.Register
@@ -170,13 +173,19 @@ func (tx *Tx) Mend(damages []Damage, values map[string][]crdt.Value) error {
 	// What is made anew counts nothing that is damaged, so nobody may go on from a copy of it.
 	tx.s.cache.clear()
 	tx.forgetClean()
-	back := true
+	back, conflicts := true, 0
 	for i := range damages {
 		d := &damages[i]
 		after := d.before
 		if d.Live != nil {
 			after.Live = d.revive(values[d.Path])
-			back = back && len(d.Live) > 0 && d.isBack(values[d.Path])
+			back = back && !d.GivenUp && len(d.Live) > 0 && d.isBack(values[d.Path])
+			if d.open {
+				conflicts--
+			}
+			if isConflict(d.Path, after) {
+				conflicts++
+			}
 		}
 		context := tx.s.parts[tx.s.parts.Of(d.Path)].Context
 		for _, v := range after.Live {
@@ -192,7 +201,7 @@ func (tx *Tx) Mend(damages []Damage, values map[string][]crdt.Value) error {
 		}
 		tx.replace(d, after, nil)
 	}
-	if err := tx.recount(back); err != nil {
+	if err := tx.recount(back, conflicts); err != nil {
 		return err
 	}
 	for i := range damages {
@@ -217,7 +226,7 @@ func (tx *Tx) replace(d *Damage, after crdt.Register, torn error) {
 
 // revive returns values as they were in the record: whether the only one won over a delete is told by the index of conflicts.
 func (d *Damage) revive(values []crdt.Value) []crdt.Value {
-	if !d.open || !d.isBack(values) || (crdt.Register{Live: values}).Contending() > 0 {
+	if !d.open || d.GivenUp || !d.isBack(values) || (crdt.Register{Live: values}).Contending() > 0 {
 		return values
 	}
 	values = slices.Clone(values)
@@ -273,9 +282,9 @@ func (tx *Tx) forgetTorn(path string, torn error) error {
 // recount makes digest and counts anew: from the committed records, but for those that the transaction changed, and from these. Values
 // that do not decode count nothing, so while there are such records elsewhere, peers that have seen the same would take this device for one that
 // holds something else. If all that was lost is back, digest and counts therefore stay as they are, unless an earlier recount has left
-// out some of it. Remembered deletes are counted by their index, which holds the damaged ones, too: as long as there is one, readers
-// look for its record.
-func (tx *Tx) recount(back bool) error {
+// out some of it; conflicts is how many more there are, as whether a value won over a delete is not told by its dot. Remembered deletes are
+// counted by their index, which holds the damaged ones, too: as long as there is one, readers look for its record.
+func (tx *Tx) recount(back bool, conflicts int) error {
 	h := Head{Clock: tx.head.Clock, written: tx.head.written}
 	records := 0
 	add := func(path string, value []byte) {
@@ -293,6 +302,7 @@ func (tx *Tx) recount(back bool) error {
 	}
 	if back && tx.head.Entries+tx.head.SystemEntries == records {
 		h = tx.head
+		h.Conflicts += conflicts
 	}
 	h.Deletes = 0
 	for _, broken := range tx.log.above(tx, crdt.Vector{}, nil) {

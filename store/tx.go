@@ -301,6 +301,9 @@ func (tx *Tx) Open(r crdt.ReplicaID) ([]byte, error) {
 
 // SetOpen implements [crdt.Base].
 func (tx *Tx) SetOpen(r crdt.ReplicaID, open []byte) error {
+	if r.IsZero() { // a store that has it does not open again
+		return fmt.Errorf("%w: a binding of no replica", crdt.ErrDecode)
+	}
 	tx.opens[r] = open
 	tx.seat(r)
 	return nil
