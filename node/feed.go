@@ -257,8 +257,8 @@ func mergeNames(a, b crdt.NameSeq) crdt.NameSeq {
 		defer stop()
 		other, err, more := next()
 		for n, errA := range a {
-			for more && err == nil && other.Compare(n) < 0 {
-				if !yield(other, nil) {
+			for more && (err != nil || other.Compare(n) < 0) {
+				if !yield(other, err) {
 					return
 				}
 				other, err, more = next()

@@ -43,6 +43,7 @@ func (w *reply) WriteHeader(code int) {
 		return
 	}
 	w.begun = code >= 200
+	w.hurryIfClosing()
 	w.ResponseWriter.WriteHeader(code)
 }
 
@@ -51,12 +52,17 @@ func (w *reply) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	w.begun = true
+	w.hurryIfClosing()
+	return w.ResponseWriter.Write(b)
+}
+
+// hurryIfClosing gives the client its time for what is written next, if the server closes.
+func (w *reply) hurryIfClosing() {
 	select {
 	case <-w.closing:
 		w.hurry()
 	default:
 	}
-	return w.ResponseWriter.Write(b)
 }
 
 // stallMax is how long a server that closes waits for a client that does not take its answer, from one write to the next.
