@@ -12,7 +12,8 @@ import (
 
 // RepairOptions say how Repair goes about it.
 type RepairOptions struct {
-	// GiveUp makes what no connected device has count as deleted, here and, with the next session, on every device.
+	// GiveUp deletes what no connected device has, here and, with the next session, on every device. Nothing is given up if one of those that
+	// are connected could not be asked.
 	GiveUp bool
 }
 

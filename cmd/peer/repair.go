@@ -21,7 +21,8 @@ here or there, is in nobody's way: two damaged devices repair each other. If no 
 device has it, or can read it, the entry stays damaged until one is connected that can;
 with code 1.
 
---give-up deletes what no connected device has, here and everywhere. It asks first;
+--give-up deletes what no connected device has, here and everywhere, unless one of them
+could not be asked. A device that is away and has it loses it, too. It asks first;
 without a terminal it needs -y.
 
 A record that stands in the way of synchronising, or of a write, is fetched like this
