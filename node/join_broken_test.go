@@ -177,3 +177,31 @@ func TestJoinsAtOnceFollowOneAnother(t *testing.T) {
 		}
 	}
 }
+
+// TestDevicesThatInviteEachOtherAtOnce each join the other's space, or are told that it is gone; they share one in the end.
+func TestDevicesThatInviteEachOtherAtOnce(t *testing.T) {
+	for range 20 {
+		var hub nodetest.Hub
+		a := open(t, node.Config{Name: "laptop", Network: hub.New()})
+		b := open(t, node.Config{Name: "desktop", Network: hub.New()})
+		toA, toB := ticket(t, a), ticket(t, b)
+		var errA, errB error
+		var both sync.WaitGroup
+		both.Go(func() { _, errA = a.Join(within(t), toB) })
+		both.Go(func() { _, errB = b.Join(within(t), toA) })
+		both.Wait()
+		if errA != nil && errB != nil {
+			t.Fatalf("neither joined: %v; %v", errA, errB)
+		}
+		from, to := a, b
+		if errA != nil {
+			from, to = b, a
+		}
+		mustPut(t, space(t, from), "hello", "world")
+		s, err := to.Space(space(t, from).Info().ID.String())
+		if err != nil {
+			t.Fatalf("%s lacks the space that %s joined: %v", to.Name(), from.Name(), err)
+		}
+		await(t, s, "hello", "world")
+	}
+}
