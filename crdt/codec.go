@@ -361,7 +361,7 @@ func readDots(i *Items, max int, home ReplicaID) []Dot {
 	if n == 0 {
 		return nil
 	}
-	dots := make([]Dot, 0, min(n, 1024))
+	dots := make([]Dot, 0, n) // there are as many bytes at least
 	for ; n > 0 && i.Err() == nil; n-- {
 		dots = append(dots, readNear(i, home))
 	}

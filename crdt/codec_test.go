@@ -518,6 +518,11 @@ func FuzzDecodeOp(f *testing.F) {
 		f.Add(b)
 		f.Add(b[:len(b)/2])
 	}
+	many := &Op{Dot: Dot{ReplicaID{1}, 70_000}, Entries: []OpEntry{{Path: "a", Delete: true}}}
+	for i := range uint64(60_000) { // one to three bytes each
+		many.Entries[0].Preds = append(many.Entries[0].Preds, Dot{ReplicaID{1}, i + 1})
+	}
+	f.Add(many.Encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var op *Op
 		var err error

@@ -184,6 +184,9 @@ func (op *Op) Missing(b Base) (Name, bool) {
 	for i := range op.Entries {
 		e := &op.Entries[i]
 		c := parts[parts.Of(e.Path)].Context
+		if c.Has(op.Dot) {
+			continue // nothing is to be done there
+		}
 		for _, dots := range [...][]Dot{e.Preds, e.PredDeletes, e.Also, op.Deps.tops} {
 			for _, d := range dots {
 				if !c.Has(d) {

@@ -30,7 +30,14 @@ type Held struct {
 const entryMemory = 192
 
 // bytes returns about what the operation takes in memory.
-func (h *Held) bytes() int { return len(h.Encoded) + entryMemory*len(h.Op.Entries) }
+func (h *Held) bytes() int {
+	n := len(h.Encoded) + entryMemory*len(h.Op.Entries) + dotMemory*h.Op.Deps.Len()
+	for i := range h.Op.Entries {
+		e := &h.Op.Entries[i]
+		n += dotMemory * (len(e.Preds) + len(e.PredDeletes) + len(e.Also))
+	}
+	return n
+}
 
 // ready reports whether the operation can be applied to b, whose parts are given.
 func (h *Held) ready(b crdt.Base, parts crdt.Parts) bool {

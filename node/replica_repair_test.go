@@ -100,3 +100,24 @@ func TestARepairIsAnsweredOnce(t *testing.T) {
 		t.Errorf("a repair is answered %d times after its answer", n)
 	}
 }
+
+// The bindings that came with the first path of a repair are still those when the second has come.
+func TestARepairOfTwoPathsKeepsItsBindings(t *testing.T) {
+	a, b := sickbed(t)
+	b.put("p1", "1")
+	b.put("p2", "1")
+	exchange(a, b)
+	b.put("p1", "2")
+	b.put("p2", "2") // so both answers are joined, not put back
+	a.spoilKey("/o/10")
+	a.open("a")
+	a.spoil("p1")
+	a.spoil("p2")
+	if got := meet(a, b).repair("p1", "p2"); len(got.Mended) != 2 {
+		t.Fatalf("%+v", got)
+	}
+	a.open("a")
+	if err := a.st.Check(); err != nil {
+		t.Fatal(err)
+	}
+}

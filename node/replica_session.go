@@ -271,7 +271,7 @@ var errUnbound = errors.New("a replica without a valid binding")
 // returns the bindings that are new.
 func (r *Replica) admit(s *session, d *crdt.Delta) (map[crdt.ReplicaID]gossip.DeviceID, error) {
 	if x := s.repair; x != nil {
-		d.Opens = slices.DeleteFunc(append(x.opens, d.Opens...), func(o crdt.Binding) bool { return r.hasBinding(o.Replica) })
+		d.Opens = slices.DeleteFunc(slices.Concat(x.opens, d.Opens), func(o crdt.Binding) bool { return r.hasBinding(o.Replica) })
 		return r.bindings(d)
 	}
 	if err := r.readable(d); err != nil {

@@ -126,11 +126,18 @@ func (r *Replica) publish(op *crdt.Op) {
 
 // leastBytes returns the bytes of the paths, values and dots of an operation, which its encoding exceeds.
 func leastBytes(op *crdt.Op) int {
-	const dotBytes = 11 // two heads of CBOR, a replica, and a counter of one byte
+	const dotBytes = 11 // two heads of CBOR, a replica, and a counter of one byte; a dot of the operation's own replica is the counter alone
 	n := 0
 	for i := range op.Entries {
 		e := &op.Entries[i]
-		n += len(e.Path) + len(e.Data) + dotBytes*(len(e.Preds)+len(e.PredDeletes)+len(e.Also))
+		n += len(e.Path) + len(e.Data)
+		for _, dots := range [...][]crdt.Dot{e.Preds, e.PredDeletes, e.Also} {
+			for _, d := range dots {
+				if n++; d.Replica != op.Dot.Replica {
+					n += dotBytes - 1
+				}
+			}
+		}
 	}
 	return n
 }

@@ -85,10 +85,10 @@ func (d *joinDesk) try(device gossip.DeviceID, turnOut func()) (t *joinTurn, las
 	return t, nil
 }
 
-// oldestUnknown returns the first turn for which nobody has vouched, or nil. The caller holds mu.
+// oldestUnknown returns the first turn that has not settled and for which nobody has vouched, or nil. The caller holds mu.
 func (d *joinDesk) oldestUnknown() (oldest *joinTurn) {
 	for _, t := range d.devices {
-		if !t.vouched && !t.out && (oldest == nil || t.number < oldest.number) {
+		if !t.vouched && !t.settled && !t.out && (oldest == nil || t.number < oldest.number) {
 			oldest = t
 		}
 	}
