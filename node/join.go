@@ -480,7 +480,11 @@ func (n *Node) enter(ctx context.Context, a *joinAnswer, t ticket) (JoinResult, 
 	n.mu.Unlock()
 	switch {
 	case s == nil:
-		s, err = n.addSpace(n.uniqueName(rec))
+		goes := old
+		if !old.untouched() {
+			goes = nil
+		}
+		s, err = n.addSpace(n.uniqueName(rec, goes))
 	case s.key != key: // it was restored from a backup, which holds no key
 		rec.Name = s.rec.Name
 		s, err = n.rekey(s, rec)
@@ -522,9 +526,13 @@ func (n *Node) finishJoin(s *Space, inviter DeviceRef) (res JoinResult, err erro
 		return res, nil
 	}
 	rec.Replaces = ""
+	rec = n.uniqueName(rec, nil) // the other one may have been used since this one was named
 	if err := s.keepRecord(rec); err != nil {
 		n.log.Warn("the next start finishes the join once more", "space", rec.Name, "err", err)
+		return res, nil
 	}
+	s.touch(func() { s.name = rec.Name })
+	res.Space = s.Info()
 	return res, nil
 }
 
@@ -562,10 +570,11 @@ func (s *Space) keepRecord(rec spaceRecord) error {
 	return nil
 }
 
-// uniqueName gives a joined space another name if this device uses a space of that name; an untouched one does not count.
-func (n *Node) uniqueName(rec spaceRecord) spaceRecord {
+// uniqueName gives a joined space another name if this device has another space of that name; one that goes does not count.
+func (n *Node) uniqueName(rec spaceRecord, goes *Space) spaceRecord {
 	base := rec.Name
-	for i := 2; slices.ContainsFunc(n.spaceList(), func(s *Space) bool { return s.Info().Name == rec.Name && !s.untouched() }); i++ {
+	taken := func(s *Space) bool { return s != goes && s.id.String() != rec.ID && s.Info().Name == rec.Name }
+	for i := 2; slices.ContainsFunc(n.spaceList(), taken); i++ {
 		rec.Name = fmt.Sprintf("%s-%d", base, i)
 	}
 	return rec

@@ -108,7 +108,7 @@ func TestASpaceThatCannotBeRemovedIsKept(t *testing.T) {
 	was := space(t, b)
 	defer block(t, spaceRecordOf(dir, was))()
 	res, err := b.Join(within(t), ticket(t, a))
-	if err != nil || res.Kept == nil || len(b.Spaces()) != 2 {
+	if err != nil || res.Kept == nil || len(b.Spaces()) != 2 || res.Kept.Name == res.Space.Name {
 		t.Fatalf("join: %+v, %v, spaces %v", res, err, b.Spaces())
 	}
 	kept, err := b.Space(was.Info().ID.String())
@@ -175,5 +175,63 @@ func TestJoinsAtOnceFollowOneAnother(t *testing.T) {
 		if len(b.Spaces()) != 3 || len(names) != 3 {
 			t.Errorf("spaces %+v, want the three that were joined", b.Spaces())
 		}
+	}
+}
+
+// TestDevicesThatInviteEachOtherAtOnce each join the other's space, or are told that it is gone; they share one in the end.
+func TestDevicesThatInviteEachOtherAtOnce(t *testing.T) {
+	for range 20 {
+		var hub nodetest.Hub
+		a := open(t, node.Config{Name: "laptop", Network: hub.New()})
+		b := open(t, node.Config{Name: "desktop", Network: hub.New()})
+		toA, toB := ticket(t, a), ticket(t, b)
+		var errA, errB error
+		var both sync.WaitGroup
+		both.Go(func() { _, errA = a.Join(within(t), toB) })
+		both.Go(func() { _, errB = b.Join(within(t), toA) })
+		both.Wait()
+		if errA != nil && errB != nil {
+			t.Fatalf("neither joined: %v; %v", errA, errB)
+		}
+		from, to := a, b
+		if errA != nil {
+			from, to = b, a
+		}
+		mustPut(t, space(t, from), "hello", "world")
+		s, err := to.Space(space(t, from).Info().ID.String())
+		if err != nil {
+			t.Fatalf("%s lacks the space that %s joined: %v", to.Name(), from.Name(), err)
+		}
+		await(t, s, "hello", "world")
+	}
+}
+
+// TestAJoinOnAFullDiskIsRepeated with the same ticket, at once or after a start: the space was made, and its members could not be kept.
+func TestAJoinOnAFullDiskIsRepeated(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		var hub nodetest.Hub
+		a := open(t, node.Config{Name: "laptop", Network: hub.New()})
+		b := newPatient(t, &hub, "desktop")
+		joined := filepath.Join(b.dir, "spaces", space(t, a).Info().ID.String())
+		full := mem.New()
+		full.Inject(mem.DiskFull)
+		b.stores[joined] = full
+		with := ticket(t, a)
+		if _, err := b.n.Join(within(t), with); !errors.Is(err, node.ErrDiskFull) {
+			t.Fatalf("join: %v, want ErrDiskFull", err)
+		}
+		mustPut(t, space(t, b.n), "still", "here")
+		full.Inject(nil)
+		if restart {
+			b.n.Close()
+			b.n = open(t, node.Config{Dir: b.dir, Network: hub.New(), Backend: b.backend})
+		}
+		res, err := b.n.Join(within(t), with)
+		if err != nil || res.Kept == nil || res.Kept.Name == res.Space.Name {
+			t.Errorf("restart %v: join: %+v, %v; want the space that is kept under another name", restart, res, err)
+			continue
+		}
+		mustPut(t, space(t, b.n), "b", "2")
+		await(t, space(t, a), "b", "2")
 	}
 }

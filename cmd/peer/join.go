@@ -23,7 +23,8 @@ func newJoin(a *app) *cobra.Command {
 		Short: "Join the space of another device, with its ticket",
 		Long: `Join the space of another device, with the ticket that "peer invite" printed there. It
 ends when that device has let this one in. The ticket may also come from standard input
-(-) or from the variable PEER_INVITE; on a terminal it is asked for.
+(-) or from the variable PEER_INVITE; on a terminal it is asked for. Whoever may list the
+processes of this machine can read arguments, so on one that others use take another way.
 
 The space becomes the default here. If this device held entries already they are kept in
 their own space.`,
