@@ -81,7 +81,7 @@ func (s *Space) History(ctx context.Context, path string, o HistoryOptions) iter
 
 func (s *Space) revisions(ctx context.Context, path string) iter.Seq2[Revision, error] {
 	return func(yield func(Revision, error) bool) {
-		if err := cmp.Or(checkUserPath(path), s.ended()); err != nil {
+		if err := s.mayRead(path); err != nil {
 			yield(Revision{}, err)
 			return
 		}

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -79,7 +78,7 @@ func (s *Space) Conflicts(ctx context.Context, prefix string) iter.Seq2[Conflict
 
 // Conflict returns the open Conflict at path, with its Base, or [ErrNoConflict], or [ErrNotFound] if there is no entry.
 func (s *Space) Conflict(ctx context.Context, path string) (Conflict, error) {
-	if err := cmp.Or(checkUserPath(path), s.ended()); err != nil {
+	if err := s.mayRead(path); err != nil {
 		return Conflict{}, err
 	}
 	reg, err := s.store.Get(path)

@@ -35,17 +35,17 @@ func read[T any](s *Space, seq iter.Seq2[T, error]) iter.Seq2[T, error] {
 			return
 		}
 		defer s.endReading(r)
-		step := func() (v T, err error, more, ended bool) {
+		step := func() (v T, more, ended bool, err error) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			if r.ended {
-				return none, nil, false, true
+				return none, false, true, nil
 			}
 			v, err, more = next()
-			return v, err, more, false
+			return v, more, false, err
 		}
 		for {
-			v, err, more, ended := step()
+			v, more, ended, err := step()
 			if ended {
 				yield(none, s.gone())
 				return

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -304,9 +303,17 @@ func (s *Space) pending(reg crdt.Register) []DeviceRef {
 	return out
 }
 
+// mayRead refuses what is no path of users, and a space that has ended.
+func (s *Space) mayRead(path string) error {
+	if err := checkUserPath(path); err != nil {
+		return err
+	}
+	return s.ended()
+}
+
 // Get returns the entry at path, or [ErrNotFound].
 func (s *Space) Get(ctx context.Context, path string) (Entry, error) {
-	if err := cmp.Or(checkUserPath(path), s.ended()); err != nil {
+	if err := s.mayRead(path); err != nil {
 		return Entry{}, err
 	}
 	reg, err := s.store.Get(path)
