@@ -55,9 +55,9 @@ func readLine(ctx context.Context) (string, error) {
 		line string
 		err  error
 	}
-	read := make(chan result, 1)
+	read, in := make(chan result, 1), os.Stdin
 	go func() {
-		line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+		line, err := bufio.NewReader(in).ReadString('\n')
 		if line != "" {
 			err = nil
 		}

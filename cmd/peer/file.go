@@ -48,8 +48,9 @@ func faultOf(name string, err error) error {
 // left behind then; the process ends soon.
 func stdin(ctx context.Context) io.ReadCloser {
 	r, w := io.Pipe()
+	in := os.Stdin
 	go func() {
-		_, err := io.Copy(w, os.Stdin)
+		_, err := io.Copy(w, in)
 		w.CloseWithError(err)
 	}()
 	context.AfterFunc(ctx, func() { w.CloseWithError(ctx.Err()) })
