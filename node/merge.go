@@ -61,9 +61,6 @@ func (n *Node) RegisterMerge(name string, f MergeFunc) error {
 	if builtinMerges[name] != nil {
 		return ErrBadRequest.With("the merge “%s” is built in", name).Next("Register the function under another name.")
 	}
-	if f == nil {
-		return ErrBadRequest.With("the merge function “%s” is nil", name)
-	}
 	n.mergesMu.Lock()
 	if n.merges == nil {
 		n.merges = map[string]*mergeFunction{}

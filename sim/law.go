@@ -197,7 +197,7 @@ func (c *mergeCheck) later(t testing.TB, inputs [][]crdt.Value) (b *breach, at i
 		for _, vs := range inputs[:min(len(inputs), laterInputs)] {
 			first = append(first, once(vs))
 		}
-		time.Sleep(36 * time.Hour)
+		time.Sleep(36 * time.Hour) // of the bubble's clock
 		for i, o := range first {
 			if again := once(inputs[i]); !again.same(o) {
 				b, at = &breach{deterministic, fmt.Sprintf("f(%s) = %v\nf(%s) = %v, 36 hours later", list(inputs[i]), o, list(inputs[i]), again)}, i

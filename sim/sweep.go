@@ -114,6 +114,7 @@ func (r *SweepResult) String() string {
 // Sweep runs many seeds. It returns an error if a run could not be carried out or ctx ended; the result then holds the runs that ended
 // before. What the devices did wrong is no error, it stands in the result.
 func Sweep(ctx context.Context, c SweepConfig) (*SweepResult, error) {
+	// Clock and goroutines are those of the sweep, which tells its rate; no run sees them.
 	w := &sweep{SweepConfig: c, start: time.Now(), next: c.First,
 		out: &SweepResult{Progress: Progress{Of: c.Seeds}, Checks: map[oracle.Check]int{}, Coverage: oracle.Coverage{}}}
 	if w.Scenario == nil {
