@@ -53,7 +53,11 @@ func (c Conflict) Diff(v Value) string {
 	if c.Base == nil || !v.IsText() || !c.Base.IsText() {
 		return ""
 	}
-	return udiff.Unified("base", v.Device.Name, wholeLines(c.Base.Data), wholeLines(v.Data))
+	by := v.Device
+	if v.Origin != nil {
+		by = v.Origin.Device
+	}
+	return udiff.Unified("base", by.Name, wholeLines(c.Base.Data), wholeLines(v.Data))
 }
 
 // wholeLines returns a text with a line feed at its end: values that were typed have none, and that is no difference.
