@@ -21,6 +21,7 @@ type Tx struct {
 	now int64
 	// swept is where the sweep of this commit got to, nil if there was none.
 	swept *sweep
+	group group
 
 	entries map[string]*entry
 	slab    []entry
