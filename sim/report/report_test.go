@@ -149,6 +149,8 @@ func TestClearTakesNothingThatIsNotOurs(t *testing.T) {
 	}{
 		{"a new folder", nil, "", true},
 		{"a report", map[string]string{report.FileDocument: document, report.FilePage: "page", report.FileStory: "story", "shrunk/report.json": document, "shrunk/index.html": "page"}, "", true},
+		{"a sweep", map[string]string{report.FileDocument: `{"schema":"peer.sim.sweep/v1","report":"seed-7"}`, "seed-7/report.json": document, "seed-8/mine": "mine"}, "seed-8/mine", true},
+		{"a sweep that names what is not in it", map[string]string{report.FileDocument: `{"schema":"peer.sim.sweep/v1","report":".."}`, "notes.txt": "mine"}, "notes.txt", true},
 		{"one of another version", map[string]string{report.FileDocument: `{"schema":"peer.sim.sweep/v9"}`}, "", true},
 		{"a run that was killed", map[string]string{report.FileEvents: "", report.FileScenario: ""}, "", true},
 		{"a report with other files", map[string]string{report.FileDocument: document, "notes.txt": "mine", "shrunk/mine": "mine"}, "notes.txt shrunk/mine", true},
