@@ -53,7 +53,9 @@ func (s *Session) answer(v View, m *ask, asked crdt.Vector, live []crdt.Name, go
 			return err
 		}
 	}
-	d.Opens = slices.DeleteFunc(d.Opens, func(o crdt.Binding) bool { return s.bound[o.Replica] })
+	if err := d.Bind(v, func(r crdt.ReplicaID) bool { return s.bound[r] }); err != nil {
+		return err
+	}
 	s.answered, s.answering, s.next, s.more = true, true, d.To, d.To != ""
 	s.large = s.large || d.To != m.To
 	if d.From == "" && d.To == "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"syscall"
@@ -483,6 +484,47 @@ func TestARepairBringsBindings(t *testing.T) {
 	clear(c.devices)
 	if device, ok, _ := c.deviceOf(d.Replica.id); !ok || device != d.self {
 		t.Errorf("the replica belongs to %s now", device.Short())
+	}
+}
+
+// TestARepairReadsEachBindingOnce and not once for each path, at both ends, and verifies what is new once, also if its replica writes on.
+func TestARepairReadsEachBindingOnce(t *testing.T) {
+	const replicas, paths = 40, 50
+	for _, known := range []bool{true, false} {
+		a, b := newRig(t, "a"), newRig(t, "b")
+		var torn []string
+		var more Input
+		for i := range paths {
+			torn = append(torn, fmt.Sprintf("p%02d", i))
+			a.step(from(b, b.put(torn[i], "1")))
+			a.spoil(torn[i])
+		}
+		for i := range replicas {
+			writer := newRig(t, fmt.Sprint("writer ", i))
+			op := from(writer, writer.put(fmt.Sprint("w", i), "1"))
+			if b.step(op); known {
+				a.step(op)
+			}
+			more = from(writer, writer.put(fmt.Sprint("w", i), "2"))
+		}
+		verified, verify := 0, a.cfg.Verify
+		a.cfg.Verify = func(key ed25519.PublicKey, msg, sig []byte) bool { verified++; return verify(key, msg, sig) }
+		w, messages := meet(a, b), 0
+		w.before = func() {
+			if messages++; messages == paths {
+				b.step(more)
+			}
+		}
+		atA, atB := a.ds.Ops(), b.ds.Ops()
+		if reply := w.repair(torn...); reply.Err != nil || len(reply.Mended) != paths {
+			t.Fatalf("known %v: %+v", known, reply)
+		}
+		atA, atB = a.ds.Ops()-atA, b.ds.Ops()-atB
+		t.Logf("known %v: %d reads and writes here and %d there, %d signatures", known, atA, atB, verified)
+		if most := replicas * paths / 2; atA > most || atB > most || verified > replicas {
+			t.Errorf("known %v: %d replicas, %d paths: %d reads and writes here and %d there, want fewer than %d; %d signatures", known, replicas, paths, atA, atB, most, verified)
+		}
+		a.whole()
 	}
 }
 
