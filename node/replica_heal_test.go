@@ -14,6 +14,7 @@ import (
 	"github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/query"
 
+	"syncline/crdt"
 	"syncline/store"
 	"syncline/store/mem"
 )
@@ -25,7 +26,8 @@ type ward struct {
 	ids     map[SessionID]SessionID
 	queue   []func() (*rig, Input)
 	replies []Reply
-	alarms  []string
+	alarms  []string // their codes
+	texts   []string // of the alarms
 	// before is called before a message is delivered to a, if it is not nil.
 	before func()
 	// fails says that a's steps may fail.
@@ -77,7 +79,7 @@ func (w *ward) perform(r *rig, out []Output) {
 		case Reply:
 			w.replies = append(w.replies, o)
 		case Alarm:
-			w.alarms = append(w.alarms, o.Code)
+			w.alarms, w.texts = append(w.alarms, o.Code), append(w.texts, o.Text)
 		}
 	}
 }
@@ -533,4 +535,39 @@ func (r *rig) hasBindings(of *rig) bool {
 	r.tx = r.st.Begin()
 	defer r.tx.Discard()
 	return r.hasBinding(of.Replica.id)
+}
+
+// TestAPathOfTooManyValuesIsNamed: both devices say which path has more values than can be exchanged, and everything else is.
+func TestAPathOfTooManyValuesIsNamed(t *testing.T) {
+	const n = 240_000
+	a, b := newRig(t, "a"), newRig(t, "b")
+	b.put("alpha", "1")
+	tx, reg := b.st.Begin(), crdt.Register{}
+	for i := range n {
+		reg.Live = append(reg.Live, crdt.Value{Dot: crdt.Dot{Replica: b.Replica.id, Counter: uint64(2 + i)}, Data: []byte{}})
+	}
+	if err := tx.SetRegister("busy", reg); err != nil {
+		t.Fatal(err)
+	}
+	seen := crdt.VectorOf([]crdt.Dot{reg.Live[n-1].Dot})
+	if err := errors.Join(tx.Raise(0, seen, crdt.Vector{}), tx.Commit()); err != nil {
+		t.Fatal(err)
+	}
+	b.put("omega", "2")
+	w := meet(a, b)
+	w.replies = []Reply{{}}
+	w.perform(a, a.step(SyncNow{Peer: b.self}))
+	w.run()
+	if a.shown("alpha") != "1" || a.shown("omega") != "2" || a.shown("busy") != "" {
+		t.Errorf("alpha %q, busy %q, omega %q came", a.shown("alpha"), a.shown("busy"), a.shown("omega"))
+	}
+	said := 0
+	for i, code := range w.alarms {
+		if code == AlarmValues && strings.Contains(w.texts[i], "“busy”") {
+			said++
+		}
+	}
+	if said != 2 || len(w.alarms) != 2 {
+		t.Errorf("alarms %q %q, want one at each end that names the path", w.alarms, w.texts)
+	}
 }

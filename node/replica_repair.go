@@ -190,6 +190,7 @@ func (r *Replica) take(x *repair, d *crdt.Delta) error {
 func (r *Replica) fetched(s *session, res gossip.Result) {
 	x := s.repair
 	path := s.Fetching()
+	x.unread = append(x.unread, res.Left...)
 	switch {
 	case res.Busy:
 		x.end(true, "device %s is busy", x.Peer.Short())

@@ -366,6 +366,13 @@ func (r *Replica) finish(s *session) error {
 	if res.Brought {
 		r.relay(s.peer)
 	}
+	if n := len(res.Left); n > 0 {
+		text := fmt.Sprintf("“%s”", res.Left[0])
+		if n > 1 {
+			text += fmt.Sprintf(" and %d other paths", n-1)
+		}
+		r.alarm(AlarmValues, s.peer, "%s: more values compete than can be exchanged with device %s at once", text, s.peer.Short())
+	}
 	if res.Diverged {
 		r.alarm(AlarmDiverged, s.peer, "this device and %s have seen the same and hold different values", s.peer.Short())
 	}
