@@ -178,6 +178,15 @@ func (s *Space) gone() *Problem {
 	return ErrClosed
 }
 
+// problem turns an error of the space's store into what people are told. What fails while the space ends, or after that, fails for that
+// reason.
+func (s *Space) problem(err error) *Problem {
+	if errors.Is(err, store.ErrClosed) || s.ended() != nil {
+		return s.gone()
+	}
+	return storeProblem(err)
+}
+
 // ended returns why the space answers no more, nil while it does.
 func (s *Space) ended() error {
 	select {
@@ -318,7 +327,7 @@ func (s *Space) Get(ctx context.Context, path string) (Entry, error) {
 	}
 	reg, err := s.store.Get(path)
 	if err != nil {
-		return Entry{}, storeProblem(err)
+		return Entry{}, s.problem(err)
 	}
 	if len(reg.Live) == 0 {
 		return Entry{}, s.notFound(path, reg)
