@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/binary"
@@ -50,10 +49,10 @@ func (h HistoryBounds) off() bool { return h.Versions == 0 }
 // A pastRef is what must be known of a record to decide whether it stays.
 type pastRef struct {
 	key   []byte
-	at    int64 // 0 if the record is damaged
+	head  []byte // the value, or its first pastHeadBytes
+	at    int64  // 0 if the record is damaged where that stands
 	pos   uint64
 	bytes int
-	dot   crdt.Dot // of the value; zero if the record is damaged
 }
 
 // beyond returns how many records of one path, oldest first, lie beyond the bounds at a wall time, 0 if it is not known.
@@ -205,8 +204,9 @@ func (s *Store) pastOf(path string, beyond func([]pastRef) int) iter.Seq2[Past, 
 		var values [][]byte
 		lo := appendPastPrefix(nil, path)
 		err := s.eng.scan(context.Background(), lo, after(lo), func(key, value []byte) bool {
-			refs = append(refs, refOf(slices.Clone(key), value))
-			values = append(values, slices.Clone(value))
+			value = slices.Clone(value)
+			refs = append(refs, refOf(slices.Clone(key), len(lo), value, len(value)))
+			values = append(values, value)
 			return true
 		})
 		if err != nil {
@@ -248,23 +248,35 @@ func cutPastKey(key string) (path string, pos uint64, err error) {
 	return "", 0, fmt.Errorf("%w: no past value", crdt.ErrDecode)
 }
 
-// refOf reads no more than what decides, since the sweep asks for several records with each write; of a damaged record it knows less. It
-// keeps the key.
-func refOf(key, value []byte) pastRef {
-	r := pastRef{key: key, bytes: len(key) + len(value)}
-	r.pos, _, _ = cutHex(key[bytes.LastIndexByte(key, pathMark)+1:])
-	rec := crdt.Reader{B: value}
-	version, at, how := rec.Byte(), int64(rec.Uvarint()), How(rec.Byte())
-	rec.Replica() // what replaced it, when, and by which policy
-	rec.Uvarint()
-	rec.Uint64()
-	rec.Bytes(crdt.PolicyBytesMax)
-	rec.Byte() // the version of the value
-	dot := crdt.Dot{Replica: rec.Replica(), Counter: rec.Uvarint()}
-	if rec.Err == nil && version == recordVersion && at >= 0 && how <= HowPolicy {
-		r.at, r.dot = at, dot
+// pastHeadBytes is enough of a past value to read the dot in it.
+const pastHeadBytes = 64 + crdt.PolicyBytesMax
+
+// refOf reads no more than what decides most often, since the sweep asks for several records with each write. The position in the key follows
+// its first prefix bytes, head is the beginning of a value of so many bytes; both are kept.
+func refOf(key []byte, prefix int, head []byte, valueBytes int) pastRef {
+	r := pastRef{key: key, head: head, bytes: len(key) + valueBytes}
+	r.pos, _, _ = cutHex(key[prefix:])
+	if len(head) > 0 && head[0] == recordVersion {
+		at, n := binary.Uvarint(head[1:])
+		if n > 0 && at < 1<<63 && 1+n < len(head) && How(head[1+n]) <= HowPolicy {
+			r.at = int64(at)
+		}
 	}
 	return r
+}
+
+// dot returns the dot of the value, zero if the record is damaged.
+func (r pastRef) dot() crdt.Dot {
+	in, err := openRecord(r.head)
+	if err == nil {
+		_, err = readPast(&in)
+	}
+	in.Byte() // the version of the value
+	d := crdt.Dot{Replica: in.Replica(), Counter: in.Uvarint()}
+	if err != nil || in.Err != nil {
+		return crdt.Dot{}
+	}
+	return d
 }
 
 func appendPast(b []byte, p *Past) []byte {

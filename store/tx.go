@@ -23,6 +23,7 @@ type Tx struct {
 	now int64
 	// swept is where the sweep of this commit got to, nil if there was none.
 	swept *sweep
+	group group
 	// unkept says that the last commit left out what became past.
 	unkept bool
 
