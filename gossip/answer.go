@@ -265,11 +265,22 @@ func (s *Session) onEnd(v View, msg []byte) (*crdt.Delta, error) {
 	if s.lookBack(v, d.Context); s.finished {
 		return nil, nil
 	}
-	s.result.RowsIn += len(s.rows)
+	s.result.RowsIn, s.brings = s.result.RowsIn+len(s.rows), brings(v, d)
 	s.rows, s.kills, s.dead, s.opens, s.load, s.waiting = nil, nil, nil, nil, load{}, false
 	s.theirHash, s.theirDigest = e.Hash, e.Digest
 	s.theirTop.Join(d.Context)
 	s.theirFloor.Join(d.Floor)
 	s.from = d.To
 	return d, nil
+}
+
+// brings reports whether a delta holds what v has not seen.
+func brings(v View, d *crdt.Delta) bool {
+	parts := v.Parts()
+	for i := parts.Of(d.From); i < len(parts) && (d.To == "" || parts[i].From < d.To); i++ {
+		if !d.Context.Within(parts[i].Context) {
+			return true
+		}
+	}
+	return false
 }

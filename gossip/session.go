@@ -72,6 +72,8 @@ type Session struct {
 	answered bool
 	// answering says that the last answer was not taken to its end.
 	answering bool
+	// brings says that the answer that was handed out holds what was not seen here.
+	brings bool
 	// theirHash and theirDigest are of the peer's state as it answered.
 	theirHash          [16]byte
 	theirDigest        [8]byte
@@ -105,6 +107,8 @@ type Result struct {
 	RolledBack bool
 	// Answers is the number of answers that were joined: more than one if there was too much for one.
 	Answers int
+	// Brought says that one of them held what this replica had not seen when it came.
+	Brought bool
 	// RowsIn and RowsOut count the rows that were exchanged.
 	RowsIn, RowsOut int
 	// VectorSketches and LiveSketches count the sketches that this end made out, UnreadSketches those for which it asked more.
@@ -396,6 +400,7 @@ func (s *Session) Committed(v View) error {
 		return s.askFrom(v, s.from)
 	}
 	s.result.Answers++
+	s.result.Brought = s.result.Brought || s.brings
 	s.result.Diverged = s.sameAsAnswer(v) && v.Digest().Short() != s.theirDigest
 	if s.from == "" { // the answer went to the end
 		s.doneHere = true
@@ -438,6 +443,8 @@ func (s *Session) onDone(v View, msg []byte) error {
 // finish ends the session once both ends have said DONE.
 func (s *Session) finish(v View) {
 	if s.doneSent && s.doneThere {
+		// What differed after our last commit may agree by now: another session has repaired what was damaged here.
+		s.result.Diverged = s.result.Diverged && !(s.sameAsAnswer(v) && v.Digest().Short() == s.theirDigest)
 		s.result.SameHash = isWhole(v) && (s.theirDone == v.Context().Hash() || s.sameAsAnswer(v))
 		s.finished = true
 	}

@@ -114,6 +114,33 @@ func TestSessionMakesReplicasEqual(t *testing.T) {
 	}
 }
 
+// TestWhoOnlyGivesIsBroughtNothing: an answer in which there is nothing new is no news, nor is one that gossip has overtaken.
+func TestWhoOnlyGivesIsBroughtNothing(t *testing.T) {
+	for _, overtaken := range []bool{false, true} {
+		w := newWorld(t, "A", "B")
+		a, b := w.devices[0], w.devices[1]
+		w.spread(2, a, b)
+		op := w.write(b, put("p", "1"))
+		m := w.meet(a, b, false)
+		if err := m.deliver(1); err != nil { // B answers
+			t.Fatal(err)
+		}
+		if overtaken {
+			if _, err := crdt.Apply(a.State, op); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := m.run(); err != nil {
+			t.Fatal(err)
+		}
+		for i, s := range m.sessions {
+			if r := s.Result(); r.Answers != 1 || r.Brought != (i == 0 && !overtaken) {
+				t.Errorf("overtaken %v: end %d found %+v\n%s", overtaken, i, r, m.transcript())
+			}
+		}
+	}
+}
+
 // TestValuesDeletedBelowTheFloorDie is about zombies: a delete was forgotten before the other replica heard of it.
 func TestValuesDeletedBelowTheFloorDie(t *testing.T) {
 	for _, deleter := range []int{0, 1} {

@@ -125,6 +125,7 @@ var (
 	ErrMember          = &Problem{Code: "already_member", Status: 409, Title: "Already joined"}
 	ErrJoinDenied      = &Problem{Code: "join_denied", Status: 403, Title: "The other device did not let this one in"}
 	ErrUnreachable     = &Problem{Code: "unreachable", Status: 504, Title: "The other device cannot be reached", Retryable: true}
+	ErrNowhere         = &Problem{Code: "not_elsewhere", Status: 409, Title: "No connected device has it", Hint: "Connect a device that has it, and run peer repair again.\nOr delete it with  peer repair PATH --give-up  and put it again, from a backup if there is one."}
 	ErrLost            = &Problem{Code: "damaged_elsewhere", Status: 409, Title: "Damaged on other devices, too", Hint: "Connect a device that can read it, and run peer repair again.\nOr delete it with  peer repair PATH --give-up  and put it again, from a backup if there is one."}
 	ErrLocalOnly       = &Problem{Code: "local_only", Status: 409, Title: "This node has no network"}
 	ErrClosed          = &Problem{Code: "closed", Status: 503, Title: "The node is closing", Retryable: true}

@@ -363,7 +363,7 @@ func (r *Replica) finish(s *session) error {
 	if err := r.learnHeld(s.peer, res.Held); err != nil {
 		return err
 	}
-	if res.Answers > 0 {
+	if res.Brought {
 		r.relay(s.peer)
 	}
 	if res.Diverged {
@@ -400,7 +400,7 @@ func (r *Replica) relay(p gossip.DeviceID) {
 // goesOn says whether a session that ended filled this replica, so that the next should not be long in coming: to take what has changed
 // meanwhile, or to find that nothing has.
 func (r *Replica) goesOn(res gossip.Result) bool {
-	return res.Answers > 1 || res.Answers > 0 && len(r.tx.Parts()) > 1
+	return res.Brought && (res.Answers > 1 || len(r.tx.Parts()) > 1)
 }
 
 // renew gives up an incarnation that others have seen ahead of us: its dots from the opening on name other operations there.

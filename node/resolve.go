@@ -118,7 +118,7 @@ func (s *Space) resolution(ctx context.Context, c Conflict, r Resolution) (op Wr
 func (c Conflict) named(id string) (Value, error) {
 	var found []Value
 	for _, v := range c.Values {
-		if (Revision{Value: v}).named(id) {
+		if (Revision{Value: v}).named(id) || v.Origin != nil && (Revision{Value: Value{ID: v.Origin.ID}}).named(id) {
 			found = append(found, v)
 		}
 	}

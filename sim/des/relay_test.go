@@ -63,3 +63,21 @@ func TestGoingOnIsNoStorm(t *testing.T) {
 	}
 	t.Logf("%d sessions", ends/2)
 }
+
+// TestWhatBringsNothingIsNotToldOn: a device in the middle that only gives has no news for the others.
+func TestWhatBringsNothingIsNotToldOn(t *testing.T) {
+	s := away(6, [][2]int{{0, 1}, {0, 2}, {0, 3}, {0, 4}, {0, 5}})
+	s.Seed, s.Ops[2].Device, s.AntiEntropy = 8, 0, time.Hour // as above; all but the one that is away have it by gossip
+	ends := 0
+	r := des.Run(s, des.Options{Trace: func(line string) {
+		if at, err := time.ParseDuration(strings.TrimSpace(line[:10]) + "s"); err == nil && at > s.End && at < s.End+5*time.Second {
+			ends += strings.Count(line, "synced with")
+		}
+	}})
+	for _, v := range r.Violations {
+		t.Error(v)
+	}
+	if ends != 2 {
+		t.Errorf("%d ends of sessions after the device came back, want those of its own", ends)
+	}
+}

@@ -92,14 +92,35 @@ type Value struct {
 	Time          time.Time `json:"time"`
 	Shown         bool      `json:"shown"`
 	WonOverDelete bool      `json:"won_over_delete,omitempty"`
+	// Origin names the value that this one brings back, if it does and history tells. Conflicts have it.
+	Origin *Origin `json:"origin,omitempty"`
+}
+
+// Origin says who wrote the value of which another one is a copy, and when.
+type Origin struct {
+	Version string    `json:"version"`
+	Device  Device    `json:"device"`
+	Time    time.Time `json:"time"`
+}
+
+// Writer returns who wrote the content of the value first, and when.
+func (v Value) Writer() (Device, time.Time) {
+	if v.Origin != nil {
+		return v.Origin.Device, v.Origin.Time
+	}
+	return v.Device, v.Time
 }
 
 // ValueOf returns the document for v.
 func ValueOf(v node.Value) Value {
-	return Value{
+	w := Value{
 		Version: v.ID, Content: ContentOf(v.Content), Device: DeviceOf(v.Device), Time: v.Time.UTC(),
 		Shown: v.Shown, WonOverDelete: v.WonOverDelete,
 	}
+	if o := v.Origin; o != nil {
+		w.Origin = &Origin{Version: o.ID, Device: DeviceOf(o.Device), Time: o.Time.UTC()}
+	}
+	return w
 }
 
 // Entry is a path with its current values. The fields of the shown value stand at the top; Values holds all of them, newest first: the
