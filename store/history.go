@@ -109,7 +109,8 @@ func (tx *Tx) remember(e *entry, after crdt.Register) {
 	if tx.s.history.off() || len(e.after.Live) == 0 || crdt.IsSystemPath(e.path) {
 		return
 	}
-	gone := make([]crdt.Value, 0, 1) // more only in a conflict
+	var one [1]crdt.Value
+	gone := one[:0] // more only in a conflict
 	p := Past{At: tx.now}
 	diffLive(e.after.Live, after.Live, func(old, new *crdt.Value) {
 		switch {
