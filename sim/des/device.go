@@ -450,7 +450,7 @@ func (d *device) reply(r node.Reply) {
 	}
 	a := d.attempt[r.Tag]
 	delete(d.attempt, r.Tag)
-	d.w.history.refused(d, a, r.Err)
+	d.w.history.refused(a, r.Err)
 	d.w.oracle.Replied(d.index, a, r.Err)
 }
 
@@ -488,7 +488,7 @@ func (d *device) write(parts []scenario.Part) {
 	if !d.gossips() {
 		d.w.oracle.Sometimes("write that waits for a poll")
 	}
-	d.w.history.write(d, parts, a)
+	d.w.history.write(a)
 	d.stepFor(PhaseWrite, a, node.Write{Tag: d.tag, Ops: a.Ops})
 }
 
