@@ -99,7 +99,7 @@ func (o *observer) Stepped(space gossip.SpaceID, out []node.Output, err error) {
 	for _, x := range out {
 		switch x := x.(type) {
 		case node.Alarm:
-			w.oracle.Alarm(d.index, x)
+			w.oracle.Alarm(d.index, w.deviceOf(x.Peer), x)
 		case node.Synced:
 			d.synced(x)
 		case node.Changed:

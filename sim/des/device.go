@@ -326,7 +326,11 @@ func (d *device) perform(out node.Output) {
 	case node.OpenSession:
 		w.open(d, o)
 	case node.Alarm:
-		w.oracle.Alarm(d.index, o)
+		peer := -1
+		if other := w.byID[o.Peer]; other != nil {
+			peer = other.index
+		}
+		w.oracle.Alarm(d.index, peer, o)
 	case node.Synced:
 		d.synced(o)
 	case node.Changed:
