@@ -451,6 +451,8 @@ func (s *Session) onDone(v View, msg []byte) error {
 // finish ends the session once both ends have said DONE.
 func (s *Session) finish(v View) {
 	if s.doneSent && s.doneThere {
+		// What differed after our last commit may agree by now: another session has repaired what was damaged here.
+		s.result.Diverged = s.result.Diverged && !(s.sameAsAnswer(v) && v.Digest().Short() == s.theirDigest)
 		s.result.SameHash = isWhole(v) && (s.theirDone == v.Context().Hash() || s.sameAsAnswer(v))
 		s.finished = true
 	}

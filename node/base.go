@@ -10,20 +10,25 @@ import (
 )
 
 // base returns the value that all values of a register were made from, one without an ID if there was nothing, or the reason why
-// that is not certain here, which continues a sentence.
-func (s *Space) base(path string, reg crdt.Register) (*Value, string) {
+// that is not certain here, which continues a sentence. If brought, values that were brought back count as their originals, if all of them
+// were: beside a value that was made from the decision, they would hide that it was taken back.
+func (s *Space) base(path string, reg crdt.Register, brought bool) (*Value, string) {
 	for _, v := range reg.Live {
 		if v.Won {
 			return nil, "one of the values won over a delete"
 		}
 	}
+	kept := s.kept(path)
 	var past []crdt.Value
-	for p, err := range s.store.Kept(path) {
-		if err == nil { // one that cannot be read is one that is not at hand
-			past = append(past, p.Value)
-		}
+	for _, p := range kept {
+		past = append(past, p.Value)
 	}
 	v, how := crdt.CommonAncestor(reg.Live, past)
+	if how == crdt.AncestorUntold && brought {
+		if before := s.together(reg.Live, kept); before != nil {
+			v, how = crdt.CommonAncestor(before, past)
+		}
+	}
 	switch how {
 	case crdt.AncestorFound:
 		base := s.value(v, false)
@@ -48,7 +53,11 @@ func (c Conflict) Diff(v Value) string {
 	if c.Base == nil || !v.IsText() || !c.Base.IsText() {
 		return ""
 	}
-	return udiff.Unified("base", v.Device.Name, wholeLines(c.Base.Data), wholeLines(v.Data))
+	by := v.Device
+	if v.Origin != nil {
+		by = v.Origin.Device
+	}
+	return udiff.Unified("base", by.Name, wholeLines(c.Base.Data), wholeLines(v.Data))
 }
 
 // wholeLines returns a text with a line feed at its end: values that were typed have none, and that is no difference.

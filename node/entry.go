@@ -72,6 +72,9 @@ type Value struct {
 	Shown bool
 	// WonOverDelete marks a value that survived a delete made at the same time on another device.
 	WonOverDelete bool
+	// Origin names the value that this one brings back, where [Space.Undo] or the like did so and the history of this device still tells.
+	// Only the values of a [Conflict] have it.
+	Origin *Origin
 }
 
 // An Entry is a path with its current values.
@@ -128,7 +131,8 @@ type Conflict struct {
 	Since time.Time
 	// Base is the value that all current values were made from, where [Space.Conflict] finds it for certain in the history of this
 	// device; it has no ID, and no data, if they were begun where there was nothing. If it is nil, BaseReason says why; lists leave
-	// both out. Another device may find a Base where this one does not, never another Base.
+	// both out. Another device may find a Base where this one does not, never another Base. Of values that were brought back it is that of
+	// their origins; merge policies are not given it, or they would do again at once what was taken back.
 	Base       *Value
 	BaseReason string
 }
@@ -137,7 +141,7 @@ type Conflict struct {
 type Resolution struct {
 	// IfVersion is the version that the person saw; empty means whatever is current when the resolution is carried out.
 	IfVersion Version
-	// Keep holds the ID of the one value to keep, or the beginning of it, with or without "h.", if that fits no other.
+	// Keep holds the ID of the one value to keep, or that of its Origin, or the beginning of one, with or without "h.", if that fits no other.
 	Keep string
 	// KeepAll keeps the shown value, and each other one beside the entry, at a path with the name of its device: notes/todo.md
 	// becomes also notes/todo (phone).md.

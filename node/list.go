@@ -21,13 +21,13 @@ func (s *Space) List(ctx context.Context, prefix string, o ListOptions) iter.Seq
 				err = ctx.Err()
 			}
 			if damage := new(store.CorruptError); errors.As(err, &damage) && e.Path != "" && ctx.Err() == nil {
-				if !yield(Entry{Path: e.Path}, storeProblem(err).On(e.Path)) {
+				if !yield(Entry{Path: e.Path}, s.problem(err).On(e.Path)) {
 					return
 				}
 				continue
 			}
 			if err != nil {
-				yield(Entry{}, listProblem(ctx, err))
+				yield(Entry{}, s.listProblem(ctx, err))
 				return
 			}
 			reg := crdt.Register{Live: e.Live}
@@ -40,11 +40,11 @@ func (s *Space) List(ctx context.Context, prefix string, o ListOptions) iter.Seq
 	}
 }
 
-func listProblem(ctx context.Context, err error) error {
+func (s *Space) listProblem(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return storeProblem(err)
+	return s.problem(err)
 }
 
 // Conflicts yields the entries with an open Conflict whose path begins with prefix, in the order of their paths' bytes. All
@@ -60,13 +60,13 @@ func (s *Space) Conflicts(ctx context.Context, prefix string) iter.Seq2[Conflict
 				err = ctx.Err()
 			}
 			if damage := new(store.CorruptError); errors.As(err, &damage) && path != "" && ctx.Err() == nil {
-				if !yield(Conflict{Entry: Entry{Path: path}}, storeProblem(err).On(path)) {
+				if !yield(Conflict{Entry: Entry{Path: path}}, s.problem(err).On(path)) {
 					return
 				}
 				continue
 			}
 			if err != nil {
-				yield(Conflict{}, listProblem(ctx, err))
+				yield(Conflict{}, s.listProblem(ctx, err))
 				return
 			}
 			if s.open(path, reg) && !yield(s.conflict(path, reg), nil) {
@@ -78,25 +78,32 @@ func (s *Space) Conflicts(ctx context.Context, prefix string) iter.Seq2[Conflict
 
 // Conflict returns the open Conflict at path, with its Base, or [ErrNoConflict], or [ErrNotFound] if there is no entry.
 func (s *Space) Conflict(ctx context.Context, path string) (Conflict, error) {
+	c, reg, err := s.conflictAt(path)
+	if err == nil {
+		c.Base, c.BaseReason = s.base(path, reg, true)
+	}
+	return c, err
+}
+
+// conflictAt returns the open Conflict at path without its Base, and the register that it was read from.
+func (s *Space) conflictAt(path string) (Conflict, crdt.Register, error) {
 	if err := s.mayRead(path); err != nil {
-		return Conflict{}, err
+		return Conflict{}, crdt.Register{}, err
 	}
 	reg, err := s.store.Get(path)
 	switch {
 	case err != nil:
-		return Conflict{}, storeProblem(err)
+		return Conflict{}, reg, s.problem(err)
 	case len(reg.Live) == 0:
-		return Conflict{}, s.notFound(path, reg)
+		return Conflict{}, reg, s.notFound(path, reg)
 	case reg.Contending() == 0:
-		return Conflict{}, ErrNoConflict.With("%s has no open conflict", path).On(path)
+		return Conflict{}, reg, ErrNoConflict.With("%s has no open conflict", path).On(path)
 	case !s.open(path, reg):
 		policy := s.rules.Load().policy(path)
-		return Conflict{}, ErrNoConflict.With("the policy “%s” settles what competes at %s", policy, path).On(path).
+		return Conflict{}, reg, ErrNoConflict.With("the policy “%s” settles what competes at %s", policy, path).On(path).
 			Next("A plain write replaces all its values; peer policy shows the policies.")
 	}
-	c := s.conflict(path, reg)
-	c.Base, c.BaseReason = s.base(path, reg)
-	return c, nil
+	return s.conflict(path, reg), reg, nil
 }
 
 func (s *Space) conflict(path string, reg crdt.Register) Conflict {
@@ -110,6 +117,7 @@ func (s *Space) conflict(path string, reg crdt.Register) Conflict {
 			c.Since = v.Time
 		}
 	}
+	s.nameOrigins(&c, reg)
 	return c
 }
 

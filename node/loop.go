@@ -232,6 +232,7 @@ func (l *loop) report(err error) {
 // perform carries out outputs in order.
 func (l *loop) perform(out []Output) {
 	s := l.space
+	changed := false
 	for _, o := range out {
 		switch o := o.(type) {
 		case Publish:
@@ -254,6 +255,7 @@ func (l *loop) perform(out []Output) {
 			l.streams.close(o)
 		case Changed:
 			l.changed(o)
+			changed = true
 		case Synced:
 			l.learned(o)
 		case Merge:
@@ -271,6 +273,9 @@ func (l *loop) perform(out []Output) {
 				l.heal(o.Path)
 			}
 		}
+	}
+	if changed {
+		s.touch(nil) // once for all: who waits for news looks for all that there is
 	}
 }
 
@@ -318,7 +323,6 @@ func (l *loop) changed(c Changed) {
 			d.hooks.changed(c.Paths)
 		}
 	}
-	s.touch(nil)
 }
 
 func (l *loop) learned(o Synced) {
@@ -360,9 +364,12 @@ func (l *loop) write(ctx context.Context, w Write) ([]WriteResult, error) {
 	return rep.Results, err
 }
 
+// replyChans holds channels that nobody sends to any more.
+var replyChans = sync.Pool{New: func() any { return make(chan Reply, 1) }}
+
 // ask hands an input with a tag to the loop and waits for its reply.
 func (l *loop) ask(ctx context.Context, tagged func(tag uint64) Input) (Reply, error) {
-	ch := make(chan Reply, 1)
+	ch := replyChans.Get().(chan Reply)
 	l.mu.Lock()
 	if l.closing {
 		l.mu.Unlock()
@@ -380,6 +387,7 @@ func (l *loop) ask(ctx context.Context, tagged func(tag uint64) Input) (Reply, e
 	}
 	select {
 	case rep := <-ch:
+		replyChans.Put(ch) // a tag is answered once
 		return rep, nil
 	case <-ctx.Done():
 		return Reply{}, ctx.Err()

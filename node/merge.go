@@ -92,9 +92,10 @@ func (s *Space) tellMerges() error {
 // runMerge calls the function that a replica asked for.
 func (s *Space) runMerge(ctx context.Context, o Merge) Merged {
 	answer := Merged{Path: o.Path, Version: o.Version}
-	c, err := s.Conflict(ctx, o.Path)
+	c, reg, err := s.conflictAt(o.Path)
 	name, _ := o.Policy.Merge()
 	if err == nil && c.Version == o.Version {
+		c.Base, c.BaseReason = s.base(o.Path, reg, false)
 		answer.Content, err = s.node.merge(ctx, name, c)
 	}
 	if err != nil {

@@ -51,6 +51,15 @@ var plainPolicies = []Policy{PolicyManual, PolicyNewest, PolicyMax, PolicyMin, P
 // mergeNameMax bounds the name of a merge function, in bytes.
 const mergeNameMax = 64
 
+// Check returns [ErrBadRequest], with what there is in the hint, unless p is a policy. That a merge function of its name is known somewhere
+// it does not ask for.
+func (p Policy) Check() error {
+	if problem := p.check(); problem != nil {
+		return problem
+	}
+	return nil
+}
+
 // check returns a Problem that lists what there is, unless p is a policy.
 func (p Policy) check() *Problem {
 	if slices.Contains(plainPolicies, p) {

@@ -109,7 +109,7 @@ var (
 	ErrNoSpace         = &Problem{Code: "space_unknown", Status: 404, Title: "No such space"}
 	ErrSpaceLeft       = &Problem{Code: "space_left", Status: 503, Title: "This space was left", Hint: "Ask for the space again: Node.Space; over HTTP, repeat the request.", Retryable: true}
 	ErrNoDevice        = &Problem{Code: "device_unknown", Status: 404, Title: "No such device", Hint: "peer devices lists them."}
-	ErrDiskFull        = &Problem{Code: "disk_full", Status: 507, Title: "The disk is full", Hint: "Free some space; nothing was written and nothing was lost.", Retryable: true}
+	ErrDiskFull        = &Problem{Code: "disk_full", Status: 507, Title: "The disk is full", Hint: "Nothing was written and nothing was lost. Free some space, or delete entries:  peer del", Retryable: true}
 	ErrStore           = &Problem{Code: "store_failed", Status: 500, Title: "The store failed"}
 	ErrStoreNewer      = &Problem{Code: "store_newer", Status: 500, Title: "The store was written by a newer version", Hint: "Install the newer version of peer; nothing was changed."}
 	ErrStoreOther      = &Problem{Code: "store_other", Status: 409, Title: "The store belongs to another backend", Hint: "Start with the one that it was begun with (--store); nothing was changed. To change: peer export there, and peer import into a new folder."}
@@ -125,6 +125,7 @@ var (
 	ErrMember          = &Problem{Code: "already_member", Status: 409, Title: "Already joined"}
 	ErrJoinDenied      = &Problem{Code: "join_denied", Status: 403, Title: "The other device did not let this one in"}
 	ErrUnreachable     = &Problem{Code: "unreachable", Status: 504, Title: "The other device cannot be reached", Retryable: true}
+	ErrNowhere         = &Problem{Code: "not_elsewhere", Status: 409, Title: "No connected device has it", Hint: "Connect a device that has it, and run peer repair again.\nOr delete it with  peer repair PATH --give-up  and put it again, from a backup if there is one."}
 	ErrLost            = &Problem{Code: "damaged_elsewhere", Status: 409, Title: "Damaged on other devices, too", Hint: "Connect a device that can read it, and run peer repair again.\nOr delete it with  peer repair PATH --give-up  and put it again, from a backup if there is one."}
 	ErrLocalOnly       = &Problem{Code: "local_only", Status: 409, Title: "This node has no network"}
 	ErrClosed          = &Problem{Code: "closed", Status: 503, Title: "The node is closing", Retryable: true}

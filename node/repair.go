@@ -65,7 +65,7 @@ func (s *Space) repair(ctx context.Context, prefix string, o RepairOptions) ([]R
 	var open []string
 	for path, err := range s.store.Damaged(prefix) {
 		if path == "" {
-			return nil, storeProblem(err)
+			return nil, s.problem(err)
 		}
 		found = append(found, Repaired{Path: path, Damage: err.Error()})
 		open = append(open, path)
@@ -79,7 +79,8 @@ func (s *Space) repair(ctx context.Context, prefix string, o RepairOptions) ([]R
 		open = slices.DeleteFunc(open, func(p string) bool { return slices.Contains(mended, p) })
 	}
 	blind := map[string][]string{} // the devices that cannot read a path either
-	var unasked *Problem           // why a connected device has not said what it has
+	var asked []string             // the devices that have said what they have
+	var unasked *Problem           // why a connected device has not
 	why := ErrUnreachable.With("no device that has what was lost is connected").Next("Connect a device that has it, and run it again. peer repair --give-up deletes what nobody has.")
 	for _, peer := range append([]gossip.DeviceID{{}}, s.connected()...) { // first what needs nobody
 		if len(open) == 0 {
@@ -99,7 +100,11 @@ func (s *Space) repair(ctx context.Context, prefix string, o RepairOptions) ([]R
 		for _, path := range rep.Unread {
 			blind[path] = append(blind[path], from.Name)
 		}
-		if rep.Err != nil && !peer.IsZero() {
+		switch {
+		case peer.IsZero():
+		case rep.Err == nil:
+			asked = append(asked, from.Name)
+		default:
 			why = rep.Err.Next("Run it again when that device is there. peer repair --give-up deletes what nobody has.")
 			unasked = why
 		}
@@ -110,6 +115,9 @@ func (s *Space) repair(ctx context.Context, prefix string, o RepairOptions) ([]R
 			return found, err
 		}
 		note(rep.Mended, func(r *Repaired) { r.GivenUp = true })
+	}
+	if len(asked) > 0 && unasked == nil {
+		why = ErrNowhere.With("%s has not seen what was lost here", strings.Join(asked, ", "))
 	}
 	note(slices.Clone(open), func(r *Repaired) {
 		if r.Err = why.On(r.Path); len(blind[r.Path]) > 0 {

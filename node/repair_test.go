@@ -218,7 +218,7 @@ func TestRepairBelievesNobodyWhoHasNotSeenIt(t *testing.T) {
 	var got map[string]string
 	for got = a.repair(node.RepairOptions{}); got["shared"] == "unreachable"; got = a.repair(node.RepairOptions{}) {
 	}
-	if got["shared"] != "desktop" || got["lonely"] != "unreachable" {
+	if got["shared"] != "desktop" || got["lonely"] != "not_elsewhere" {
 		t.Errorf("repaired %v", got)
 	}
 	a.want(map[string]string{"shared": "1"})

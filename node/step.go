@@ -212,6 +212,7 @@ const (
 	AlarmCorrupt    = "corrupt_record"  // a record of our own store does not decode
 	AlarmVersion    = "version_differ"  // a peer speaks another version
 	AlarmValues     = "too_many_values" // a path has more values than can be exchanged
+	AlarmUnkept     = "unkept"          // the disk was full, and what was deleted is not in the history
 )
 
 func (Reply) output()        {}

@@ -7,7 +7,7 @@ import (
 	"syncline/crdt"
 )
 
-// CacheBytes is a good size of the cache for a device: the registers of some 20,000 small entries.
+// CacheBytes is a good size of the cache for a device: the registers of some 30,000 small entries.
 const CacheBytes = 4 << 20
 
 // cacheRegisterBytesMax bounds the registers that are worth a place in the cache, by their data.
@@ -16,31 +16,45 @@ const cacheRegisterBytesMax = 4096
 // A cache holds registers as they were committed last: a write reads the register that it replaces, and what was written a moment
 // ago is likely to be written again. It belongs to the goroutine of the transaction. What is forgotten is read again.
 //
-// There are two generations: the young one takes what is committed, until it is full and becomes the old one. Registers lie encoded in
-// one block of memory for each, and the maps hold no pointers, so that the garbage collector has nothing to look at.
+// It is a queue: what was committed longest ago goes first, block after block, so that of entries which are written in turn all are found, as
+// long as they fit. Registers lie encoded in the memory of a block, and the map holds no pointers, so that the garbage collector has nothing
+// to look at.
 type cache struct {
-	seed       maphash.Seed
-	bytesMax   int // of one generation; 0 switches the cache off
-	young, old generation
+	seed maphash.Seed
+	// size is about what the cache takes, bytesMax its bound; 0 switches the cache off.
+	size, bytesMax int
+	// at says for hashes of paths where the register lies that was committed last. Of two paths with one hash it knows the later one.
+	at map[uint64]spot
+	// blocks is a ring: the one at old goes next, the one at young is being filled, those behind it are empty.
+	blocks     [cacheBlocks]block
+	old, young int
 }
 
-// markBytes is about what a map takes for the place of a register.
+// cacheBlocks is in how many parts the oldest goes: a part of the cache is empty.
+const cacheBlocks = 32
+
+// A spot is the number of a block, and in the lower bits where a register begins there.
+type spot uint32
+
+const (
+	spotBits = 26
+	spotMask = 1<<spotBits - 1
+)
+
+// A block holds n registers, one behind the other.
+type block struct {
+	buf []byte
+	n   int
+}
+
+// markBytes is about what the map takes for the place of a register.
 const markBytes = 32
 
-// size returns about how many bytes a generation takes.
-func (g *generation) size() int { return len(g.buf) + markBytes*len(g.at) }
-
-// A generation holds for hashes of paths where the registers begin, gone for those that must be read. Of two paths with one hash it
-// holds the later one.
-type generation struct {
-	at  map[uint64]int32
-	buf []byte
-}
-
-const gone = -1
+// size returns about how many bytes a block takes.
+func (b *block) size() int { return len(b.buf) + markBytes*b.n }
 
 func newCache(bytesMax int) cache {
-	return cache{seed: maphash.MakeSeed(), bytesMax: max(0, min(bytesMax/2, 1<<30))}
+	return cache{seed: maphash.MakeSeed(), bytesMax: max(0, min(bytesMax, 1<<30))}
 }
 
 // get returns the register of a path as it was committed last, false if it must be read. It shares no memory with the cache.
@@ -48,22 +62,15 @@ func (c *cache) get(path string) (r crdt.Register, ok bool) {
 	if c.bytesMax == 0 {
 		return r, false
 	}
-	h := maphash.String(c.seed, path)
-	// The old generation counts only where the young one says nothing, not even of another path: what it holds may be out of date.
-	g := &c.young
-	at, ok := g.at[h]
+	at, ok := c.at[maphash.String(c.seed, path)]
 	if !ok {
-		g = &c.old
-		at, ok = g.at[h]
-	}
-	if !ok || at == gone {
 		return r, false
 	}
-	in := crdt.Reader{B: g.buf[at:]}
-	if string(in.Bytes(crdt.PathBytesMax)) != path {
+	in := crdt.Reader{B: c.blocks[at>>spotBits].buf[at&spotMask:]}
+	there, live, deletes := cutCached(&in)
+	if string(there) != path {
 		return r, false
 	}
-	live, deletes := in.Bytes(len(g.buf)), in.Bytes(len(g.buf))
 	var err error
 	if len(live) > 0 {
 		if r.Live, err = crdt.DecodeValues(append([]byte(nil), live...)); err != nil {
@@ -78,35 +85,62 @@ func (c *cache) get(path string) (r crdt.Register, ok bool) {
 	return r, true
 }
 
+// cutCached takes one register off the front of a block.
+func cutCached(in *crdt.Reader) (path, live, deletes []byte) {
+	return in.Bytes(len(in.B)), in.Bytes(len(in.B)), in.Bytes(len(in.B))
+}
+
 // put notes what was committed at a path. val is a buffer; put returns it, perhaps grown.
 func (c *cache) put(val []byte, path string, r crdt.Register) []byte {
 	if c.bytesMax == 0 {
 		return val
 	}
-	if c.young.size() >= c.bytesMax {
-		c.young, c.old = generation{c.old.at, c.old.buf[:0]}, c.young
-		clear(c.young.at)
-	}
-	g := &c.young
-	if g.at == nil {
-		g.at = map[uint64]int32{}
-	}
-	h := maphash.String(c.seed, path)
-	if size := dataBytes(r); size > cacheRegisterBytesMax || len(path) > crdt.PathBytesMax {
-		g.at[h] = gone
+	if dataBytes(r) > cacheRegisterBytesMax || len(path) > crdt.PathBytesMax {
+		c.forget(path)
 		return val
 	}
-	g.at[h] = int32(len(g.buf))
-	g.buf = append(binary.AppendUvarint(g.buf, uint64(len(path))), path...)
+	if c.blocks[c.young].size() > c.bytesMax/cacheBlocks {
+		if c.young = (c.young + 1) % cacheBlocks; c.young == c.old {
+			c.drop()
+		}
+	}
+	if c.at == nil {
+		c.at = map[uint64]spot{}
+	}
+	b := &c.blocks[c.young]
+	c.size -= b.size()
+	c.at[maphash.String(c.seed, path)] = spot(c.young<<spotBits | len(b.buf))
+	b.n++
+	b.buf = append(binary.AppendUvarint(b.buf, uint64(len(path))), path...)
 	if val = val[:0]; len(r.Live) > 0 {
 		val = crdt.AppendValues(val, r.Live)
 	}
-	g.buf = append(binary.AppendUvarint(g.buf, uint64(len(val))), val...)
+	b.buf = append(binary.AppendUvarint(b.buf, uint64(len(val))), val...)
 	if val = val[:0]; len(r.Deletes) > 0 {
 		val = crdt.AppendDeletes(val, r.Deletes)
 	}
-	g.buf = append(binary.AppendUvarint(g.buf, uint64(len(val))), val...)
+	b.buf = append(binary.AppendUvarint(b.buf, uint64(len(val))), val...)
+	c.size += b.size()
+	for c.size > c.bytesMax && c.old != c.young {
+		c.drop()
+	}
 	return val
+}
+
+// drop forgets the oldest block. A register of it that was committed again lies elsewhere, and stays.
+func (c *cache) drop() {
+	b := &c.blocks[c.old]
+	in := crdt.Reader{B: b.buf}
+	for len(in.B) > 0 {
+		at := spot(c.old<<spotBits | (len(b.buf) - len(in.B)))
+		path, _, _ := cutCached(&in)
+		if h := maphash.Bytes(c.seed, path); c.at[h] == at {
+			delete(c.at, h)
+		}
+	}
+	c.size -= b.size()
+	b.buf, b.n = b.buf[:0], 0
+	c.old = (c.old + 1) % cacheBlocks
 }
 
 // dataBytes returns about how many bytes a register takes.
@@ -119,11 +153,7 @@ func dataBytes(r crdt.Register) int {
 }
 
 // forget makes the next reader of a path look at the datastore.
-func (c *cache) forget(path string) {
-	if c.young.at != nil {
-		c.young.at[maphash.String(c.seed, path)] = gone
-	}
-}
+func (c *cache) forget(path string) { delete(c.at, maphash.String(c.seed, path)) }
 
 // clear forgets everything, and how large it was.
-func (c *cache) clear() { c.young, c.old = generation{}, generation{} }
+func (c *cache) clear() { *c = cache{seed: c.seed, bytesMax: c.bytesMax} }

@@ -43,8 +43,12 @@ func TestTheCacheSaysWhatWasCommittedLast(t *testing.T) {
 				t.Fatalf("after %d: %s is %s, want %s", i, path, got, want)
 			}
 		}
-		if n := cap(c.young.buf) + cap(c.old.buf); n > 4*(2000+cacheRegisterBytesMax) {
-			t.Fatalf("after %d: the cache takes %d bytes", i, n)
+		n := 0
+		for i := range c.blocks {
+			n += cap(c.blocks[i].buf)
+		}
+		if n > 4*(2000+cacheRegisterBytesMax) || c.size > 2000+2*cacheRegisterBytesMax {
+			t.Fatalf("after %d: the cache takes %d bytes, counted as %d", i, n, c.size)
 		}
 	}
 	if hits < 20_000 {
@@ -52,21 +56,49 @@ func TestTheCacheSaysWhatWasCommittedLast(t *testing.T) {
 	}
 }
 
-// TestTwoPathsOfOneHash: the one that was put first is read again, and does not come back from the old generation.
+// TestTwoPathsOfOneHash: the one that was put first is read again, and when it is dropped the other stays.
 func TestTwoPathsOfOneHash(t *testing.T) {
 	c := newCache(1 << 20)
-	reg := func(n uint64) crdt.Register {
-		return crdt.Register{Live: []crdt.Value{{Dot: crdt.Dot{Replica: crdt.ReplicaID{1}, Counter: n}}}}
+	c.put(nil, "a", small(1))
+	for h := range c.at { // as if b had the hash of a
+		c.at[h] = spot(len(c.blocks[0].buf))
 	}
-	c.put(nil, "a", reg(1))
-	c.old, c.young = c.young, generation{}
-	c.put(nil, "b", reg(2))
-	for h := range c.old.at { // as if b had the hash of a
-		clear(c.young.at)
-		c.young.at[h] = 0
-	}
+	c.put(nil, "b", small(2))
 	if r, ok := c.get("a"); ok {
 		t.Errorf("a is %v", r)
+	}
+	c.clear()
+	c.put(nil, "b", small(2))
+	c.young = 1
+	c.put(nil, "b", small(3))
+	c.drop()
+	if r, ok := c.get("b"); !ok || r.Live[0].Dot.Counter != 3 {
+		t.Errorf("after an older b was dropped, b is %v", r)
+	}
+}
+
+func small(n uint64) crdt.Register {
+	return crdt.Register{Live: []crdt.Value{{Dot: crdt.Dot{Replica: crdt.ReplicaID{1}, Counter: n}}}}
+}
+
+// TestTheCacheHoldsWhatIsWrittenInTurn: of entries that are written one after the other, again and again, all are found if they fill nine
+// tenths of the cache, whatever was there before. A cache that forgets half of itself at once finds hardly any.
+func TestTheCacheHoldsWhatIsWrittenInTurn(t *testing.T) {
+	c := newCache(64 << 10)
+	c.put(nil, "path0000", small(1))
+	paths := (64 << 10) * 9 / 10 / c.size
+	for i := range 5000 {
+		c.put(nil, fmt.Sprintf("before%d", i), small(uint64(i+1)))
+	}
+	for i := range 10 * paths {
+		path := fmt.Sprintf("path%04d", i%paths)
+		if _, ok := c.get(path); !ok && i >= paths {
+			t.Fatalf("round %d does not find %s of %d", i/paths, path, paths)
+		}
+		c.put(nil, path, small(uint64(i+1)))
+	}
+	if c.size > 64<<10 {
+		t.Errorf("%d bytes in a cache of 64 KiB", c.size)
 	}
 }
 

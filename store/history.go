@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/binary"
@@ -50,10 +49,10 @@ func (h HistoryBounds) off() bool { return h.Versions == 0 }
 // A pastRef is what must be known of a record to decide whether it stays.
 type pastRef struct {
 	key   []byte
-	at    int64 // 0 if the record is damaged
+	head  []byte // the value, or its first pastHeadBytes
+	at    int64  // 0 if the record is damaged where that stands
 	pos   uint64
 	bytes int
-	dot   crdt.Dot // of the value; zero if the record is damaged
 }
 
 // beyond returns how many records of one path, oldest first, lie beyond the bounds at a wall time, 0 if it is not known.
@@ -80,11 +79,11 @@ type How uint8
 const (
 	// HowUnseen: something that this device has not seen itself. A session brings what is live, not what was in between.
 	HowUnseen How = iota
-	// HowPut, HowDelete and HowResolve: a write, a delete, or the decision of a conflict.
+	// HowPut, HowDelete and HowResolve: a write, a delete, or the decision of a conflict in which the value was.
 	HowPut
 	HowDelete
 	HowResolve
-	// HowPolicy: a policy decided a conflict.
+	// HowPolicy: a policy decided a conflict in which the value was.
 	HowPolicy
 )
 
@@ -110,21 +109,17 @@ func (tx *Tx) remember(e *entry, after crdt.Register) {
 	if tx.s.history.off() || len(e.after.Live) == 0 || crdt.IsSystemPath(e.path) {
 		return
 	}
-	gone := make([]crdt.Value, 0, 1) // more only in a conflict
+	var one [1]crdt.Value
+	gone := one[:0] // more only in a conflict
 	p := Past{At: tx.now}
+	var by *crdt.Value
 	diffLive(e.after.Live, after.Live, func(old, new *crdt.Value) {
 		switch {
 		case new == nil && old.Time != 0: // else it stands for what was lost
 			gone = append(gone, *old)
 		case new == nil:
 		case old == nil && (p.How == HowUnseen || new.Time >= p.ByTime):
-			p.How, p.By, p.ByTime, p.Policy = HowPut, new.Dot, new.Time, new.Policy
-			switch {
-			case new.Policy != "":
-				p.How = HowPolicy
-			case new.Resolved:
-				p.How = HowResolve
-			}
+			by, p.How, p.By, p.ByTime = new, HowPut, new.Dot, new.Time
 		}
 	})
 	if len(gone) == 0 {
@@ -139,6 +134,9 @@ func (tx *Tx) remember(e *entry, after crdt.Register) {
 	}
 	slices.SortFunc(gone, func(v, w crdt.Value) int { return cmp.Or(cmp.Compare(v.Time, w.Time), v.Dot.Compare(w.Dot)) })
 	for _, p.Value = range gone {
+		if by != nil {
+			p.How, p.Policy = howBy(by, p.Value.Dot)
+		}
 		e.past = append(e.past, p)
 	}
 	if n := len(e.past) - tx.s.history.Versions; n > 0 {
@@ -148,6 +146,20 @@ func (tx *Tx) remember(e *entry, after crdt.Register) {
 			return n >= 0 && !bases[p.Value.Dot]
 		})
 	}
+}
+
+// howBy says how a value came in the place of old. A decision ended the values that it was made of; of the others, which a device still
+// had that was away while they were overwritten, no more is known than that.
+func howBy(v *crdt.Value, old crdt.Dot) (How, string) {
+	d := v.Descent
+	wroteOver := !d.IsKnown() || slices.Contains(d.From, old) || old.Replica == v.Dot.Replica && d.Since <= old.Counter
+	switch {
+	case wroteOver && v.Policy != "":
+		return HowPolicy, v.Policy
+	case wroteOver && v.Resolved:
+		return HowResolve, ""
+	}
+	return HowPut, ""
 }
 
 // basesOf returns what the live values, or the runs of writes that they end, were written over. Such a value stays on disk, within the
@@ -167,6 +179,9 @@ func basesOf(live []crdt.Value) map[crdt.Dot]bool {
 func (tx *Tx) fillHistory(b *batch) {
 	before := tx.s.Head().written
 	tx.head.written = before
+	if tx.unkept {
+		return
+	}
 	for _, e := range tx.dirty {
 		for i := range e.past {
 			tx.key = appendPastKey(tx.key[:0], e.path, tx.head.written)
@@ -202,8 +217,9 @@ func (s *Store) pastOf(path string, beyond func([]pastRef) int) iter.Seq2[Past, 
 		var values [][]byte
 		lo := appendPastPrefix(nil, path)
 		err := s.eng.scan(context.Background(), lo, after(lo), func(key, value []byte) bool {
-			refs = append(refs, refOf(slices.Clone(key), value))
-			values = append(values, slices.Clone(value))
+			value = slices.Clone(value)
+			refs = append(refs, refOf(slices.Clone(key), len(lo), value, len(value)))
+			values = append(values, value)
 			return true
 		})
 		if err != nil {
@@ -245,23 +261,35 @@ func cutPastKey(key string) (path string, pos uint64, err error) {
 	return "", 0, fmt.Errorf("%w: no past value", crdt.ErrDecode)
 }
 
-// refOf reads no more than what decides, since the sweep asks for several records with each write; of a damaged record it knows less. It
-// keeps the key.
-func refOf(key, value []byte) pastRef {
-	r := pastRef{key: key, bytes: len(key) + len(value)}
-	r.pos, _, _ = cutHex(key[bytes.LastIndexByte(key, pathMark)+1:])
-	rec := crdt.Reader{B: value}
-	version, at, how := rec.Byte(), int64(rec.Uvarint()), How(rec.Byte())
-	rec.Replica() // what replaced it, when, and by which policy
-	rec.Uvarint()
-	rec.Uint64()
-	rec.Bytes(crdt.PolicyBytesMax)
-	rec.Byte() // the version of the value
-	dot := crdt.Dot{Replica: rec.Replica(), Counter: rec.Uvarint()}
-	if rec.Err == nil && version == recordVersion && at >= 0 && how <= HowPolicy {
-		r.at, r.dot = at, dot
+// pastHeadBytes is enough of a past value to read the dot in it.
+const pastHeadBytes = 64 + crdt.PolicyBytesMax
+
+// refOf reads no more than what decides most often, since the sweep asks for several records with each write. The position in the key follows
+// its first prefix bytes, head is the beginning of a value of so many bytes; both are kept.
+func refOf(key []byte, prefix int, head []byte, valueBytes int) pastRef {
+	r := pastRef{key: key, head: head, bytes: len(key) + valueBytes}
+	r.pos, _, _ = cutHex(key[prefix:])
+	if len(head) > 0 && head[0] == recordVersion {
+		at, n := binary.Uvarint(head[1:])
+		if n > 0 && at < 1<<63 && 1+n < len(head) && How(head[1+n]) <= HowPolicy {
+			r.at = int64(at)
+		}
 	}
 	return r
+}
+
+// dot returns the dot of the value, zero if the record is damaged.
+func (r pastRef) dot() crdt.Dot {
+	in, err := openRecord(r.head)
+	if err == nil {
+		_, err = readPast(&in)
+	}
+	in.Byte() // the version of the value
+	d := crdt.Dot{Replica: in.Replica(), Counter: in.Uvarint()}
+	if err != nil || in.Err != nil {
+		return crdt.Dot{}
+	}
+	return d
 }
 
 func appendPast(b []byte, p *Past) []byte {

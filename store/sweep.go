@@ -52,59 +52,83 @@ func bucketAge(i int) uint64 {
 	return uint64(8+i%8) << (i/8 - 1)
 }
 
+// A group is the past values of one path as the sweep meets them. Its memory stays for the next sweep.
+type group struct {
+	prefix []byte // of the keys
+	refs   []pastRef
+	buf    []byte // keys and heads
+}
+
+// groupBytesMax bounds the memory that stays.
+const groupBytesMax = 64 << 10
+
+// begin makes it the group of key, which is the first of its path.
+func (g *group) begin(key []byte) {
+	if cap(g.buf) > groupBytesMax || cap(g.refs) > groupBytesMax/64 {
+		*g = group{}
+	}
+	g.prefix = append(g.prefix[:0], key[:bytes.LastIndexByte(key, pathMark)+1]...)
+	g.refs, g.buf = g.refs[:0], g.buf[:0]
+}
+
+// has reports whether key is of the same path: the length in the prefix tells "a" from "a:b".
+func (g *group) has(key []byte) bool { return len(g.prefix) > 0 && bytes.HasPrefix(key, g.prefix) }
+
+func (g *group) add(key, value []byte) {
+	at := len(g.buf)
+	g.buf = append(append(g.buf, key...), value[:min(len(value), pastHeadBytes)]...)
+	g.refs = append(g.refs, refOf(g.buf[at:at+len(key)], len(g.prefix), g.buf[at+len(key):], len(value)))
+}
+
 // sweep goes on with the walk for so many pages, and puts into the batch what it deletes and where it stands. It looks at what is
-// committed. If the datastore fails it leaves everything to a later sweep: a write does not fail because of the past.
+// committed. If the datastore fails the walk stays where it is: a write does not fail because of the past.
 func (tx *Tx) sweep(b *batch, budget uint64) {
 	s := tx.s
-	w := s.swept
-	var group, freed []pastRef
-	var keys, path []byte // keys holds those of the group and of what is freed
-	flush := func() {
-		n := s.history.beyond(group, tx.now)
-		var bases map[crdt.Dot]bool
-		if n > 0 {
-			bases = basesOf(tx.liveOf(path))
-		}
-		for i, r := range group {
-			if i < n && (!bases[r.dot] || s.history.aged(r, tx.now)) || r.pos < w.cut {
-				freed = append(freed, r)
-			} else {
-				w.kept[ageBucket(w.began-min(w.began, r.pos))] += r.bytes
-			}
-		}
-		group = group[:0]
-	}
+	w, g := s.swept, &tx.group
+	g.refs = g.refs[:0]
 	from, spent := []byte(max(w.next, spacePast)), uint64(0)
 	w.next = ""
 	err := s.eng.scan(context.Background(), from, after([]byte(spacePast)), func(key, value []byte) bool {
-		same := len(group) > 0 && bytes.Equal(path, key[:bytes.LastIndexByte(key, pathMark)+1])
-		if !same {
-			flush()
+		if len(g.refs) == 0 || !g.has(key) {
+			tx.sift(b, &w)
 			if spent >= budget {
 				w.next = string(key)
 				return false
 			}
+			g.begin(key)
 		}
-		keys = append(keys, key...)
-		key = keys[len(keys)-len(key):]
-		path = key[:bytes.LastIndexByte(key, pathMark)+1]
-		group = append(group, refOf(key, value))
+		g.add(key, value)
 		spent += pages(len(key) + len(value))
 		return true
 	})
 	if err != nil {
 		return
 	}
-	flush()
-	for _, r := range freed {
-		b.delete(r.key)
-	}
 	if w.next == "" {
+		tx.sift(b, &w)
 		w.end(s.history.SpaceBytes, tx.head.written)
 	}
 	tx.val = appendSweep(tx.val[:0], &w)
 	b.put([]byte(keySweep), tx.val)
 	tx.swept = &w
+}
+
+// sift deletes what lies beyond the bounds of the group, and counts what stays.
+func (tx *Tx) sift(b *batch, w *sweep) {
+	g, h := &tx.group, tx.s.history
+	n := h.beyond(g.refs, tx.now)
+	var bases map[crdt.Dot]bool
+	if n > 0 {
+		bases = basesOf(tx.liveOf(g.prefix))
+	}
+	for i, r := range g.refs {
+		if i < n && (h.aged(r, tx.now) || !bases[r.dot()]) || r.pos < w.cut {
+			b.delete(r.key)
+		} else {
+			w.kept[ageBucket(w.began-min(w.began, r.pos))] += r.bytes
+		}
+	}
+	g.refs = g.refs[:0]
 }
 
 // liveOf returns the live values of the path whose past values have keys with a prefix, none if history is off or they cannot be read.

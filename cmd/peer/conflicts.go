@@ -111,11 +111,12 @@ func (a *app) printConflicts(conflicts []wire.Conflict, prefix string) {
 func who(c wire.Conflict) string {
 	var parts []string
 	for _, v := range rivals(c.Values) {
-		s := shortName(v.Device)
+		device, at := v.Writer()
+		s := shortName(device)
 		if t, ok := v.Text(); ok && len(t) <= 12 {
 			s += " " + strconv.Quote(t)
 		} else {
-			s += " " + when(v.Time)
+			s += " " + when(at)
 		}
 		parts = append(parts, s)
 	}
@@ -154,11 +155,15 @@ func (a *app) showConflict(c wire.Conflict) {
 	a.out.print("%s — %s\n", visible(c.Path), explain(c, len(values)))
 	a.showBase(c)
 	for i, v := range values {
-		shown := ""
-		if v.Shown {
-			shown = "   " + a.out.dim("shown to apps until then")
+		notes, device, at := "", v.Device, v.Time
+		if v.Origin != nil {
+			notes = "   " + a.out.dim("brought back by "+shortName(v.Device)+", "+when(v.Time))
+			device, at = v.Writer()
 		}
-		a.out.print("[%d] %-12s %s%s\n", i+1, shortName(v.Device), when(v.Time), shown)
+		if v.Shown {
+			notes += "   " + a.out.dim("shown to apps until then")
+		}
+		a.out.print("[%d] %-12s %s%s\n", i+1, shortName(device), when(at), notes)
 		if diff := diffOf(c, v); diff != "" {
 			a.printDiff(firstLines(diff, diffLines))
 		} else {

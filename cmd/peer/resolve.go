@@ -34,7 +34,7 @@ func newResolve(a *app) *cobra.Command {
 		Use:   "resolve PATH --keep 1|2|DEVICE|all | --value VALUE|-|@FILE | --merge[=POLICY] | --edit",
 		Short: "Decide a conflict, or many",
 		Long: `Decide a conflict: keep one of the values, by its number in "peer conflicts show", its
-device or the beginning of its version; or write another one. The decision replaces all
+device or the beginning of its version (h.51ab or 51ab); or write another one. The decision replaces all
 values that were seen when it was made. "peer undo" takes it back.
 
   --keep all   keeps the shown value at PATH and each other one beside it, at a path
@@ -180,8 +180,8 @@ func (r *resolveCommand) run(ctx context.Context, c *client.Client, path string)
 		if choice != nil {
 			return choice
 		}
-		ask.Keep, what = []string{v.Version}, fmt.Sprintf("kept the value from %s", shortName(v.Device))
-		err = r.agree(ctx, conflict, fmt.Sprintf("Keep [%d], from %s?", n, shortName(v.Device)))
+		ask.Keep, what = []string{v.Version}, "kept the value from "+writer(v)
+		err = r.agree(ctx, conflict, fmt.Sprintf("Keep [%d], from %s?", n, writer(v)))
 	}
 	if err != nil {
 		return err
@@ -276,17 +276,26 @@ func (r *resolveCommand) preview(ctx context.Context, c *client.Client, ask wire
 	})
 }
 
-// choose finds the value that --keep names, and its number.
+// choose finds the value that --keep names, and its number: by that number, by who wrote it, or by its version.
 func (r *resolveCommand) choose(c wire.Conflict) (wire.Value, int, error) {
 	values := rivals(c.Values)
 	if n, err := strconv.Atoi(r.keep); err == nil && n >= 1 && n <= len(values) {
 		return values[n-1], n, nil
 	}
 	var found []int
-	for i, v := range values {
-		d := v.Device
-		if r.keep != "" && (begins(v.Version, r.keep) || r.keep == d.ID || r.keep == d.Short || strings.EqualFold(r.keep, d.Name)) {
-			found = append(found, i)
+	for _, fits := range []func(wire.Value) bool{
+		func(v wire.Value) bool { return isFrom(v, r.keep) },
+		func(v wire.Value) bool {
+			return begins(v.Version, r.keep) || v.Origin != nil && begins(v.Origin.Version, r.keep)
+		},
+	} {
+		for i := 0; i < len(values) && len(found) < 2; i++ {
+			if fits(values[i]) {
+				found = append(found, i)
+			}
+		}
+		if len(found) > 0 {
+			break // the name of a device may look like a version
 		}
 	}
 	switch {
@@ -300,16 +309,33 @@ func (r *resolveCommand) choose(c wire.Conflict) (wire.Value, int, error) {
 	return wire.Value{}, 0, r.explain("Not clear which value", "“"+r.keep+"” fits more than one. ", c, values)
 }
 
-// begins reports whether a text that was typed is the beginning of a version, of which it says more than the two characters that all have.
+// isFrom reports whether a device, as a person names it, wrote a value; one that was brought back is from who wrote it first.
+func isFrom(v wire.Value, device string) bool {
+	d, _ := v.Writer()
+	return device != "" && (device == d.ID || device == d.Short || strings.EqualFold(device, d.Name))
+}
+
+// writer returns the name of the device that a value is from.
+func writer(v wire.Value) string {
+	d, _ := v.Writer()
+	return shortName(d)
+}
+
+// beginsMin is the least number of characters that name a version without its “h.”: fewer look like a number.
+const beginsMin = 4
+
+// begins reports whether a text that was typed is the beginning of a version, with or without the “h.” that all have.
 func begins(version, typed string) bool {
-	return len(typed) > len("h.") && strings.HasPrefix(version, typed)
+	rest, whole := strings.CutPrefix(typed, "h.")
+	return (whole && rest != "" || len(rest) >= beginsMin) && strings.HasPrefix(strings.TrimPrefix(version, "h."), rest)
 }
 
 // explain says what there is to choose from.
 func (r *resolveCommand) explain(title, start string, c wire.Conflict, values []wire.Value) error {
 	var parts []string
 	for i, v := range values {
-		parts = append(parts, fmt.Sprintf("[%d] %s, %s, %s", i+1, shortName(v.Device), when(v.Time), preview(v.Content)))
+		device, at := v.Writer()
+		parts = append(parts, fmt.Sprintf("[%d] %s, %s, %s", i+1, shortName(device), when(at), preview(v.Content)))
 	}
 	p := usage(title, "%s%s: %s", start, c.Path, strings.Join(parts, " · "))
 	return p.Next(fmt.Sprintf("%[1]s resolve %[2]s --keep 1\nor --keep DEVICE\nor --value TEXT\nor --edit\nor --merge=text", r.self(), c.Path))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"syncline/node"
 	"syncline/node/api/client"
@@ -104,8 +103,8 @@ func (r *resolveCommand) decide(ctx context.Context, c *client.Client, conflict 
 	d.ask = wire.Resolve{Path: conflict.Path, IfMatch: &conflict.Version}
 	if r.merge == "" {
 		for _, v := range rivals(conflict.Values) {
-			if r.newest || r.device == v.Device.ID || r.device == v.Device.Short || strings.EqualFold(r.device, v.Device.Name) {
-				d.ask.Keep, d.how, d.value = []string{v.Version}, "keep the value from "+shortName(v.Device), &v.Content
+			if r.newest || isFrom(v, r.device) {
+				d.ask.Keep, d.how, d.value = []string{v.Version}, "keep the value from "+writer(v), &v.Content
 				return d, "", nil
 			}
 		}

@@ -31,7 +31,8 @@ func (r *resolveCommand) editValues(ctx context.Context, c *client.Client, confl
 				Next(fmt.Sprintf("%s resolve %s --keep 1      or --value @FILE", r.self(), conflict.Path))
 		}
 		texts = append(texts, s)
-		names = append(names, fmt.Sprintf("[%d] %s, %s", i+1, shortName(v.Device), when(v.Time)))
+		device, at := v.Writer()
+		names = append(names, fmt.Sprintf("[%d] %s, %s", i+1, shortName(device), when(at)))
 	}
 	m, err := marked(ctx, texts, names, baseText(conflict))
 	if err != nil {

@@ -26,6 +26,14 @@ func TestWhatARouteDoesNotReadIsRefused(t *testing.T) {
 		{"POST", "/v1/repair", `{} {}`, "", "", "more follows after the object, at column 3"},
 		{"POST", "/v1/repair", `[]`, "", "", "it is not a JSON object but an array"},
 		{"POST", "/v1/resolve", `{"path":7}`, "", "", "path is a number, and must be a string"},
+		{"POST", "/v1/repair", "null", "", "", "it is not a JSON object but null"},
+		{"POST", "/v1/undo", " null\n", "", "", "it is not a JSON object but null"},
+		{"POST", "/v1/tx", `{"ops":[null]}`, "", "", "null cannot stand at column 9"},
+		{"POST", "/v1/resolve", `{"path":"a","path":"b","keep":["h.1"]}`, "", "", `the field "path" is there twice, the second time at column 13`},
+		{"POST", "/v1/tx", `{"ops":[{"op":"put","path":"a","value":"1","Value":"2"}]}`, "", "", `the field "Value" is there twice`},
+		{"PUT", "/v1/policies", `{"policies":[{"pattern":"a","policy":"max","policy":"min"}]}`, "", "", `the field "policy" is there twice`},
+		{"POST", "/v1/import", `{"path":"a","value":"1","value":"2"}`, "", "", `the field "value" is there twice`},
+		{"POST", "/v1/import", "null", "", "", "it is not a JSON object but null"},
 		{"POST", "/v1/tx", "{\"ops\":[\n{\"op\":}]}", "", "", "'}' cannot stand at line 2, column 7"},
 	} {
 		headers := []string{tt.header, tt.value}
@@ -39,5 +47,14 @@ func TestWhatARouteDoesNotReadIsRefused(t *testing.T) {
 	}
 	if got := p.want(200, "GET", "/v1/kv/a", "").body; got != "1" {
 		t.Errorf("a is %q now", got)
+	}
+}
+
+// The value is data: what a JSON object of somebody says twice is theirs to say.
+func TestAValueMayHoldAFieldTwice(t *testing.T) {
+	p := newPeer(t)
+	p.want(200, "POST", "/v1/tx", `{"ops":[{"op":"put","path":"a","value":{"n":1,"n":null}}]}`)
+	if got := p.want(200, "GET", "/v1/kv/a", "").body; got != `{"n":1,"n":null}` {
+		t.Errorf("a is %s", got)
 	}
 }

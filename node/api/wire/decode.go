@@ -8,15 +8,19 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
-// Decode reads one JSON object, and nothing after it, into doc. It refuses what it does not understand: a field that is silently skipped
-// is data that is silently lost. Its errors are for people, and say where the fault is.
+// Decode reads one JSON object, and nothing after it, into doc. It refuses what it does not understand, and a field that is there twice: what
+// is silently skipped is data that is silently lost. Its errors are for people, and say where the fault is.
 func Decode(b []byte, doc any) error {
 	if err := checkText(b); err != nil {
 		return err
+	}
+	if bytes.Equal(bytes.TrimSpace(b), []byte("null")) {
+		return errors.New("it is not a JSON object but null")
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
@@ -26,6 +30,42 @@ func Decode(b []byte, doc any) error {
 	end := d.InputOffset()
 	if _, err := d.Token(); err != io.EOF {
 		return fmt.Errorf("more follows after the object, %s", place(b, end))
+	}
+	return checkFields(json.NewDecoder(bytes.NewReader(b)), b)
+}
+
+// checkFields refuses what encoding/json passes over in JSON that it can read: a field that is there twice, of which it takes the last, and a
+// null in a list. What stands under “value” is data, and may say what it likes.
+func checkFields(d *json.Decoder, b []byte) error {
+	t, _ := d.Token()
+	var seen []string
+	for d.More() && (t == json.Delim('{') || t == json.Delim('[')) {
+		at := d.InputOffset()
+		at += int64(len(b[at:]) - len(bytes.TrimLeft(b[at:], ", \t\r\n")))
+		if t == json.Delim('[') {
+			if bytes.HasPrefix(b[at:], []byte("null")) {
+				return fmt.Errorf("null cannot stand %s", place(b, at))
+			}
+			if err := checkFields(d, b); err != nil {
+				return err
+			}
+			continue
+		}
+		key, _ := d.Token()
+		name, _ := key.(string)
+		if slices.ContainsFunc(seen, func(other string) bool { return strings.EqualFold(other, name) }) { // a letter may be a capital
+			return fmt.Errorf("the field %q is there twice, the second time %s", name, place(b, at))
+		}
+		seen = append(seen, name)
+		if strings.EqualFold(name, "value") {
+			var data json.RawMessage
+			d.Decode(&data)
+		} else if err := checkFields(d, b); err != nil {
+			return err
+		}
+	}
+	if t == json.Delim('{') || t == json.Delim('[') {
+		d.Token()
 	}
 	return nil
 }

@@ -92,14 +92,35 @@ type Value struct {
 	Time          time.Time `json:"time"`
 	Shown         bool      `json:"shown"`
 	WonOverDelete bool      `json:"won_over_delete,omitempty"`
+	// Origin names the value that this one brings back, if it does and history tells. Conflicts have it.
+	Origin *Origin `json:"origin,omitempty"`
+}
+
+// Origin says who wrote the value of which another one is a copy, and when.
+type Origin struct {
+	Version string    `json:"version"`
+	Device  Device    `json:"device"`
+	Time    time.Time `json:"time"`
+}
+
+// Writer returns who wrote the content of the value first, and when.
+func (v Value) Writer() (Device, time.Time) {
+	if v.Origin != nil {
+		return v.Origin.Device, v.Origin.Time
+	}
+	return v.Device, v.Time
 }
 
 // ValueOf returns the document for v.
 func ValueOf(v node.Value) Value {
-	return Value{
+	w := Value{
 		Version: v.ID, Content: ContentOf(v.Content), Device: DeviceOf(v.Device), Time: v.Time.UTC(),
 		Shown: v.Shown, WonOverDelete: v.WonOverDelete,
 	}
+	if o := v.Origin; o != nil {
+		w.Origin = &Origin{Version: o.ID, Device: DeviceOf(o.Device), Time: o.Time.UTC()}
+	}
+	return w
 }
 
 // Entry is a path with its current values. The fields of the shown value stand at the top; Values holds all of them, newest first: the
@@ -183,14 +204,16 @@ type Put struct {
 // Del says what a delete did. Of one path: Version is that of the values that remain, if any do. Of a prefix: Deleted counts
 // entries.
 type Del struct {
-	Schema    string   `json:"schema"`
-	Path      string   `json:"path,omitempty"`
-	Prefix    string   `json:"prefix,omitempty"`
-	Deleted   int      `json:"deleted"`
-	Remaining int      `json:"remaining"`
-	Version   string   `json:"version,omitempty"`
-	DryRun    bool     `json:"dry_run,omitempty"`
-	Paths     []string `json:"paths,omitempty"`
+	Schema    string `json:"schema"`
+	Path      string `json:"path,omitempty"`
+	Prefix    string `json:"prefix,omitempty"`
+	Deleted   int    `json:"deleted"`
+	Remaining int    `json:"remaining"`
+	Version   string `json:"version,omitempty"`
+	DryRun    bool   `json:"dry_run,omitempty"`
+	// Unkept says that what was deleted is not in the history, because the disk is full.
+	Unkept bool     `json:"unkept,omitempty"`
+	Paths  []string `json:"paths,omitempty"`
 }
 
 // ParseKind reads "multi" or "lww".

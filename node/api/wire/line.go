@@ -136,6 +136,13 @@ func (l Line) contents() ([]node.Content, error) {
 		}
 		return []node.Content{c}, err
 	}
+	policy := node.Policy(l.Policy)
+	if l.Policy != "" {
+		if err := policy.Check(); err != nil {
+			p := node.ProblemOf(err)
+			return nil, fmt.Errorf("%s. %s", p.Detail, p.Hint)
+		}
+	}
 	var all []node.Content
 	for i, b := range l.Values {
 		c, err := b.content()
@@ -152,12 +159,15 @@ func (l Line) contents() ([]node.Content, error) {
 		return nil, err
 	}
 	// What an import does not store must at least say nothing else than what it does: somebody may have edited one and not the other.
-	want, ok, name := all[0], true, "the first of values"
+	want, name := all[0], "the first of values"
 	if l.Policy != "" {
-		want, ok = node.Policy(l.Policy).Show(all)
-		name = fmt.Sprintf("what the policy “%s” shows of values", l.Policy)
+		var ok bool
+		if want, ok = policy.Show(all); !ok {
+			return nil, fmt.Errorf("the policy “%s” shows nothing of its own for these values; leave policy and value out", policy)
+		}
+		name = fmt.Sprintf("what the policy “%s” shows of values", policy)
 	}
-	if !ok || shown.Type != want.Type || !bytes.Equal(shown.Data, want.Data) {
+	if shown.Type != want.Type || !bytes.Equal(shown.Data, want.Data) {
 		return nil, fmt.Errorf("value differs from %s; values is what is stored, and value may be left out", name)
 	}
 	return all, nil
