@@ -287,11 +287,12 @@ var alarmHints = map[string]string{
 	AlarmClock:      "Set the clock of that device; until then its writes may win conflicts.",
 	AlarmCorrupt:    "The disk may be failing. What was lost is fetched when a device that has it is connected; peer repair says whether one has.",
 	AlarmVersion:    "Install the same version of peer on both devices.",
+	AlarmValues:     "Decide that conflict on the device that has the values: peer resolve. All other paths are exchanged meanwhile.",
 }
 
 // warningKey is under what a warning of an alarm is kept: by code, and by device if it is over when that device has synchronised.
 func warningKey(code string, peer gossip.DeviceID) string {
-	if code == AlarmVersion {
+	if code == AlarmVersion || code == AlarmValues {
 		return code + " " + peer.String()
 	}
 	return code
@@ -331,6 +332,9 @@ func (l *loop) learned(o Synced) {
 		s.held[o.Peer] = l.space.replica.held[o.Peer].Clone()
 		if !o.Result.Busy { // who is busy has not looked at our version
 			delete(s.warnings, warningKey(AlarmVersion, o.Peer))
+			if len(o.Result.Left) == 0 {
+				delete(s.warnings, warningKey(AlarmValues, o.Peer))
+			}
 		}
 		if o.Result.PeerWall != 0 {
 			s.skew[o.Peer] = clockSkew(o.Result.PeerWall, wall)
