@@ -133,6 +133,9 @@ func (r *Replica) reload() {
 // broken off, and the replica is as the store holds it. Step may be called again.
 func (r *Replica) Step(now Time, in ...Input) ([]Output, error) {
 	r.now, r.out, r.answered, r.tx = now, nil, nil, r.store.Begin()
+	if len(in) > 1 {
+		r.out = make([]Output, 0, 3*len(in)+1) // as many as so many writes have
+	}
 	r.openedBefore = r.opened
 	r.tx.SetNow(now.Wall)
 	if r.rescan {
