@@ -29,6 +29,10 @@ func (r *Replica) write(w Write) error {
 		r.emit(Reply{Tag: w.Tag, Err: problem})
 		return nil
 	}
+	before, err := r.toUndo(w.Ops)
+	if err != nil {
+		return err
+	}
 	op, effects, err := r.commitOp(changes)
 	if err != nil {
 		return err
@@ -45,7 +49,7 @@ func (r *Replica) write(w Write) error {
 		}
 	}
 	w.results = results
-	if err := r.keepUndo(w.Ops, effects, results); err != nil {
+	if err := r.keepUndo(w.Ops, before, effects, results); err != nil {
 		return err
 	}
 	return r.keep(w)
