@@ -29,6 +29,7 @@ const (
 	exitUndecided    = 10 // sim: a run did not come to its end
 	exitInterrupted  = 130
 	exitPipe         = 141
+	exitTerminated   = 143 // sim: SIGTERM; elsewhere the signal itself ends the process
 )
 
 // exitCodes gives the code of the problems that are more than a failure.
@@ -136,7 +137,13 @@ func (o *printer) problem(p *node.Problem) {
 	if hint == "" {
 		hint = "See how things are:  peer status"
 	}
-	fmt.Fprintf(o.err, "%s %s\n  %s\n  %s\n", o.errSign(signFailed), sentence(p.Title), oneLine(detail), oneLine(hint))
+	fmt.Fprintf(o.err, "%s %s\n", o.errSign(signFailed), sentence(p.Title))
+	for line := range strings.Lines(detail) { // most have one; a file may have a line for each mistake
+		if line = oneLine(line); line != "" {
+			fmt.Fprintf(o.err, "  %s\n", line)
+		}
+	}
+	fmt.Fprintf(o.err, "  %s\n", oneLine(hint))
 }
 
 // oneLine puts the lines of s side by side, without characters that could play tricks on a terminal.
