@@ -179,7 +179,8 @@ func (t table) manner(p Part) Part {
 	return p
 }
 
-// groups reads "laptop, phone | nas", with "4..7" for a run of devices and "others" for all that are not named.
+// groups reads "laptop, phone | nas", with "4..7" for a run of devices and "others" for all that are not named. The devices that an
+// override adds are dealt out to the groups in turn: in none of them, they would pass everything on from one group to the other.
 func (p *parser) groups(t table, key string) [][]int {
 	text, ok := t.text(key)
 	if !ok {
@@ -219,6 +220,11 @@ func (p *parser) groups(t table, key string) [][]int {
 	}
 	if rest >= 0 {
 		groups[rest] = append(groups[rest], slices.Sorted(maps.Keys(left))...)
+		return groups
+	}
+	for i := p.own; i < len(p.s.Devices); i++ {
+		k := (i - p.own) % len(groups)
+		groups[k] = append(groups[k], i)
 	}
 	return groups
 }

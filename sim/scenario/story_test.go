@@ -96,7 +96,7 @@ func TestOperationsNameTheirDevices(t *testing.T) {
 		want string
 	}{
 		{s.Ops[0], "    1.000s  write on laptop: put title"},
-		{s.Ops[3], "    5.000s  partition laptop | desktop for 10s"},
+		{s.Ops[3], "    5.000s  partition laptop, 2 | desktop for 10s"},
 		{scenario.Op{Do: scenario.DoDisconnect, Device: 1}, "    0.000s  disconnect desktop until it is healed"},
 		{scenario.Op{Do: scenario.DoCrash, Device: 2, For: 1e6}, "    0.000s  crash device 2 for 1ms"},
 		{scenario.Op{Do: scenario.DoClone, Device: 2, Of: 1}, "    0.000s  clone device 2 from desktop"},
