@@ -454,16 +454,25 @@ func (s *Space) Tx(ctx context.Context, f func(*Tx) error) ([]WriteResult, error
 	return s.write(ctx, Write{Ops: t.ops})
 }
 
-// DeletePrefix deletes every entry whose path begins with prefix, all of its values, in transactions of up to a thousand, and
-// returns how many entries it deleted. Those that somebody else deletes meanwhile are not counted.
-func (s *Space) DeletePrefix(ctx context.Context, prefix string) (int, error) {
-	deleted := 0
+// Deleted says what [Space.DeletePrefix] did.
+type Deleted struct {
+	// Entries counts what was deleted here; what somebody else deleted meanwhile is not counted.
+	Entries int
+	// Unkept is as that of a [WriteResult], true if it is so of any of them.
+	Unkept bool
+}
+
+// DeletePrefix deletes every entry whose path begins with prefix, all of its values, in transactions of up to a thousand. After an error
+// it says what was deleted until then.
+func (s *Space) DeletePrefix(ctx context.Context, prefix string) (Deleted, error) {
+	var deleted Deleted
 	var ops []WriteOp
 	flush := func() error {
 		for len(ops) > 0 {
-			_, err := s.write(ctx, Write{Ops: ops})
+			results, err := s.write(ctx, Write{Ops: ops})
 			if err == nil {
-				deleted += len(ops)
+				deleted.Entries += len(ops)
+				deleted.Unkept = deleted.Unkept || results[0].Unkept // one batch, which keeps all or nothing
 				ops = nil
 			} else if !errors.Is(err, ErrNotFound) {
 				return err

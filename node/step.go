@@ -211,6 +211,7 @@ const (
 	AlarmClock      = "clock_suspect"  // a device's clock is far ahead
 	AlarmCorrupt    = "corrupt_record" // a record of our own store does not decode
 	AlarmVersion    = "version_differ" // a peer speaks another version
+	AlarmUnkept     = "unkept"         // the disk was full, and what was deleted is not in the history
 )
 
 func (Reply) output()        {}

@@ -166,6 +166,9 @@ func basesOf(live []crdt.Value) map[crdt.Dot]bool {
 func (tx *Tx) fillHistory(b *batch) {
 	before := tx.s.Head().written
 	tx.head.written = before
+	if tx.unkept {
+		return
+	}
 	for _, e := range tx.dirty {
 		for i := range e.past {
 			tx.key = appendPastKey(tx.key[:0], e.path, tx.head.written)
