@@ -24,7 +24,7 @@ func (d *Datastore) OpenReader(ctx context.Context) (interface {
 	it, err := d.db.NewIterWithContext(ctx, nil)
 	if err != nil {
 		d.gate.Leave()
-		return nil, err
+		return nil, told(err)
 	}
 	return &reader{d, it}, nil
 }
@@ -33,11 +33,11 @@ func (d *Datastore) OpenReader(ctx context.Context) (interface {
 func (r *reader) AppendValue(_ context.Context, dst, key []byte) ([]byte, bool, error) {
 	// The prefix of a key is the whole key, so that the Bloom filters apply.
 	if !r.it.SeekPrefixGE(key) || !bytes.Equal(r.it.Key(), key) {
-		return dst, false, r.it.Error()
+		return dst, false, told(r.it.Error())
 	}
 	value, err := r.it.ValueAndErr()
 	if err != nil {
-		return dst, false, err
+		return dst, false, told(err)
 	}
 	return append(dst, value...), true, nil
 }
@@ -45,5 +45,5 @@ func (r *reader) AppendValue(_ context.Context, dst, key []byte) ([]byte, bool, 
 // Close ends the reader.
 func (r *reader) Close() error {
 	defer r.d.gate.Leave()
-	return r.it.Close()
+	return told(r.it.Close())
 }
