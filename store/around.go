@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,7 @@ func (s *Store) around(space, prefix, from string, yield func(path string, value
 
 // scanAround scans the live values of paths, or what is remembered of their deletes. What lies in a damaged file is looked for by the names
 // in the index: a record that was written anew since is yielded like the others, one that cannot be read with its [CorruptError]. The keys are
-// in order. If the index cannot be read either, or the database cannot go on, the error says so.
+// in order. If the index cannot be read either, the scan goes on behind it and ends with [ErrUnnamed].
 func (s *Store) scanAround(lo, hi []byte, yield func(key, value []byte, err error) bool) error {
 	if hi != nil && string(lo) >= string(hi) {
 		return nil
@@ -38,10 +39,10 @@ func (s *Store) scanAround(lo, hi []byte, yield func(key, value []byte, err erro
 	}
 	var bad error
 	err := whole.RangeAround(context.Background(), lo, hi, func(key, value []byte) bool { return yield(key, value, nil) }, func(lo, hi []byte, damage error) bool {
-		var names []recordName
-		if names, bad = s.named(lo, hi); bad != nil {
-			bad = errors.Join(damage, bad)
-			return false
+		names, err := s.named(lo, hi)
+		if err != nil {
+			bad = fmt.Errorf("%w: %w, and %w", ErrUnnamed, damage, err)
+			return true
 		}
 		for _, n := range names {
 			value, found, err := s.eng.get(context.Background(), nil, []byte(n.key))
@@ -51,7 +52,7 @@ func (s *Store) scanAround(lo, hi []byte, yield func(key, value []byte, err erro
 		}
 		return true
 	})
-	if err = errors.Join(bad, err); err != nil {
+	if err = cmp.Or(err, bad); err != nil {
 		return fmt.Errorf("scan from %q: %w", lo, err)
 	}
 	return nil

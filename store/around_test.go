@@ -146,25 +146,28 @@ func TestADamagedFileIsReadAround(t *testing.T) {
 	}
 }
 
-// TestADamagedIndexIsAnError: what an index named cannot be told by it, and nothing is listed as if it were all.
-func TestADamagedIndexIsAnError(t *testing.T) {
+// TestADamagedIndexNamesNothing: what only it named is left out, all else is listed, and the end says that something is missing.
+func TestADamagedIndexNamesNothing(t *testing.T) {
 	p := newPast(t, HistoryBounds{})
 	for i := range 20 {
 		p.write(put(fmt.Sprintf("e/%02d", i), "value"))
 	}
-	ds := &rotten{Datastore: p.ds, lo: spaceUser + "e/08", hi: spaceLive + "0/19", anew: map[string]bool{keyHead: true}}
+	ds := &rotten{Datastore: p.ds, lo: spaceUser + "e/08", hi: spaceUser + "e/09", anew: map[string]bool{}}
 	s, err := Open(context.Background(), ds, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	last := error(nil)
 	n := 0
+	if err := p.ds.Put(context.Background(), datastore.RawKey(spaceLive+"10/1f"), nil); err != nil { // no name
+		t.Fatal(err)
+	}
 	for _, err := range s.List("", "") {
 		if last = err; err == nil {
 			n++
 		}
 	}
-	if !errors.Is(last, errRot) || n != 8 {
+	if !errors.Is(last, errRot) || !errors.Is(last, ErrUnnamed) || n != 19 {
 		t.Errorf("%d entries, then %v", n, last)
 	}
 }

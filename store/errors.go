@@ -50,6 +50,10 @@ func (e *CorruptError) Unwrap() error { return e.Err }
 // elsewhere stays readable.
 type FileDamage = gate.Damage
 
+// ErrUnnamed is in the chain of the error at the end of a list that left out a part which a damaged file keeps from being read, and the index
+// from being named. Everything else is in the list.
+var ErrUnnamed = errors.New("what lies in a damaged file cannot be named")
+
 // damaged makes the error of reading one record of a path a [CorruptError], if a damaged file is the reason.
 func damaged(key []byte, path string, err error) error {
 	if file := new(FileDamage); errors.As(err, &file) {
