@@ -94,7 +94,7 @@ func (s *Space) revisions(ctx context.Context, path string) iter.Seq2[Revision, 
 		// In this order a value that is replaced in between is found twice, not missed.
 		reg, err := s.store.Get(path)
 		if err != nil {
-			yield(Revision{}, storeProblem(err))
+			yield(Revision{}, s.problem(err))
 			return
 		}
 		t := teller{space: s, told: map[crdt.Dot]bool{}, yield: yield}
@@ -105,7 +105,7 @@ func (s *Space) revisions(ctx context.Context, path string) iter.Seq2[Revision, 
 			if ctx.Err() != nil {
 				err = ctx.Err()
 			} else if err != nil {
-				err = storeProblem(err)
+				err = s.problem(err)
 			}
 			if !t.past(p, err) || ctx.Err() != nil {
 				return
@@ -243,7 +243,7 @@ func (s *Space) Restore(ctx context.Context, path, id string) (WriteResult, erro
 	}
 	reg, err := s.store.Get(path)
 	if err != nil {
-		return WriteResult{}, storeProblem(err)
+		return WriteResult{}, s.problem(err)
 	}
 	if r.Shown { // also what a policy makes of several values
 		return WriteResult{Version: s.rules.Load().version(path, reg), Remaining: len(reg.Live) - 1}, nil

@@ -191,7 +191,7 @@ func (s *Space) missing(ctx context.Context, held crdt.Vector) (Missing, error) 
 		return nil
 	})
 	if err != nil {
-		return m, listProblem(ctx, err)
+		return m, s.listProblem(ctx, err)
 	}
 	return m, nil
 }

@@ -109,7 +109,8 @@ func (tx *Tx) remember(e *entry, after crdt.Register) {
 	if tx.s.history.off() || len(e.after.Live) == 0 || crdt.IsSystemPath(e.path) {
 		return
 	}
-	gone := make([]crdt.Value, 0, 1) // more only in a conflict
+	var one [1]crdt.Value
+	gone := one[:0] // more only in a conflict
 	p := Past{At: tx.now}
 	var by *crdt.Value
 	diffLive(e.after.Live, after.Live, func(old, new *crdt.Value) {
@@ -178,6 +179,9 @@ func basesOf(live []crdt.Value) map[crdt.Dot]bool {
 func (tx *Tx) fillHistory(b *batch) {
 	before := tx.s.Head().written
 	tx.head.written = before
+	if tx.unkept {
+		return
+	}
 	for _, e := range tx.dirty {
 		for i := range e.past {
 			tx.key = appendPastKey(tx.key[:0], e.path, tx.head.written)

@@ -101,6 +101,9 @@ const (
 	bookDevicesMax  = 256 // devices in the address book
 	foundDevicesMax = 64  // non-members that discovery remembers
 	advertAddrsMax  = 8   // addresses in one mDNS advert
+	foundAddrsMax   = 16  // addresses of a non-member that adverts named
+	joinAddrsMax    = 8   // addresses of one attempt to join: libp2p dials so many of a peer at a time
+	joinFoundMin    = 4   // of these, those from adverts, however many are given
 	dialsMax        = 16  // dials at a time
 )
 

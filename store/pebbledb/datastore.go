@@ -42,6 +42,8 @@ type Datastore struct {
 	cache *pebble.Cache
 	fault *fault
 	space *reserve.Reserve
+	// reclaimer gives back what was deleted on a full disk.
+	reclaimer *reserve.Reclaimer
 
 	gate gate.Gate
 }
@@ -78,6 +80,7 @@ func Open(dir string, o Options) (*Datastore, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	d.Reads = gate.NewReads(&d.gate, d.ds)
+	d.reclaimer = &reserve.Reclaimer{Compact: d.compact, Size: d.size, Room: d.space.TakeToCompact}
 	return d, nil
 }
 
@@ -172,11 +175,38 @@ func (d *Datastore) Batch(context.Context) (datastore.Batch, error) {
 	return &batch{d: d, b: d.db.NewBatch()}, nil
 }
 
+// FreeingBatch returns a batch that may use half of the reserve, for deletes. After its commit the database gives back, in the background,
+// what the deleted keys took.
+func (d *Datastore) FreeingBatch(ctx context.Context) (datastore.Batch, error) {
+	b, err := d.Batch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b.(*batch).frees = true
+	return b, nil
+}
+
+// compact writes the tables with keys from lo to hi anew.
+func (d *Datastore) compact(lo, hi []byte) error {
+	return d.write(func() error { return d.db.Compact(context.Background(), lo, hi, false) })
+}
+
+// size estimates what the tables with keys from lo to hi take, 0 if that cannot be said.
+func (d *Datastore) size(lo, hi []byte) (bytes uint64) {
+	if d.gate.Enter() != nil {
+		return 0
+	}
+	defer d.gate.Leave()
+	bytes, _ = d.db.EstimateDiskUsage(lo, hi)
+	return bytes
+}
+
 // Close closes the database, after everything under way has ended.
 func (d *Datastore) Close() error {
 	if !d.gate.Shut() {
 		return nil
 	}
+	d.reclaimer.Stop()
 	// A broken database may have left locks behind. Its files are given back when the process ends.
 	if err := d.fault.err(); err != nil {
 		return err

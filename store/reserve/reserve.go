@@ -36,8 +36,26 @@ func (r *Reserve) Take(n int) error {
 	}
 	if free < r.bytes+uint64(n) {
 		r.credit.Store(0)
-		return fmt.Errorf("%d bytes free, less than the reserve of %d: %w", free, r.bytes, syscall.ENOSPC)
+		return short(free, r.bytes)
 	}
 	r.credit.Store(min(creditMax, int64(free-r.bytes)/2))
 	return nil
+}
+
+// TakeToFree is Take for a write that deletes: it may go down to half of the reserve, and the disk is asked each time. Without that nobody
+// could make room on a full disk; the other half is for the flushes and compactions that give the room back.
+func (r *Reserve) TakeToFree(n int) error { return r.take(n, r.bytes/2) }
+
+// TakeToCompact is Take for what gives room back after a delete: it may go down to a quarter of the reserve.
+func (r *Reserve) TakeToCompact(n int) error { return r.take(n, r.bytes/4) }
+
+func (r *Reserve) take(n int, left uint64) error {
+	if free, err := r.free(); err == nil && free < left+uint64(n) {
+		return short(free, left)
+	}
+	return nil
+}
+
+func short(free, left uint64) error {
+	return fmt.Errorf("%d bytes free, less than the reserve of %d: %w", free, left, syscall.ENOSPC)
 }
