@@ -92,6 +92,9 @@ func (a *app) report(ctx context.Context, err error) int {
 		err = client.ErrTimeout.With("It was not done in time.")
 	}
 	p := node.ProblemOf(err)
+	if inst, err := a.instance(); err == nil && errors.Is(p, client.ErrCutOff) {
+		p = p.Next(p.Hint + "\nThe log:  " + home(logName(inst)))
+	}
 	a.out.problem(a.address(p))
 	return exitCode(p)
 }
@@ -107,7 +110,7 @@ func (a *app) address(p *node.Problem) *node.Problem {
 
 // ownProblems are those whose hints are about the instance that has them, ownCommands the commands there.
 var (
-	ownProblems = []*node.Problem{node.ErrDirInUse, node.ErrNotFound, node.ErrNoConflict, node.ErrFilling, node.ErrHistoryExpired, client.ErrNotRunning, client.ErrDamaged}
+	ownProblems = []*node.Problem{node.ErrDirInUse, node.ErrNotFound, node.ErrNoConflict, node.ErrFilling, node.ErrHistoryExpired, client.ErrNotRunning, client.ErrDamaged, client.ErrCutOff, node.ErrFileDamaged}
 	ownCommands = regexp.MustCompile(`\bpeer (status|down|up -d|ls|conflicts|history|restore|repair)\b`)
 )
 

@@ -2,6 +2,7 @@ package bubble_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -12,6 +13,7 @@ import (
 
 	"syncline/sim"
 	"syncline/sim/bubble"
+	"syncline/sim/des"
 	"syncline/sim/oracle"
 	"syncline/sim/scenario"
 )
@@ -349,4 +351,65 @@ func TestRestartsInAStorm(t *testing.T) {
 	}
 	rep, events := mustAgree(t, s)
 	t.Logf("%d stops, %d crashes; agreed after %v", count(events, oracle.EventStop), count(events, oracle.EventCrash), rep.Converged)
+}
+
+// TestDriversTellTheSame: what people do, and what a scenario does to devices, is told as package des tells it, to the word.
+func TestDriversTellTheSame(t *testing.T) {
+	s := calm(3, "a", "b", "lww")
+	at := time.Duration(0)
+	next := func(o scenario.Op) {
+		at += 10 * time.Second
+		o.At = at
+		s.Ops = append(s.Ops, o)
+	}
+	both := scenario.Op{Do: scenario.DoWrite, Device: 1, Parts: []scenario.Part{{Path: "a", Verb: scenario.Put}, {Path: "b", Verb: scenario.PutAll, Value: "x"}}}
+	next(both)
+	for _, verb := range []scenario.Verb{scenario.Sibling, scenario.Keep, scenario.Sibling, scenario.Resolve, scenario.DeleteAll} {
+		next(write(0, 1, verb, "a"))
+	}
+	for _, o := range []scenario.Op{{Do: scenario.DoPolicy, Device: 0, Path: "b", Policy: "newest"}, {Do: scenario.DoDisconnect, Device: 2, For: time.Second},
+		{Do: scenario.DoStall, Groups: [][]int{{0}, {1, 2}}}, {Do: scenario.DoHeal}, {Do: scenario.DoLoss, Amount: 500, For: time.Second},
+		{Do: scenario.DoDiskFull, Device: 2, For: 3 * time.Second}, {Do: scenario.DoCrash, Device: 2, For: time.Second}, {Do: scenario.DoRestart, Device: 0},
+		{Do: scenario.DoClock, Device: 1, Amount: -2000}, {Do: scenario.DoReset, Device: 1}, {Do: scenario.DoBackup, Device: 1},
+		{Do: scenario.DoRestore, Device: 1, For: time.Second}, {Do: scenario.DoSyncFail, Device: 0, For: time.Second}, {Do: scenario.DoDamage, Device: 1, Path: "b"},
+		{Do: scenario.DoRepair, Device: 1}} {
+		next(o)
+	}
+	s.End = at + 10*time.Second
+	_, real := mustAgree(t, s)
+	var simulated []oracle.Event
+	des.Run(s, des.Options{Events: func(e oracle.Event) { simulated = append(simulated, e) }})
+	got, want := said(real), said(simulated)
+	if len(want) < len(s.Ops) {
+		t.Errorf("of %d operations %d events are told", len(s.Ops), len(want))
+	}
+	for i := range max(len(got), len(want)) {
+		var g, w string
+		if i < len(got) {
+			g = got[i]
+		}
+		if i < len(want) {
+			w = want[i]
+		}
+		if g != w {
+			t.Errorf("event %d\n got %s\nwant %s", i, g, w)
+		}
+	}
+}
+
+// said returns what events say of what was done to devices: all but when it was, to the second.
+func said(events []oracle.Event) []string {
+	var out []string
+	for _, e := range events {
+		if e.Kind == oracle.EventWrite && e.Text == string(scenario.PutIf) {
+			continue // real devices write beside a value by an import, which writes that value once more
+		}
+		switch e.Kind {
+		case oracle.EventWrite, oracle.EventFault, oracle.EventHeal, oracle.EventStop, oracle.EventCrash, oracle.EventRefused:
+			e.At, e.Until = e.At.Round(time.Second), e.Until.Round(time.Second)
+			line, _ := json.Marshal(e)
+			out = append(out, string(line))
+		}
+	}
+	return out
 }

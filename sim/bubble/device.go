@@ -251,8 +251,8 @@ func (d *device) clone(of *device) (copied bool, err error) {
 	return true, os.CopyFS(d.dir, os.DirFS(of.dir))
 }
 
-// close ends the device in order.
-func (d *device) close() (clean bool) {
+// close ends the device in order. why and until say why, and when it starts again.
+func (d *device) close(why string, until time.Time) (clean bool) {
 	w := d.w
 	w.mu.Lock()
 	d.up = false
@@ -265,12 +265,12 @@ func (d *device) close() (clean bool) {
 	d.tellDisk()
 	d.stepping = false
 	w.oracle.Stopped(d.index)
-	w.emit(oracle.Event{Kind: oracle.EventStop, Device: d.index})
+	w.emit(oracle.Event{Kind: oracle.EventStop, Device: d.index, Until: w.since(until), Text: why})
 	return err == nil
 }
 
-// crash takes the power away.
-func (d *device) crash(share int64) {
+// crash takes the power away. until says when the device starts again.
+func (d *device) crash(share int64, until time.Time) {
 	w := d.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -278,16 +278,12 @@ func (d *device) crash(share int64) {
 	d.up = false
 	d.life++
 	w.router.pull(d.port.plug)
-	lost := d.disk.crash(share)
+	d.disk.crash(share)
 	_ = d.token.Remove()
 	d.tellDisk()
 	w.oracle.Stopped(d.index)
 	d.tellDamage()
-	text := "nothing was lost"
-	if lost {
-		text = "what was not synced is lost"
-	}
-	w.emit(oracle.Event{Kind: oracle.EventCrash, Device: d.index, Text: text})
+	w.emit(oracle.Event{Kind: oracle.EventCrash, Device: d.index, Until: w.since(until)})
 	n, gone := d.node, make(chan struct{})
 	d.gone = gone
 	w.work.Go(func() {

@@ -88,7 +88,7 @@ func (k *disk) forget() {
 
 // crash takes the power away: a share of what was not durable survives, the first of it. From now on nothing can be read or written.
 // The caller holds the world's mutex.
-func (k *disk) crash(share int64) (lost bool) {
+func (k *disk) crash(share int64) {
 	unsynced := k.Unsynced()
 	keep := k.durable + int(int64(unsynced-k.durable)*share/1000)
 	if unsynced > k.durable {
@@ -99,5 +99,4 @@ func (k *disk) crash(share int64) (lost bool) {
 	}
 	k.Datastore.Crash(keep)
 	k.Inject(mem.FailFrom(0, errPower))
-	return keep < unsynced
 }

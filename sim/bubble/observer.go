@@ -42,7 +42,7 @@ func (o *observer) Stepping(space gossip.SpaceID, committed node.Committed, now 
 		d.tellDamage()
 		w.oracle.Started(d.index, d.how, view{committed, w.oracle})
 		if d.view = committed; w.events != nil {
-			w.emit(oracle.Event{Kind: oracle.EventStart, Device: d.index, Text: startText[d.how], State: d.state()})
+			w.emit(oracle.Event{Kind: oracle.EventStart, Device: d.index, Text: d.how.String(), State: d.state()})
 			d.holds(w.s.Paths, false)
 		}
 	}
@@ -64,9 +64,6 @@ func (o *observer) Stepping(space gossip.SpaceID, committed node.Committed, now 
 	}
 }
 
-var startText = map[oracle.Start]string{oracle.FirstStart: "first", oracle.AfterCrash: "after a crash", oracle.AfterClose: "after a stop",
-	oracle.AfterRestore: "from a backup", oracle.AsClone: "as a copy of another device"}
-
 // plan tells the oracle of a write that a person asked for. What the device writes for itself is none.
 func (d *device) plan(write node.Write, now node.Time) {
 	if len(write.Ops) == 0 || d.w.oracle.Foreign(write.Ops[0].Path) {
@@ -74,13 +71,9 @@ func (d *device) plan(write node.Write, now node.Time) {
 	}
 	d.current = d.w.oracle.Planned(d.index, write.Ops, now.Wall)
 	d.attempts[write.Tag] = d.current
-	e := oracle.Event{Kind: oracle.EventWrite, Device: d.index, Path: write.Ops[0].Path}
-	for _, op := range write.Ops {
-		if !op.Delete && !crdt.IsSystemPath(op.Path) {
-			e.Values = append(e.Values, string(op.Data))
-		}
+	for _, e := range d.current.Writes() {
+		d.w.emit(e)
 	}
-	d.w.emit(e)
 }
 
 // Stepped implements [node.StepObserver].
@@ -106,7 +99,7 @@ func (o *observer) Stepped(space gossip.SpaceID, out []node.Output, err error) {
 	for _, x := range out {
 		switch x := x.(type) {
 		case node.Alarm:
-			w.oracle.Alarm(d.index, x)
+			w.oracle.Alarm(d.index, w.deviceOf(x.Peer), x)
 		case node.Synced:
 			d.synced(x)
 		case node.Changed:
@@ -168,22 +161,23 @@ func (d *device) changed(c node.Changed) {
 	}
 	d.holds(c.Paths, true)
 	for _, x := range c.Conflicts {
-		w.emit(oracle.Event{Kind: oracle.EventConflict, Device: d.index, Path: x.Path, Values: texts(x.Siblings)})
+		if !crdt.IsSystemPath(x.Path) {
+			w.emit(oracle.ConflictEvent(d.index, x))
+		}
 	}
 }
 
 // holds tells what paths hold, those that hold nothing only if empty is set.
 func (d *device) holds(paths []string, empty bool) {
 	for _, path := range paths {
+		if crdt.IsSystemPath(path) {
+			continue
+		}
 		reg, err := d.view.Get(path)
 		if err != nil || len(reg.Live) == 0 && !empty {
 			continue
 		}
-		text := ""
-		if reg.Contending() > 0 {
-			text = oracle.StateOpen
-		}
-		d.w.emit(oracle.Event{Kind: oracle.EventState, Device: d.index, Path: path, Values: texts(reg.Live), State: d.state(), Text: text})
+		d.w.emit(oracle.StateEvent(d.index, path, reg, d.w.oracle.Settles(d.index, path, reg), d.state()))
 	}
 }
 

@@ -206,7 +206,7 @@ func (d *device) policy(pattern, policy string) {
 		if err := space.SetPolicy(context.Background(), pattern, node.Policy(policy)); err != nil {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			w.emit(oracle.Event{Kind: oracle.EventRefused, Device: d.index, Path: pattern, Text: err.Error()})
+			w.emit(oracle.RefusedPolicyEvent(d.index, pattern, err))
 		}
 	})
 }

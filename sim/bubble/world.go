@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -109,6 +108,9 @@ func (w *world) now() time.Duration {
 	return time.Since(w.begin)
 }
 
+// since is the time since the scenario began at t, but not earlier than now. The caller holds mu.
+func (w *world) since(t time.Time) time.Duration { return max(t.Sub(w.begin), w.now()) }
+
 // emit tells what happened now. The caller holds mu.
 func (w *world) emit(e oracle.Event) {
 	if w.events != nil {
@@ -120,8 +122,7 @@ func (w *world) emit(e oracle.Event) {
 // emitBroken tells of new violations. The caller holds mu.
 func (w *world) emitBroken() {
 	for ; w.told < len(w.oracle.Violations); w.told++ {
-		v := w.oracle.Violations[w.told]
-		w.emit(oracle.Event{Kind: oracle.EventBroken, Device: v.Device, Text: v.String()})
+		w.emit(w.oracle.Violations[w.told].Broken())
 	}
 }
 
@@ -292,7 +293,7 @@ func (w *world) play() error {
 			writes++
 		}
 	}
-	w.sleepUntil(w.s.End + 10*time.Millisecond)
+	w.sleepUntil(w.s.End + oracle.HealAfter)
 	return nil
 }
 
@@ -376,37 +377,9 @@ func (w *world) do(op *scenario.Op, number int) {
 func (w *world) tellFault(op *scenario.Op) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	device := -1
-	if op.Do.OnDevice() {
-		device = op.Device
+	if e, ok := oracle.FaultEvent(w.s, op, w.now()); ok {
+		w.emit(e)
 	}
-	kind := oracle.EventFault
-	if op.Do == scenario.DoHeal {
-		kind = oracle.EventHeal
-	}
-	_, text, _ := strings.Cut(w.s.Tell(op), "s  ")
-	w.emit(oracle.Event{Kind: kind, Device: device, Until: w.until(op), Groups: op.Groups, Text: text})
-}
-
-// lasting are the actions that a heal ends, and nothing else does if their length is 0.
-var lasting = []scenario.Action{scenario.DoPartition, scenario.DoDisconnect, scenario.DoStall, scenario.DoLoss, scenario.DoDuplicate, scenario.DoReorder,
-	scenario.DoSlow, scenario.DoDiskFull}
-
-// until returns when a fault ends that begins now. The caller holds mu.
-func (w *world) until(op *scenario.Op) time.Duration {
-	end := w.now() + op.For
-	if !slices.Contains(lasting, op.Do) {
-		return end
-	}
-	if op.For == 0 {
-		end = w.s.End
-	}
-	for i := range w.s.Ops {
-		if next := &w.s.Ops[i]; next.Do == scenario.DoHeal && next.At > op.At {
-			return min(end, next.At)
-		}
-	}
-	return end
 }
 
 // doOn carries out an operation on a device, if it runs.
@@ -440,11 +413,13 @@ func (w *world) doOn(d *device, op *scenario.Op, number int) {
 	case scenario.DoRead:
 		d.read(op.Path, true)
 	case scenario.DoPolicy:
+		w.tellFault(op)
 		d.policy(op.Path, op.Policy)
 	case scenario.DoDamage:
 		w.tellFault(op)
 		d.damage(op.Path)
 	case scenario.DoRepair:
+		w.tellFault(op)
 		d.repair()
 	case scenario.DoSync:
 		d.sync()
@@ -461,6 +436,7 @@ func (w *world) doOn(d *device, op *scenario.Op, number int) {
 	case scenario.DoRestart:
 		w.restart(d, op)
 	case scenario.DoBackup:
+		w.tellFault(op)
 		w.backUp(d)
 	case scenario.DoRestore:
 		w.restore(d, time.Now().Add(op.For))
@@ -495,18 +471,12 @@ func (w *world) begins(d *device, op *scenario.Op) {
 // disconnect separates one device from all others for a while.
 func (w *world) disconnect(d *device, length time.Duration) {
 	w.sometimes("disconnect")
-	groups := [][]int{{d.index}, nil}
-	for _, other := range w.devices {
-		if other != d {
-			groups[1] = append(groups[1], other.index)
-		}
-	}
-	w.addCut(groups, false, length)
+	w.addCut(oracle.Apart(d.index, len(w.devices)), false, length)
 }
 
 // crash takes the power of a device away for a while.
 func (w *world) crash(d *device, share int64, until time.Time) {
-	d.crash(share)
+	d.crash(share, until)
 	w.away.Go(func() { d.again(until, oracle.AfterCrash) })
 }
 
@@ -541,7 +511,7 @@ func (w *world) restart(d *device, op *scenario.Op) {
 	}
 	w.down(d)
 	w.away.Go(func() {
-		if d.close() {
+		if d.close(oracle.StopRestart, until) {
 			w.sometimes("orderly restart")
 		}
 		d.again(until, oracle.AfterClose) // nothing is lost even if the mark of an orderly end could not be written
@@ -571,7 +541,7 @@ func (w *world) restore(d *device, until time.Time) {
 	w.sometimes("restore")
 	w.down(d)
 	w.away.Go(func() {
-		d.close()
+		d.close(oracle.StopRestore, until)
 		w.mu.Lock()
 		d.stores[w.folder] = d.backup.Clone()
 		w.mu.Unlock()
@@ -588,7 +558,7 @@ func (w *world) settle() (converged time.Duration, final map[string][]string, er
 	w.away.Wait() // what a device holds that is away, nobody knows before it is back
 	w.mu.Lock()
 	w.oracle.Healed()
-	w.emit(oracle.Event{Kind: oracle.EventHeal, Device: -1})
+	w.emit(oracle.Event{Kind: oracle.EventHeal, Device: -1, Text: oracle.TextHealed})
 	w.mu.Unlock()
 	stop := make(chan struct{})
 	w.away.Go(func() { w.keepRepairing(stop) })

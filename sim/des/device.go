@@ -326,7 +326,11 @@ func (d *device) perform(out node.Output) {
 	case node.OpenSession:
 		w.open(d, o)
 	case node.Alarm:
-		w.oracle.Alarm(d.index, o)
+		peer := -1
+		if other := w.byID[o.Peer]; other != nil {
+			peer = other.index
+		}
+		w.oracle.Alarm(d.index, peer, o)
 	case node.Synced:
 		d.synced(o)
 	case node.Changed:
@@ -450,7 +454,7 @@ func (d *device) reply(r node.Reply) {
 	}
 	a := d.attempt[r.Tag]
 	delete(d.attempt, r.Tag)
-	d.w.history.refused(d, a, r.Err)
+	d.w.history.refused(a, r.Err)
 	d.w.oracle.Replied(d.index, a, r.Err)
 }
 
@@ -488,7 +492,7 @@ func (d *device) write(parts []scenario.Part) {
 	if !d.gossips() {
 		d.w.oracle.Sometimes("write that waits for a poll")
 	}
-	d.w.history.write(d, parts, a)
+	d.w.history.write(a)
 	d.stepFor(PhaseWrite, a, node.Write{Tag: d.tag, Ops: a.Ops})
 }
 

@@ -2,7 +2,6 @@ package des
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"syncline/crdt"
@@ -33,21 +32,17 @@ func (h *history) violations() {
 		return
 	}
 	for _, v := range h.w.oracle.Violations[h.told:] {
-		h.event(oracle.Event{Kind: oracle.EventBroken, Device: v.Device, Text: string(v.Check) + ": " + v.Text})
+		h.event(v.Broken())
 	}
 	h.told = len(h.w.oracle.Violations)
 }
-
-// startTexts says how a device came to run.
-var startTexts = map[oracle.Start]string{oracle.FirstStart: "first", oracle.AfterCrash: "after a crash", oracle.AfterClose: "after a restart",
-	oracle.AfterRestore: "from its backup", oracle.AsClone: "with a copy of another's data"}
 
 // started tells that a device runs, and all that it holds.
 func (h *history) started(d *device, how oracle.Start) {
 	if h == nil {
 		return
 	}
-	h.event(oracle.Event{Kind: oracle.EventStart, Device: d.index, Text: startTexts[how], State: stateOf(d)})
+	h.event(oracle.Event{Kind: oracle.EventStart, Device: d.index, Text: how.String(), State: stateOf(d)})
 	for _, path := range h.w.s.Paths {
 		if reg, err := d.store.Get(path); err == nil && len(reg.Live) > 0 {
 			h.state(d, path, reg)
@@ -77,27 +72,14 @@ func (h *history) stepped(d *device, out []node.Output) {
 			if crdt.IsSystemPath(x.Path) {
 				continue
 			}
-			h.event(oracle.Event{Kind: oracle.EventConflict, Device: d.index, Path: x.Path, Values: contents(crdt.Register{Live: x.Siblings}), Text: conflictText(x)})
+			h.event(oracle.ConflictEvent(d.index, x))
 		}
 	}
 }
 
-func conflictText(c crdt.Conflict) string {
-	switch {
-	case c.Settled:
-		return "settled by time"
-	case c.Local.Dot.Counter == 0 || c.Remote.Dot.Counter == 0:
-		return "a value won over a delete"
-	}
-	return ""
-}
-
 func (h *history) state(d *device, path string, reg crdt.Register) {
-	text := ""
-	if _, settled, _ := d.shown(path, reg); reg.Contending() > 0 && !settled {
-		text = oracle.StateOpen
-	}
-	h.event(oracle.Event{Kind: oracle.EventState, Device: d.index, Path: path, Values: contents(reg), State: stateOf(d), Text: text})
+	_, settled, _ := d.shown(path, reg)
+	h.event(oracle.StateEvent(d.index, path, reg, settled, stateOf(d)))
 }
 
 // stateOf is a short name of what a device holds.
@@ -105,27 +87,12 @@ func stateOf(d *device) string {
 	return fmt.Sprintf("%06x", d.store.Head().Digest[0]&0xffffff)
 }
 
-// contents returns the values of a register as text, the shown one first.
-func contents(reg crdt.Register) []string {
-	var out []string
-	for _, v := range reg.Newest() {
-		if !slices.Contains(out, string(v.Data)) {
-			out = append(out, string(v.Data))
-		}
-	}
-	return out
-}
-
 // write tells what a person asks a device for, each part by itself.
-func (h *history) write(d *device, parts []scenario.Part, a *oracle.Attempt) {
+func (h *history) write(a *oracle.Attempt) {
 	if h == nil {
 		return
 	}
-	for i, p := range parts {
-		e := oracle.Event{Kind: oracle.EventWrite, Device: d.index, Path: p.Path, Text: string(p.Verb)}
-		if op := a.Ops[i]; !op.Delete {
-			e.Values = []string{string(op.Data)}
-		}
+	for _, e := range a.Writes() {
 		h.event(e)
 	}
 }
@@ -133,14 +100,14 @@ func (h *history) write(d *device, parts []scenario.Part, a *oracle.Attempt) {
 // read tells what a person is shown.
 func (h *history) read(d *device, path string, live []crdt.Value) {
 	if h != nil {
-		h.event(oracle.Event{Kind: oracle.EventRead, Device: d.index, Path: path, Values: contents(crdt.Register{Live: live})})
+		h.event(oracle.Event{Kind: oracle.EventRead, Device: d.index, Path: path, Values: oracle.Contents(crdt.Register{Live: live})})
 	}
 }
 
 // refused tells that a write failed, if it did.
-func (h *history) refused(d *device, a *oracle.Attempt, err *node.Problem) {
+func (h *history) refused(a *oracle.Attempt, err *node.Problem) {
 	if h != nil && a != nil && err != nil {
-		h.event(oracle.Event{Kind: oracle.EventRefused, Device: d.index, Path: a.Ops[0].Path, Text: err.Error()})
+		h.event(a.Refused(err))
 	}
 }
 
@@ -190,91 +157,20 @@ func (w *world) arrival(from, to *device, at time.Duration) time.Duration {
 	return at
 }
 
-// until returns when something ends that lasts for a length of time, or until it is healed if that is 0; healing ends it in any case.
+// until is [oracle.Until] from now on; without a history nobody asks.
 func (h *history) until(length time.Duration) time.Duration {
 	if h == nil {
 		return 0
 	}
-	s, now := h.w.s, h.w.now
-	end := s.End + healAfter
-	for i := range s.Ops {
-		if op := &s.Ops[i]; op.Do == scenario.DoHeal && op.At > now {
-			end = min(end, op.At)
-			break
-		}
-	}
-	if length > 0 {
-		end = min(end, now+length)
-	}
-	return max(end, now)
+	return oracle.Until(h.w.s, h.w.now, length)
 }
-
-// toldElsewhere are the actions that tell of themselves when they succeed.
-var toldElsewhere = []scenario.Action{scenario.DoWrite, scenario.DoRead, scenario.DoSync, scenario.DoJoin, scenario.DoClone, scenario.DoCrash, scenario.DoRestart, scenario.DoRestore}
 
 // fault tells that a fault of the scenario begins.
 func (h *history) fault(op *scenario.Op) {
-	if h == nil || slices.Contains(toldElsewhere, op.Do) {
+	if h == nil {
 		return
 	}
-	e := oracle.Event{Kind: oracle.EventFault, Device: -1, Groups: op.Groups, Text: faultText(op)}
-	if op.Do.OnDevice() {
-		e.Device = op.Device
+	if e, ok := oracle.FaultEvent(h.w.s, op, h.w.now); ok {
+		h.event(e)
 	}
-	switch op.Do {
-	case scenario.DoPartition, scenario.DoStall, scenario.DoDisconnect, scenario.DoLoss, scenario.DoDuplicate, scenario.DoReorder, scenario.DoSlow, scenario.DoDiskFull:
-		e.Until = h.until(op.For)
-	}
-	switch op.Do {
-	case scenario.DoHeal:
-		e.Kind = oracle.EventHeal
-	case scenario.DoDisconnect:
-		e.Groups = apart(op.Device, len(h.w.devices))
-	}
-	h.event(e)
-}
-
-// faultText says what a fault is, without where and how long.
-func faultText(op *scenario.Op) string {
-	amount := time.Duration(op.Amount) * time.Millisecond
-	switch op.Do {
-	case scenario.DoPolicy:
-		return fmt.Sprintf("the policy of %s is %s", op.Path, op.Policy)
-	case scenario.DoDamage:
-		return "the record of " + op.Path + " is damaged"
-	case scenario.DoRepair:
-		return "damaged records are repaired"
-	case scenario.DoDisconnect:
-		return "disconnected"
-	case scenario.DoHeal:
-		return "partitions and stalls end"
-	case scenario.DoLoss:
-		return fmt.Sprintf("%g %% of gossip is lost", float64(op.Amount)/10)
-	case scenario.DoDuplicate:
-		return fmt.Sprintf("%g %% of gossip comes twice", float64(op.Amount)/10)
-	case scenario.DoReorder:
-		return fmt.Sprintf("gossip comes up to %v late", amount)
-	case scenario.DoSlow:
-		return fmt.Sprintf("all comes %v late", amount)
-	case scenario.DoReset:
-		return "all sessions break"
-	case scenario.DoBackup:
-		return "its data are copied"
-	case scenario.DoDiskFull:
-		return "disk full"
-	case scenario.DoClock:
-		return fmt.Sprintf("clock jumps by %v", amount)
-	}
-	return string(op.Do)
-}
-
-// apart divides devices into one and all others.
-func apart(device, of int) [][]int {
-	groups := [][]int{{device}, nil}
-	for i := range of {
-		if i != device {
-			groups[1] = append(groups[1], i)
-		}
-	}
-	return groups
 }

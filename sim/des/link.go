@@ -241,7 +241,7 @@ func (w *world) healAll() {
 // disconnect separates one device from all others for a while.
 func (w *world) disconnect(d *device, length time.Duration) {
 	w.oracle.Sometimes("disconnect")
-	w.addCut(apart(d.index, len(w.devices)), false, length)
+	w.addCut(oracle.Apart(d.index, len(w.devices)), false, length)
 }
 
 // uncut ends one cut, or all if c is nil.
@@ -504,7 +504,7 @@ func (w *world) doOn(d *device, op *scenario.Op) {
 	case scenario.DoSyncFail:
 		w.failSync(d, op)
 	case scenario.DoRestart:
-		w.history.down(d, oracle.EventStop, "restart", op.For)
+		w.history.down(d, oracle.EventStop, oracle.StopRestart, op.For)
 		if d.disk.fails != works { // what the program wrote may be gone when it is started again
 			d.crash(op.Amount)
 			again(oracle.AfterCrash)
@@ -532,7 +532,7 @@ func (w *world) restore(d *device, length time.Duration, again func(oracle.Start
 		return
 	}
 	w.oracle.Sometimes("restore")
-	w.history.down(d, oracle.EventStop, "its data are set back to the backup", length)
+	w.history.down(d, oracle.EventStop, oracle.StopRestore, length)
 	d.stop()
 	d.works()
 	d.disk = newDisk(d.backup.Clone())
@@ -550,6 +550,7 @@ func (w *world) failSync(d *device, op *scenario.Op) {
 	d.tellDisk()
 	w.after(op.For, func() {
 		if d.disk == broken && broken.fails != works && d.up {
+			w.history.down(d, oracle.EventCrash, "", 0)
 			d.crash(op.Amount)
 			d.start(oracle.AfterCrash)
 		}

@@ -31,9 +31,6 @@ type Options struct {
 // stormMax bounds the events of one device in one minute; more is a storm.
 const stormMax = 250_000
 
-// healAfter is how long after the end of a scenario the last fault is over.
-const healAfter = 10 * time.Millisecond
-
 // quietShare is how many seeds there are to each one that goes on for a while once the devices agree, to see that they have little
 // to say.
 const quietShare = 8
@@ -141,7 +138,7 @@ func (w *world) schedule() {
 		op := &w.s.Ops[i]
 		w.queue.push(op.At, func() { w.do(op) })
 	}
-	w.queue.push(w.s.End+healAfter, w.heal)
+	w.queue.push(w.s.End+oracle.HealAfter, w.heal)
 }
 
 // ctxEvery is how many events pass between two looks at whether the run is still wanted.
@@ -190,7 +187,7 @@ func (w *world) tell(format string, args ...any) {
 // heal ends all faults and begins to wait for the devices to agree.
 func (w *world) heal() {
 	w.tell("all faults are over")
-	w.history.event(oracle.Event{Kind: oracle.EventHeal, Device: -1, Text: "all faults are over"})
+	w.history.event(oracle.Event{Kind: oracle.EventHeal, Device: -1, Text: oracle.TextHealed})
 	w.healed = true
 	w.healAll()
 	w.oracle.Healed()

@@ -20,6 +20,7 @@ type Attempt struct {
 	Ops     []node.WriteOp
 	device  int
 	entries []*entry
+	verbs   []scenario.Verb // of the entries
 	ctx     set
 	expect  expectation
 	wall    int64
@@ -120,7 +121,7 @@ func (a *Attempt) plan(o *Oracle, p scenario.Part, i int, reg crdt.Register) {
 		e.below.join(o.entries[q].below)
 	}
 	a.condition(o, &op, p, reg)
-	a.entries, a.Ops = append(a.entries, e), append(a.Ops, op)
+	a.entries, a.verbs, a.Ops = append(a.entries, e), append(a.verbs, p.Verb), append(a.Ops, op)
 }
 
 // condition derives whether a part must be refused.

@@ -79,6 +79,8 @@ func partOf(op node.WriteOp, reg crdt.Register) scenario.Part {
 		p.Verb = scenario.DeleteAll
 	case op.Delete:
 		p.Verb = scenario.Delete
+	case op.Resolve && op.Keep != "":
+		p.Verb = scenario.Keep
 	case op.Resolve:
 		p.Verb = scenario.Resolve
 	case op.IfVersion != "":

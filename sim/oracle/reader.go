@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"slices"
+	"strings"
 
 	"syncline/crdt"
 	"syncline/node"
@@ -83,11 +84,15 @@ func (o *Oracle) Held(device, peer int, v crdt.Vector) {
 	}
 }
 
-// Alarm judges an alarm.
-func (o *Oracle) Alarm(device int, a node.Alarm) {
+// Alarm judges an alarm. peer is the device that it is about, -1 if the driver knows of none; what is told of it calls the device as the
+// scenario does, for its id means nothing to people.
+func (o *Oracle) Alarm(device, peer int, a node.Alarm) {
 	o.Checked++
+	if peer >= 0 {
+		a.Text = strings.ReplaceAll(a.Text, a.Peer.Short(), o.s.DeviceName(peer))
+	}
 	switch {
-	case a.Code == node.AlarmClock, o.maySay(device, a):
+	case a.Code == node.AlarmClock, a.Code == node.AlarmUnkept && o.devices[device].fails, o.maySay(device, a):
 		o.Sometimes("alarm " + a.Code)
 	default:
 		o.Fail(NoAlarm, device, "%s: %s", a.Code, a.Text)
