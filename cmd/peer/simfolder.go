@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -163,8 +164,8 @@ func (c *simCommand) find(name string) (string, error) {
 	}
 	if sweep := readSweep(dir); sweep != nil {
 		if sweep.Report == "" {
-			return "", node.ErrNotFound.With("%s holds a sweep of %s seeds in which none failed", dir, count(sweep.Ran)).
-				Next("Run one seed:  " + c.self() + " sim --seed " + strconv.FormatUint(sweep.First, 10))
+			return "", noReport(fmt.Sprintf("%s holds a sweep of %s seeds in which none failed.", dir, count(sweep.Ran)),
+				"Run one seed:  "+c.self()+" sim --seed "+strconv.FormatUint(sweep.First, 10))
 		}
 		dir = filepath.Join(dir, sweep.Report)
 	}
