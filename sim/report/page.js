@@ -54,7 +54,7 @@
       case "broken": return (e.lane >= 0 ? d + ": " : "") + e.text;
       case "gossip": case "message": {
         const what = e.kind === "gossip" ? "gossip" : e.text ? "session " + e.text : "session message";
-        return what + " from " + device(e.from) + " to " + device(e.to) + (e.lost ? ", lost" : ", arrives at " + seconds(e.until)) + (e.size ? ", " + e.size + " B" : "");
+        return what + " from " + device(e.from) + " to " + device(e.to) + (e.lost ? ", lost" : ", arrives " + seconds(e.until - e.at) + " later") + (e.size ? ", " + e.size + " B" : "");
       }
     }
     return e.kind + " " + (e.text || "");
@@ -168,9 +168,9 @@
         fillCell(td, c, differs, on);
       });
     });
-    $("summary").textContent = (run.all > lanes ? "of the " + lanes + " devices shown " + running + " run" : many(running, "device runs", "devices run")) +
-      (running < lanes ? ", " + (lanes - running) + " off" : "") + " · " + (run.all > lanes ? "of all " + grouped(run.all) + ": " : "") +
-      (different <= 1 ? running > 1 ? "all hold the same" : "one state" : different + " different states") + faultsNow();
+    const partly = run.all > lanes, all = partly ? "all " + grouped(run.all) : "all";
+    $("summary").textContent = (partly ? running + " of " + lanes + " devices shown run" : many(running, "device runs", "devices run") + (running < lanes ? ", " + (lanes - running) + " off" : "")) + " · " +
+      (different <= 1 ? running > 1 ? all + " hold the same" : "one state" : different + " different states" + (partly ? " among " + all : "")) + faultsNow();
     $("slider").setAttribute("aria-valuetext", seconds(now) + ", " + $("summary").textContent);
   }
   const key = (c) => c ? (c.open ? "!" : "") + [...c.values].sort().join("\u0000") : "";
@@ -222,20 +222,25 @@
     const i = order(state), hue = (i * 137.5 + 205) % 360;
     return dark.matches ? `hsl(${hue} 62% ${58 + i % 3 * 6}%)` : `hsl(${hue} 58% ${40 + i % 3 * 6}%)`;
   }
-  // Faults that overlap get tracks of their own.
-  const trackOf = [], behind = []; // behind is the next fault of the same track
-  {
+  // pack gives faults that overlap, with what is written on them, tracks of their own.
+  const tracksMax = 4;
+  let trackOf = [], behind = []; // behind is the next fault of the same track
+  const labelOf = (f) => (f.lane >= 0 ? device(f.lane) + ": " : "") + f.text;
+  function pack(c) {
     const ends = [];
-    for (const f of faults) {
-      const shownUntil = Math.max(f.until, f.at + end / 12);
+    c.font = font(11);
+    trackOf = faults.map((f) => {
+      const needs = (c.measureText(labelOf(f)).width + 12) / Math.max(1, W - gutter - 10) * end;
       let k = ends.findIndex((t) => t <= f.at);
-      if (k < 0 && ends.length < 4) k = ends.length;
+      if (k < 0 && ends.length < tracksMax) k = ends.length;
       if (k < 0) k = ends.indexOf(Math.min(...ends));
-      ends[k] = shownUntil;
-      trackOf.push(k);
-    }
+      ends[k] = Math.max(f.until, f.at + Math.min(needs, end / 3));
+      return k;
+    });
+    const last = [];
+    behind = [];
+    for (let i = faults.length - 1; i >= 0; i--) { behind[i] = last[trackOf[i]]; last[trackOf[i]] = faults[i]; }
     tracks = ends.length;
-    faults.forEach((f, i) => behind.push(faults.find((g, k) => k > i && trackOf[k] === trackOf[i])));
   }
   function size(canvas, h) {
     const ratio = window.devicePixelRatio || 1;
@@ -250,8 +255,9 @@
     W = stage.clientWidth;
     laneH = lanes <= 10 ? 38 : lanes <= 24 ? 28 : lanes <= 60 ? 20 : 16;
     const c = picture.getContext("2d");
-    c.font = font();
+    c.font = nameFont();
     gutter = Math.min(W * .3, Math.max(34, c.measureText(most).width, ...devices.map((d) => c.measureText(d).width)) + 18);
+    pack(c);
     top0 = ribbonH + tracks * trackH + 8;
     H = top0 + lanes * laneH + axisH;
     const css = getComputedStyle(document.documentElement);
@@ -259,6 +265,7 @@
   }
   const statesMost = run.ribbon.reduce((n, r) => Math.max(n, r[1]), 0), most = "up to " + statesMost;
   const font = (px = 12, weight = "") => `${weight} ${px}px system-ui, "Segoe UI", Roboto, "Noto Sans", sans-serif`;
+  const nameFont = () => font(laneH < 18 ? 11 : 12.5, "600");
 
   function draw() {
     layout();
@@ -285,7 +292,7 @@
     c.textBaseline = "middle";
     c.textAlign = "right";
     c.fillStyle = colors.ink;
-    c.font = font(laneH < 18 ? 11 : 12.5, "600");
+    c.font = nameFont();
     devices.forEach((d, i) => c.fillText(fit(c, d, gutter - 12), gutter - 8, y(i)));
     c.font = font(11);
     c.fillStyle = colors.quiet;
@@ -364,7 +371,7 @@
       c.lineWidth = 1;
       c.fillRect(a, top, w, trackH - 4);
       c.strokeRect(a + .5, top + .5, w - 1, trackH - 5);
-      const label = (f.lane >= 0 ? device(f.lane) + ": " : "") + f.text;
+      const label = labelOf(f);
       c.fillStyle = colors.ink;
       c.font = font(11);
       c.textAlign = "left";

@@ -177,3 +177,28 @@ func TestPictures(t *testing.T) {
 		t.Errorf("the console has errors:\n%s", strings.Join(b.trouble, "\n"))
 	}
 }
+
+// TestHiddenDevicesCount: what a page says of all devices holds for those that it does not show, too.
+func TestHiddenDevicesCount(t *testing.T) {
+	s := &scenario.Scenario{Devices: make([]scenario.Device, 150), Paths: []string{"a"}, End: time.Minute}
+	dir := t.TempDir()
+	rec, err := report.Create(dir, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range s.Devices {
+		state := "same"
+		if i == 149 { // of devices to which nothing happens the first are shown
+			state = "other"
+		}
+		rec.Event(oracle.Event{Kind: oracle.EventStart, Device: i, State: state})
+	}
+	if _, err := rec.Close(report.Outcome{Report: &oracle.Report{}}); err != nil {
+		t.Fatal(err)
+	}
+	b := newBrowser(t)
+	b.open(filepath.Join(dir, report.FilePage))
+	if got, want := b.eval("document.getElementById('summary').textContent"), "100 of 100 devices shown run · 2 different states among all 150"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
