@@ -103,6 +103,9 @@ func Diff(old, new *State) *Delta {
 		}
 	}
 	d, err := AnswerPart(new, asked, from, to, unlimited)
+	if err == nil {
+		err = d.Bind(new, func(ReplicaID) bool { return false })
+	}
 	if err == nil && BelowFloor(new, asked) {
 		live, _ := liveAbove(old, Vector{}, d.From, d.To, 0)
 		d.Kills, err = Kills(new, slices.Values(live))

@@ -17,7 +17,7 @@ type Delta struct {
 	// From and To say which paths the delta is about: those from From on and before To; both empty for all, To empty for no end.
 	// Context, Floor and Rows are those of one part of the sender, and are taken over for these paths only.
 	From, To string
-	// Opens holds the bindings of the replicas of which Asked holds nothing, in the order of replicas.
+	// Opens holds the bindings of the replicas of which Asked holds nothing, in the order of replicas; see [Delta.Bind].
 	Opens []Binding
 	// Rows are sorted by path and hold every path with a live value or a remembered delete outside Asked.
 	Rows []Row
@@ -81,10 +81,17 @@ var unlimited = Limits{math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt}
 // The answer carries the whole live set of every path it touches. With only the values that the receiver lacks, a chain of
 // overwrites whose middle was lost leaves the first value standing beside the last for ever, with equal contexts. If
 // [BelowFloor] reports true, [Kills] must be added.
-func Answer(b Base, asked Vector) (*Delta, error) { return AnswerPart(b, asked, "", "", unlimited) }
+func Answer(b Base, asked Vector) (*Delta, error) {
+	d, err := AnswerPart(b, asked, "", "", unlimited)
+	if err != nil {
+		return nil, err
+	}
+	return d, d.Bind(b, func(ReplicaID) bool { return false })
+}
 
 // AnswerPart is Answer for the paths from from on and before to, "" for no end. It does not go beyond the part of b that from lies in,
-// nor far beyond the limits; Delta.To tells where it ends. The receiver may have seen more than asked of some of the paths.
+// nor far beyond the limits; Delta.To tells where it ends. The receiver may have seen more than asked of some of the paths. The bindings are
+// not among it: those of one answer serve all that follow, so [Delta.Bind] adds them where they are new.
 func AnswerPart(b Base, asked Vector, from, to string, most Limits) (*Delta, error) {
 	parts := b.Parts()
 	i := parts.Of(from)
@@ -107,19 +114,24 @@ func AnswerPart(b Base, asked Vector, from, to string, most Limits) (*Delta, err
 	if err != nil {
 		return nil, err
 	}
+	return d, nil
+}
+
+// Bind adds to an answer of b the bindings of the replicas of which Asked holds nothing, without those that the receiver is known to have.
+func (d *Delta) Bind(b Base, known func(ReplicaID) bool) error {
 	for r := range d.Context.All() {
-		if asked.Get(r.Replica) > 0 {
+		if d.Asked.Get(r.Replica) > 0 || known(r.Replica) {
 			continue
 		}
 		open, err := b.Open(r.Replica)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if open != nil {
 			d.Opens = append(d.Opens, Binding{r.Replica, open})
 		}
 	}
-	return d, nil
+	return nil
 }
 
 // fill adds the rows of the paths.

@@ -585,6 +585,9 @@ func (w *world) askRange(p, q *peer, from, to string) commit {
 		most = Limits{Rows: 1 + w.random.Intn(2), Bytes: 1 + w.random.Intn(600), Whole: w.random.Intn(900), Names: w.random.Intn(4)}
 	}
 	d, err := AnswerPart(q.state, asked, from, to, most)
+	if err == nil {
+		err = d.Bind(q.state, func(ReplicaID) bool { return false })
+	}
 	if err != nil {
 		w.fail("an answer succeeds", "%v", err)
 	}

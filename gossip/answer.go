@@ -18,6 +18,10 @@ const (
 	AnswerMemoryMax = 64 << 20
 )
 
+// rowsLoadMax bounds the rows of an answer that is made. It leaves room for bindings and kills, and for what cutting rows adds. A path
+// that takes more by itself, as one of 233,000 small values does, is left out: whoever asked gets all others.
+var rowsLoadMax = load{bytes: AnswerBytesMax / 2, memory: AnswerMemoryMax / 2}
+
 // A load is what has come of an answer: the bytes of its messages, and what was made of them.
 type load struct{ bytes, memory int }
 
@@ -47,13 +51,22 @@ func (s *Session) answer(v View, m *ask, asked crdt.Vector, live []crdt.Name, go
 	if err != nil {
 		return err
 	}
+	if !fit(d, s.rowsMax) {
+		s.answered, s.next, s.more = true, m.From+"\x00", true
+		s.result.Left = append(s.result.Left, m.From)
+		s.say(&left{Type: msgLeft, Path: m.From})
+		s.finishExchange(v)
+		return nil
+	}
 	live = slices.DeleteFunc(live, func(n crdt.Name) bool { return d.To != "" && n.Path >= d.To })
 	if len(live) > 0 {
 		if d.Kills, err = crdt.Kills(v, values(live)); err != nil {
 			return err
 		}
 	}
-	d.Opens = slices.DeleteFunc(d.Opens, func(o crdt.Binding) bool { return s.bound[o.Replica] })
+	if err := d.Bind(v, func(r crdt.ReplicaID) bool { return s.bound[r] }); err != nil {
+		return err
+	}
 	s.answered, s.answering, s.next, s.more = true, true, d.To, d.To != ""
 	s.large = s.large || d.To != m.To
 	if d.From == "" && d.To == "" {
@@ -82,6 +95,24 @@ func (s *Session) answer(v View, m *ask, asked crdt.Vector, live []crdt.Name, go
 	s.queue = append(s.queue, func() ([]byte, bool) { s.answering = false; return last, false })
 	s.finishExchange(v)
 	return nil
+}
+
+// fit ends an answer before the first row with which its rows come to more than most. It reports false if that is the row of the path with
+// which the answer begins.
+func fit(d *crdt.Delta, most load) bool {
+	var sum load
+	for i := range d.Rows {
+		sum.bytes, sum.memory = sum.bytes+rowSize(&d.Rows[i]), sum.memory+memory(&d.Rows[i])
+		if sum.bytes <= most.bytes && sum.memory <= most.memory {
+			continue
+		}
+		if d.Rows[i].Path == d.From {
+			return false
+		}
+		d.Rows, d.To = d.Rows[:i], d.Rows[i].Path
+		break
+	}
+	return true
 }
 
 func values[T any](list []T) iter.Seq[T] {

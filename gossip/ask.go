@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"fmt"
+	"strings"
 
 	"syncline/crdt"
 	"syncline/gossip/sketch"
@@ -123,6 +124,22 @@ func (s *Session) onFloor(v View, msg []byte) error {
 	}
 	s.theirFloor.Join(above)
 	return s.askAgain(v)
+}
+
+// onLeft goes on behind a path that is left out.
+func (s *Session) onLeft(v View, msg []byte) error {
+	var m left
+	if err := m.decode(msg); err != nil {
+		return err
+	}
+	if !s.waiting || !s.nothingCame() || m.Path == "" || m.Path != s.from || strings.HasSuffix(m.Path, "\x00") {
+		return s.unexpected(msgLeft)
+	}
+	s.result.Left = append(s.result.Left, m.Path)
+	if s.from = m.Path + "\x00"; s.from == s.to || s.to != "" && s.from > s.to {
+		s.from = s.to
+	}
+	return s.askFrom(v, s.from)
 }
 
 // nothingCame reports whether nothing of the answer that is due has come.

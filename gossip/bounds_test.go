@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -253,6 +254,126 @@ func (c *countingView) LiveAbove(v crdt.Vector) crdt.NameSeq {
 		for n, err := range c.device.LiveAbove(v) {
 			if c.names++; !yield(n, err) {
 				return
+			}
+		}
+	}
+}
+
+// TestAPathOfTooManyValuesIsLeftOut: what one path holds beyond what an answer may is in nobody's way. Everything else comes, at both ends it is
+// known which path it is, and once it is settled it comes, too.
+func TestAPathOfTooManyValuesIsLeftOut(t *testing.T) {
+	crowd := func(w *world, d *device, path string, n int) {
+		for i := range n {
+			w.write(d, crdt.Change{Path: path, Data: []byte(fmt.Sprint(i))}) // beside the others
+		}
+	}
+	for _, first := range []int{0, 1} { // who begins
+		for _, floor := range []bool{false, true} {
+			w := newWorld(t, "A", "B")
+			a, b := w.devices[0], w.devices[1]
+			w.rowsMax = load{bytes: 1 << 20, memory: 40 * valueMemory}
+			if floor {
+				w.write(a, put("k0", "old"), put("z", "old"))
+				w.sync(a, b)
+				w.write(a, del("z"))
+				w.forget(a)
+			}
+			for i := range 20 {
+				w.write(a, put(fmt.Sprint("k", i), "x"))
+			}
+			crowd(w, a, "k10", 100)
+			crowd(w, a, "k11", 30) // fits, but not beside others
+			crowd(w, a, "k2", 100)
+			w.write(b, put("own", "x"))
+			meet := func() *meeting {
+				m := w.meet(w.devices[first], w.devices[1-first], false)
+				if err := m.run(); err != nil {
+					t.Fatalf("floor %v: %v\n%s", floor, err, m.transcript())
+				}
+				return m
+			}
+			for range 2 {
+				m := meet()
+				for i, s := range m.sessions {
+					if r := s.Result(); !slices.Equal(r.Left, []string{"k10", "k2"}) || r.SameHash || r.Diverged {
+						t.Errorf("floor %v: end %d found %+v\n%s", floor, i, r, m.transcript())
+					}
+				}
+				for _, path := range a.Paths() {
+					want := len(a.Get(path).Live)
+					if path == "k10" || path == "k2" {
+						want = 0
+					}
+					if got := len(b.Get(path).Live); got != want {
+						t.Errorf("floor %v: %d values of %s came, want %d\n%s", floor, got, path, want, m.transcript())
+					}
+				}
+				if len(b.Get("z").Live) > 0 || len(a.Get("own").Live) != 1 {
+					t.Errorf("floor %v: a delete or the other direction is missing", floor)
+				}
+				for _, d := range w.devices {
+					if err := w.check(d); err != nil {
+						t.Error(err)
+					}
+				}
+				w.write(a, put("later", "x"))
+			}
+			w.write(a, put("k10", "settled"), put("k2", "settled"))
+			if m := meet(); !a.Equal(b.State) || len(b.Parts()) != 1 {
+				t.Errorf("floor %v: after it is settled the two differ\n%s", floor, m.transcript())
+			}
+		}
+	}
+}
+
+// TestWhatIsLeftOutIsWhatWasAskedFor: nobody is led astray by it.
+func TestWhatIsLeftOutIsWhatWasAskedFor(t *testing.T) {
+	w := newWorld(t, "A")
+	for name, s := range map[string]*Session{
+		"nothing is due":     {from: "p"},
+		"another path":       {waiting: true, from: "o"},
+		"all paths":          {waiting: true},
+		"behind a path":      {waiting: true, from: "p\x00"},
+		"an answer has come": {waiting: true, from: "p", rows: make([]crdt.Row, 1)},
+	} {
+		path := "p"
+		if name == "behind a path" || name == "all paths" {
+			path = s.from
+		}
+		if _, err := s.Receive(w.devices[0], (&left{Type: msgLeft, Path: path}).encode()); !errors.Is(err, crdt.ErrDecode) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestTheLargestRowsAreTaken: the rows that an answer may hold are taken, in one row and in many, beside as many bindings and kills as there may
+// be; and no row that is more gets into one.
+func TestTheLargestRowsAreTaken(t *testing.T) {
+	row := func(path string, n int) crdt.Row {
+		r := crdt.Row{Path: path, Values: make([]crdt.Value, n)}
+		for i := range r.Values {
+			r.Values[i] = crdt.Value{Dot: crdt.Dot{Replica: replicaID(1), Counter: uint64(1 + i)}, Data: []byte{}}
+		}
+		return r
+	}
+	most := (rowsLoadMax.memory - rowMemory - 4) / valueMemory
+	tooMany := &crdt.Delta{From: "busy", Rows: []crdt.Row{row("busy", most+1)}}
+	if fit(tooMany, rowsLoadMax) {
+		t.Errorf("a row of %d values is answered", most+1)
+	}
+	for name, d := range map[string]*crdt.Delta{
+		"one":  {From: "busy", Rows: []crdt.Row{row("busy", most)}},
+		"many": {Rows: []crdt.Row{row("a", most/2), row("b", most/2-2), row("c", most/2)}},
+	} {
+		if !fit(d, rowsLoadMax) || name == "many" && (len(d.Rows) != 2 || d.To != "c") {
+			t.Fatalf("%s: %d rows up to %q", name, len(d.Rows), d.To)
+		}
+		var from Session
+		from.sendRows(msgRows, d.Rows)
+		to := Session{waiting: true, load: load{memory: 100_000*rowMemory + answerLimits.Names*(rowMemory+dotMemory) + answerLimits.Bytes}}
+		for msg := from.Next(); msg != nil; msg = from.Next() {
+			if err := to.onRows(msgRows, msg); err != nil {
+				t.Fatalf("%s: %v", name, err)
 			}
 		}
 	}

@@ -37,6 +37,8 @@ type world struct {
 	limits crdt.Limits
 	// symbols is the size of first sketches.
 	symbols int
+	// rowsMax bounds the rows of the answers of all devices, unless it is zero.
+	rowsMax load
 }
 
 // A device is a replica in memory, and its writer.
@@ -167,6 +169,9 @@ func (w *world) meet(a, b *device, believed bool) *meeting {
 			c.Replica = crdt.Dot{Replica: d.id, Counter: n}
 		}
 		m.sessions[i] = NewSession(c)
+		if w.rowsMax != (load{}) {
+			m.sessions[i].rowsMax = w.rowsMax
+		}
 	}
 	m.sessions[0].Start(a)
 	m.pump(0)
@@ -323,6 +328,10 @@ func describe(msg []byte, w *world) string {
 		var f floor
 		decode(&f)
 		return "FLOOR: I have forgotten deletes up to " + seen(f.Floor)
+	case msgLeft:
+		var l left
+		decode(&l)
+		return "LEFT: " + l.Path
 	case msgDead:
 		var d dead
 		decode(&d)

@@ -28,6 +28,7 @@ const (
 	msgMore
 	msgFloor
 	msgDead
+	msgLeft
 )
 
 // FrameBytesMax is the size at which a message of rows is closed. Only one with a single large value is larger.
@@ -84,6 +85,14 @@ type dead struct {
 	_     struct{} `cbor:",toarray"`
 	Type  uint8
 	Items []byte
+}
+
+// left is said instead of an answer to a question that begins with a path of which an answer would be more than is taken: Path. The asker goes on
+// behind it.
+type left struct {
+	_    struct{} `cbor:",toarray"`
+	Type uint8
+	Path string
 }
 
 // plain is a message without contents: OK, BUSY.
@@ -234,6 +243,17 @@ func decodeBlob(msg []byte) (kind uint8, blob []byte, err error) {
 	return kind, blob, i.End()
 }
 
+func (m *left) encode() []byte {
+	return crdt.AppendText(crdt.AppendUint(crdt.AppendArray(make([]byte, 0, 16+len(m.Path)), 2), uint64(m.Type)), m.Path)
+}
+
+func (m *left) decode(msg []byte) error {
+	i := crdt.ItemsOf(msg)
+	i.Array(2)
+	m.Type, m.Path = uint8(i.Uint(math.MaxUint8)), i.Text(crdt.PathBytesMax)
+	return i.End()
+}
+
 func (m *plain) encode() []byte {
 	return crdt.AppendInt(crdt.AppendUint(crdt.AppendArray(make([]byte, 0, 16), 2), uint64(m.Type)), m.Wall)
 }
@@ -332,7 +352,7 @@ func (m *bye) decode(msg []byte) error {
 
 // messageType returns the type of an encoded message: the byte after the head of a short array.
 func messageType(msg []byte) (uint8, error) {
-	if len(msg) < 2 || msg[0] < 0x81 || msg[0] > 0x97 || msg[1] < msgHello || msg[1] > msgDead {
+	if len(msg) < 2 || msg[0] < 0x81 || msg[0] > 0x97 || msg[1] < msgHello || msg[1] > msgLeft {
 		return 0, fmt.Errorf("%w: no message of this protocol", crdt.ErrDecode)
 	}
 	if len(msg) > MessageBytesMax {

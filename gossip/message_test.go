@@ -36,6 +36,7 @@ func goldenMessages() map[string][]byte {
 		"more":   crdt.Marshal(&more{Type: msgMore, Symbols: 128}),
 		"floor":  crdt.Marshal(&floor{Type: msgFloor, Floor: vec}),
 		"dead":   crdt.Marshal(&dead{Type: msgDead, Items: item[:]}),
+		"left":   crdt.Marshal(&left{Type: msgLeft, Path: "p"}),
 	}
 }
 
@@ -76,6 +77,7 @@ func TestMessagesAreThoseOfTheProfile(t *testing.T) {
 		"more":   func() (encoder, func([]byte) error) { m := &more{}; return m, m.decode },
 		"floor":  func() (encoder, func([]byte) error) { m := &floor{}; return m, m.decode },
 		"dead":   func() (encoder, func([]byte) error) { m := &dead{}; return m, m.decode },
+		"left":   func() (encoder, func([]byte) error) { m := &left{}; return m, m.decode },
 		"done":   func() (encoder, func([]byte) error) { m := &done{}; return m, m.decode },
 		"bye":    func() (encoder, func([]byte) error) { m := &bye{}; return m, m.decode },
 		"opens":  func() (encoder, func([]byte) error) { m := &opens{}; return m, m.decode },

@@ -29,6 +29,8 @@ type Session struct {
 	replica   crdt.Dot
 
 	limits crdt.Limits
+	// rowsMax bounds the rows of an answer that is made.
+	rowsMax load
 	// symbols is the number of symbols of a first sketch.
 	symbols int
 	// greeted says that a HELLO came. theirs, theirFloor and theirTop are what the peer last said of itself, within this session; theirWhole
@@ -109,6 +111,9 @@ type Result struct {
 	Answers int
 	// Brought says that one of them held what this replica had not seen when it came.
 	Brought bool
+	// Left holds the paths, of either end, that were left out because their values are more than one answer may hold. They stay as they are; all
+	// others were exchanged.
+	Left []string
 	// RowsIn and RowsOut count the rows that were exchanged.
 	RowsIn, RowsOut int
 	// VectorSketches and LiveSketches count the sketches that this end made out, UnreadSketches those for which it asked more.
@@ -146,6 +151,7 @@ func NewSession(c SessionConfig) *Session {
 	if s.limits == (crdt.Limits{}) {
 		s.limits = answerLimits
 	}
+	s.rowsMax = rowsLoadMax
 	if s.symbols == 0 {
 		s.symbols = firstSymbols
 	}
@@ -245,6 +251,8 @@ func (s *Session) Receive(v View, msg []byte) (*crdt.Delta, error) {
 		return nil, s.onDead(msg)
 	case msgMore:
 		return nil, s.onMore(v, msg)
+	case msgLeft:
+		return nil, s.onLeft(v, msg)
 	case msgFloor:
 		return nil, s.onFloor(v, msg)
 	case msgEnd:

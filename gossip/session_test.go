@@ -486,7 +486,7 @@ func isVersion(err error) bool {
 // sameTurn says whether two types of message may come at the same point of an answer.
 func sameTurn(a, b uint8) bool {
 	rows := func(x uint8) bool {
-		return slices.Contains([]uint8{msgRows, msgKill, msgLive, msgEnd, msgAsk, msgHello, msgOpens, msgDone, msgVector, msgMore, msgFloor, msgDead}, x)
+		return slices.Contains([]uint8{msgRows, msgKill, msgLive, msgEnd, msgAsk, msgHello, msgOpens, msgDone, msgVector, msgMore, msgFloor, msgDead, msgLeft}, x)
 	}
 	return rows(a) && rows(b)
 }

@@ -59,6 +59,8 @@ type WriteResult struct {
 	Remaining int
 	// Undo names the resolution for [Space.Undo]; empty if the write was none, or what it replaced is too large to keep.
 	Undo string
+	// Unkept says that what the write deleted is not in this device's history, and cannot be brought back here: the disk is full.
+	Unkept bool
 }
 
 // A Cursor marks a point in what this device has seen. It is opaque; it looks like "c2.…".

@@ -41,12 +41,14 @@ func benchPuts(b *testing.B, cfg node.Config, writers, paths int) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "puts/s")
 }
 
-// BenchmarkPut writes 100,000 paths in turn, "again" 10,000, which a device that writes the same entries over and over is nearer to.
+// BenchmarkPut writes 100,000 paths in turn, "again" 10,000, which a device that writes the same entries over and over is nearer to, and
+// "turns" as many as peer dev --bench.
 func BenchmarkPut(b *testing.B) {
 	for _, writers := range []int{1, 64, 256} {
 		b.Run(fmt.Sprintf("synced/writers=%d", writers), func(b *testing.B) { benchPuts(b, node.Config{}, writers, 100_000) })
 		b.Run(fmt.Sprintf("relaxed/writers=%d", writers), func(b *testing.B) { benchPuts(b, node.Config{Relaxed: true}, writers, 100_000) })
 		b.Run(fmt.Sprintf("relaxed/again/writers=%d", writers), func(b *testing.B) { benchPuts(b, node.Config{Relaxed: true}, writers, 10_000) })
+		b.Run(fmt.Sprintf("relaxed/turns/writers=%d", writers), func(b *testing.B) { benchPuts(b, node.Config{Relaxed: true}, writers, 25_600) })
 	}
 }
 

@@ -47,8 +47,8 @@ type Config struct {
 	// Dir is the data directory: keys, spaces, address book. It is made with mode 0700 if absent. Empty: nothing is written
 	// to disk and all is lost at Close.
 	Dir string
-	// Store chooses the backend of the spaces: "pebble:" (default with a Dir), "leveldb:", or "mem:" (the only one without). A space
-	// stays with the backend that it began with; with another one, Open fails and says so.
+	// Store chooses the backend of the spaces: "pebble:", "leveldb:", or "mem:" (the only one without a Dir). A space stays with the
+	// backend that it began with; with another one, Open fails and says so. Default: what Dir holds already, "pebble:" if it holds nothing.
 	Store string
 	// Backend opens the datastore of the space whose folder is place, instead of Store, and says where its boot token is kept; no
 	// token means that each start that writes takes a fresh incarnation. The node closes the datastore. It is for simulations,

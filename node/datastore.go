@@ -130,7 +130,7 @@ func (d *Datastore) shown(key datastore.Key) (crdt.Value, error) {
 	}
 	reg, err := d.space.store.Get(path)
 	if err != nil {
-		return crdt.Value{}, storeProblem(err)
+		return crdt.Value{}, d.space.problem(err)
 	}
 	v, ok := d.space.shown(path, reg)
 	if !ok {

@@ -11,6 +11,7 @@ import (
 	"syncline/crdt"
 	"syncline/node"
 	"syncline/node/nodetest"
+	"syncline/store"
 )
 
 func TestAKeyThatOthersCanReadIsRefused(t *testing.T) {
@@ -275,8 +276,22 @@ func TestASpaceStaysWithItsBackend(t *testing.T) {
 	} else if !errors.Is(err, node.ErrStoreOther) {
 		t.Error(err)
 	}
-	if e, err := space(t, open(t, cfg)).Get(within(t), "hello"); err != nil || string(e.Shown().Data) != "world" {
+	// Who does not name it gets what the folder holds, also for a space that is joined.
+	var hub nodetest.Hub
+	cfg.Store, cfg.Network = "", hub.New()
+	n = open(t, cfg)
+	if e, err := space(t, n).Get(within(t), "hello"); err != nil || string(e.Shown().Data) != "world" {
 		t.Errorf("got %v, %v", e, err)
+	}
+	join(t, open(t, node.Config{Network: hub.New()}), n)
+	dbs, _ := filepath.Glob(filepath.Join(cfg.Dir, "spaces", "*", "db"))
+	for _, db := range dbs {
+		if held := store.BackendOf(db); held != "leveldb:" {
+			t.Errorf("%s holds %q", db, held)
+		}
+	}
+	if len(dbs) == 0 {
+		t.Error("there is no space")
 	}
 }
 

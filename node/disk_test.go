@@ -4,6 +4,7 @@ import (
 	"errors"
 	"syscall"
 	"testing"
+	"time"
 
 	"syncline/node"
 	"syncline/node/nodetest"
@@ -83,4 +84,66 @@ func TestAFailedSyncEndsWriting(t *testing.T) {
 	p.put("b", "3")
 	p.want(map[string]string{"b": "3"})
 	p.check()
+}
+
+// TestADeleteMakesRoomOnAFullDisk: it is carried out without a place in the history, says so, and reaches the other device; also one that
+// came from there is. What brings a value is refused all the while, and so is a delete if the disk has not even that room.
+func TestADeleteMakesRoomOnAFullDisk(t *testing.T) {
+	var hub nodetest.Hub
+	a, b := newPatient(t, &hub, "laptop"), newPatient(t, &hub, "desktop")
+	join(t, a.n, b.n)
+	b.s = space(t, b.n)
+	a.put("here", "1")
+	a.put("there", "2")
+	a.put("more/1", "3")
+	a.put("more/2", "4")
+	a.sync()
+	b.ds.Inject(mem.NoReserve)
+	if _, err := b.s.Delete(within(t), "here"); !errors.Is(err, node.ErrDiskFull) {
+		t.Errorf("a delete without any room: %v", err)
+	}
+	b.ds.Inject(mem.DiskFull)
+	res, err := b.s.Delete(within(t), "here")
+	if err != nil || !res.Unkept {
+		t.Fatalf("a delete on a full disk: %+v, %v", res, err)
+	}
+	if _, err := b.s.Put(within(t), "here", node.Text("again")); !errors.Is(err, node.ErrDiskFull) {
+		t.Errorf("a write on a full disk: %v", err)
+	}
+	if n, err := b.s.DeletePrefix(within(t), "more/"); err != nil || n != (node.Deleted{Entries: 2, Unkept: true}) {
+		t.Errorf("several deletes on a full disk: %+v, %v", n, err)
+	}
+	if _, err := a.s.Delete(within(t), "there"); err != nil {
+		t.Fatal(err)
+	}
+	for !gone(t, b.s, "there") || !gone(t, a.s, "here") || !gone(t, a.s, "more/1") {
+		time.Sleep(time.Millisecond)
+	}
+	for r, err := range b.s.History(within(t), "here", node.HistoryOptions{}) {
+		if err != nil || !r.Deleted {
+			t.Errorf("the history has %q, %v", r.Data, err)
+		}
+	}
+	if r, err := a.s.Restore(within(t), "here", lastValue(t, a.s, "here").ID); err != nil || r.Unkept {
+		t.Errorf("the device with room has not kept it: %+v, %v", r, err)
+	}
+	b.ds.Inject(nil)
+	await(t, b.s, "here", "1")
+	if res, err := b.s.Delete(within(t), "here"); err != nil || res.Unkept {
+		t.Errorf("a delete when there is room: %+v, %v", res, err)
+	}
+	a.check()
+	b.check()
+}
+
+// lastValue returns the newest value in the history of a path that is no delete.
+func lastValue(t *testing.T, s *node.Space, path string) node.Revision {
+	t.Helper()
+	for r, err := range s.History(within(t), path, node.HistoryOptions{}) {
+		if err == nil && !r.Deleted {
+			return r
+		}
+	}
+	t.Fatalf("%s has no value in the history", path)
+	return node.Revision{}
 }

@@ -178,7 +178,7 @@ func (s *Space) page(ctx context.Context, from position, prefix string, limit in
 		return err
 	})
 	if err != nil {
-		return p, listProblem(ctx, err)
+		return p, s.listProblem(ctx, err)
 	}
 	return p, nil
 }

@@ -52,6 +52,12 @@ type Revision struct {
 	Deleted bool
 	// Current marks the values that the entry has now.
 	Current bool
+	// MergedBy is the policy that wrote the value in the place of what competed; empty if a person or a program wrote it.
+	MergedBy Policy
+	// SettledBy is the policy that settles, without a write, what competes now: of the Shown revision the one that shows it, of the other
+	// Current ones the one that passes over them or takes them up in what it shows. What a policy makes of the values, as a union is, comes
+	// first of all, and is none of them: Shown, but neither Current nor with an ID; Device and Time are those of the newest value.
+	SettledBy Policy
 	// Replaced says what came in its place; nil for a current value and for a delete.
 	Replaced *Replacement
 
@@ -64,8 +70,8 @@ type HistoryOptions struct {
 	Limit int // at most so many revisions; 0: all that are kept
 }
 
-// History yields the revisions of a path, newest first: the current values, then what this device replaced, in the reverse of the order
-// in which it did, with the deletes in their places. It is local and bounded ([Config].HistoryVersions, HistoryAge): another device may
+// History yields the revisions of a path, newest first: what a policy makes of the current values, these values, then what this device
+// replaced, in the reverse of the order in which it did, with the deletes in their places. It is local and bounded ([Config].HistoryVersions, HistoryAge): another device may
 // know more, or less. A record that cannot be read is yielded as an error, and the iteration goes on. The first error is [ErrNotFound]
 // if nothing at all is known of the path.
 func (s *Space) History(ctx context.Context, path string, o HistoryOptions) iter.Seq2[Revision, error] {
@@ -88,7 +94,7 @@ func (s *Space) revisions(ctx context.Context, path string) iter.Seq2[Revision, 
 		// In this order a value that is replaced in between is found twice, not missed.
 		reg, err := s.store.Get(path)
 		if err != nil {
-			yield(Revision{}, storeProblem(err))
+			yield(Revision{}, s.problem(err))
 			return
 		}
 		t := teller{space: s, told: map[crdt.Dot]bool{}, yield: yield}
@@ -99,7 +105,7 @@ func (s *Space) revisions(ctx context.Context, path string) iter.Seq2[Revision, 
 			if ctx.Err() != nil {
 				err = ctx.Err()
 			} else if err != nil {
-				err = storeProblem(err)
+				err = s.problem(err)
 			}
 			if !t.past(p, err) || ctx.Err() != nil {
 				return
@@ -135,8 +141,16 @@ func (t *teller) current(path string, reg crdt.Register) bool {
 	if settled {
 		shown = view.value
 	}
+	if view.made {
+		r := t.space.revision(shown)
+		r.ID, r.Shown, r.MergedBy, r.SettledBy, r.version = "", true, "", view.policy, rules.version(path, reg)
+		if !t.yield(r, nil) {
+			return false
+		}
+	}
 	for _, v := range reg.Newest() {
 		r := t.space.revision(v)
+		r.SettledBy = view.policy
 		if r.Current, r.Shown = true, v.Dot == shown.Dot && !view.made; r.Shown {
 			r.version = rules.version(path, reg)
 		}
@@ -175,12 +189,12 @@ func (t *teller) past(p store.Past, err error) bool {
 }
 
 func (s *Space) revision(v crdt.Value) Revision {
-	return Revision{Kind: v.Kind, version: versionOf(crdt.Register{Live: []crdt.Value{v}}), Value: Value{ID: ValueID(v.Dot), Content: Content{Data: v.Data, Type: v.Type},
-		Device: s.refOf(v.Dot.Replica), Time: v.Time.Time(), WonOverDelete: v.Won}}
+	return Revision{Value: s.value(v, false), Kind: v.Kind, MergedBy: Policy(v.Policy), version: versionOf(crdt.Register{Live: []crdt.Value{v}})}
 }
 
 // Revision returns one revision of a path by its ID, by the beginning of it, with or without "h.", if that fits no other, or by a
-// [Version] that the entry has now, or had while that revision was its only value. A record that cannot be read is passed over.
+// [Version] that the entry has now, or had while that revision was its only value; what a policy makes of several values has that name
+// alone. A record that cannot be read is passed over.
 //
 // It returns [ErrNotFound] if nothing at all is known of the path, and [ErrHistoryExpired] if the path is known and the revision is not:
 // it went beyond the bounds of history, or this device never had it.
@@ -229,9 +243,9 @@ func (s *Space) Restore(ctx context.Context, path, id string) (WriteResult, erro
 	}
 	reg, err := s.store.Get(path)
 	if err != nil {
-		return WriteResult{}, storeProblem(err)
+		return WriteResult{}, s.problem(err)
 	}
-	if r.Shown {
+	if r.Shown { // also what a policy makes of several values
 		return WriteResult{Version: s.rules.Load().version(path, reg), Remaining: len(reg.Live) - 1}, nil
 	}
 	op := WriteOp{Path: path, Content: r.Content}

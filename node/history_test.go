@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -183,5 +184,45 @@ func TestHistoryIsBoundedByConfig(t *testing.T) {
 	mustPut(t, off, "a", "2")
 	if got, _ := history(t, off, "a", 0); got != "2" {
 		t.Errorf("off: %q", got)
+	}
+}
+
+// TestHistoryTellsWhatAViewDoes: which value a policy shows, which it passes over, and what it made of all of them, which no device wrote.
+func TestHistoryTellsWhatAViewDoes(t *testing.T) {
+	n, ctx := open(t, node.Config{}), within(t)
+	s := space(t, n)
+	for _, path := range []string{"max", "union"} {
+		conflict(t, ctx, n, path, node.Text("b\na\n"), node.Text("c\n"))
+	}
+	for pattern, p := range map[string]node.Policy{"max": node.PolicyMax, "union": node.PolicyUnion} {
+		if err := s.SetPolicy(ctx, pattern, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tell := func(path string) (out []string) {
+		_, all := history(t, s, path, 0)
+		for _, r := range all {
+			out = append(out, fmt.Sprintf("%q id %t shown %t current %t %s", r.Data, r.ID != "", r.Shown, r.Current, r.SettledBy))
+		}
+		return out
+	}
+	want := []string{`"b\na\n" id true shown false current true max`, `"c\n" id true shown true current true max`}
+	if got := tell("max"); !slices.Equal(got, want) {
+		t.Errorf("max: %q", got)
+	}
+	want = []string{`"a\nb\nc\n" id false shown true current false union`, `"b\na\n" id true shown false current true union`,
+		`"c\n" id true shown false current true union`}
+	if got := tell("union"); !slices.Equal(got, want) {
+		t.Errorf("union: %q", got)
+	}
+	e, err := s.Get(ctx, "union")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := s.Revision(ctx, "union", string(e.Version)); err != nil || string(r.Data) != "a\nb\nc\n" {
+		t.Errorf("the union by the version of the entry: %q, %v", r.Data, err)
+	}
+	if res, err := s.Restore(ctx, "union", string(e.Version)); err != nil || res.Version != e.Version {
+		t.Errorf("restoring what is shown: %+v, %v", res, err)
 	}
 }

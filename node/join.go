@@ -386,6 +386,9 @@ func (n *Node) checkTicket(t ticket) (res JoinResult, done bool, err error) {
 	}
 	n.entering.Lock()
 	defer n.entering.Unlock()
+	if err := n.ended(); err != nil {
+		return res, false, err // the node may be closed by now, and its directory another's
+	}
 	for _, s := range n.spaceList() {
 		// Whoever founded the space and lost its store has founded it again, and knows nobody.
 		ro := s.roster.Load()

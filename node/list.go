@@ -12,7 +12,7 @@ import (
 
 // List yields the entries whose path begins with prefix, in the order of their paths' bytes, as they were when the iteration
 // began. An error that names one entry, by its path, says that this entry cannot be read: the iteration goes on after it if the
-// caller does. Any other error ends it, as [ErrClosed] if the node is closed meanwhile. [Space.Filling] says whether more is on its way.
+// caller does. [ErrFileDamaged] comes last: all that can be read was there, and a part cannot even be named. Any other error ends it, as [ErrClosed] if the node is closed meanwhile. [Space.Filling] says whether more is on its way.
 func (s *Space) List(ctx context.Context, prefix string, o ListOptions) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		n := 0
@@ -21,13 +21,13 @@ func (s *Space) List(ctx context.Context, prefix string, o ListOptions) iter.Seq
 				err = ctx.Err()
 			}
 			if damage := new(store.CorruptError); errors.As(err, &damage) && e.Path != "" && ctx.Err() == nil {
-				if !yield(Entry{Path: e.Path}, storeProblem(err).On(e.Path)) {
+				if !yield(Entry{Path: e.Path}, s.problem(err).On(e.Path)) {
 					return
 				}
 				continue
 			}
 			if err != nil {
-				yield(Entry{}, listProblem(ctx, err))
+				yield(Entry{}, s.listProblem(ctx, err))
 				return
 			}
 			reg := crdt.Register{Live: e.Live}
@@ -40,11 +40,11 @@ func (s *Space) List(ctx context.Context, prefix string, o ListOptions) iter.Seq
 	}
 }
 
-func listProblem(ctx context.Context, err error) error {
+func (s *Space) listProblem(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return storeProblem(err)
+	return s.problem(err)
 }
 
 // Conflicts yields the entries with an open Conflict whose path begins with prefix, in the order of their paths' bytes. All
@@ -60,13 +60,13 @@ func (s *Space) Conflicts(ctx context.Context, prefix string) iter.Seq2[Conflict
 				err = ctx.Err()
 			}
 			if damage := new(store.CorruptError); errors.As(err, &damage) && path != "" && ctx.Err() == nil {
-				if !yield(Conflict{Entry: Entry{Path: path}}, storeProblem(err).On(path)) {
+				if !yield(Conflict{Entry: Entry{Path: path}}, s.problem(err).On(path)) {
 					return
 				}
 				continue
 			}
 			if err != nil {
-				yield(Conflict{}, listProblem(ctx, err))
+				yield(Conflict{}, s.listProblem(ctx, err))
 				return
 			}
 			if s.open(path, reg) && !yield(s.conflict(path, reg), nil) {
@@ -93,7 +93,7 @@ func (s *Space) conflictAt(path string) (Conflict, crdt.Register, error) {
 	reg, err := s.store.Get(path)
 	switch {
 	case err != nil:
-		return Conflict{}, reg, storeProblem(err)
+		return Conflict{}, reg, s.problem(err)
 	case len(reg.Live) == 0:
 		return Conflict{}, reg, s.notFound(path, reg)
 	case reg.Contending() == 0:

@@ -232,6 +232,7 @@ func (l *loop) report(err error) {
 // perform carries out outputs in order.
 func (l *loop) perform(out []Output) {
 	s := l.space
+	changed := false
 	for _, o := range out {
 		switch o := o.(type) {
 		case Publish:
@@ -254,6 +255,7 @@ func (l *loop) perform(out []Output) {
 			l.streams.close(o)
 		case Changed:
 			l.changed(o)
+			changed = true
 		case Synced:
 			l.learned(o)
 		case Merge:
@@ -272,6 +274,9 @@ func (l *loop) perform(out []Output) {
 			}
 		}
 	}
+	if changed {
+		s.touch(nil) // once for all: who waits for news looks for all that there is
+	}
 }
 
 // alarmHints says what a person can do about an alarm. One without a hint is counted and logged only.
@@ -282,11 +287,12 @@ var alarmHints = map[string]string{
 	AlarmClock:      "Set the clock of that device; until then its writes may win conflicts.",
 	AlarmCorrupt:    "The disk may be failing. What was lost is fetched when a device that has it is connected; peer repair says whether one has.",
 	AlarmVersion:    "Install the same version of peer on both devices.",
+	AlarmValues:     "Decide that conflict on the device that has the values: peer resolve. All other paths are exchanged meanwhile.",
 }
 
 // warningKey is under what a warning of an alarm is kept: by code, and by device if it is over when that device has synchronised.
 func warningKey(code string, peer gossip.DeviceID) string {
-	if code == AlarmVersion {
+	if code == AlarmVersion || code == AlarmValues {
 		return code + " " + peer.String()
 	}
 	return code
@@ -317,7 +323,6 @@ func (l *loop) changed(c Changed) {
 			d.hooks.changed(c.Paths)
 		}
 	}
-	s.touch(nil)
 }
 
 func (l *loop) learned(o Synced) {
@@ -327,6 +332,9 @@ func (l *loop) learned(o Synced) {
 		s.held[o.Peer] = l.space.replica.held[o.Peer].Clone()
 		if !o.Result.Busy { // who is busy has not looked at our version
 			delete(s.warnings, warningKey(AlarmVersion, o.Peer))
+			if len(o.Result.Left) == 0 {
+				delete(s.warnings, warningKey(AlarmValues, o.Peer))
+			}
 		}
 		if o.Result.PeerWall != 0 {
 			s.skew[o.Peer] = clockSkew(o.Result.PeerWall, wall)
@@ -356,9 +364,12 @@ func (l *loop) write(ctx context.Context, w Write) ([]WriteResult, error) {
 	return rep.Results, err
 }
 
+// replyChans holds channels that nobody sends to any more.
+var replyChans = sync.Pool{New: func() any { return make(chan Reply, 1) }}
+
 // ask hands an input with a tag to the loop and waits for its reply.
 func (l *loop) ask(ctx context.Context, tagged func(tag uint64) Input) (Reply, error) {
-	ch := make(chan Reply, 1)
+	ch := replyChans.Get().(chan Reply)
 	l.mu.Lock()
 	if l.closing {
 		l.mu.Unlock()
@@ -376,6 +387,7 @@ func (l *loop) ask(ctx context.Context, tagged func(tag uint64) Input) (Reply, e
 	}
 	select {
 	case rep := <-ch:
+		replyChans.Put(ch) // a tag is answered once
 		return rep, nil
 	case <-ctx.Done():
 		return Reply{}, ctx.Err()
@@ -400,7 +412,7 @@ func (l *loop) reply(rep Reply, syncErr error) {
 
 func notDurable(cause error) *Problem {
 	return ErrStore.With("the write is here but could not be made durable: %v", cause).Because(cause).
-		Next("Look after the disk, then start peer again:  peer down, then peer up")
+		Next(restartHint(cause))
 }
 
 // put queues an input that must not be lost.

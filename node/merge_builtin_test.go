@@ -80,6 +80,9 @@ func TestTextsMergeByThemselves(t *testing.T) {
 		}
 		automatic := 0
 		for r, err := range s.History(ctx, "notes/todo", node.HistoryOptions{}) {
+			if r.Current != (r.MergedBy == node.PolicyMergeText) {
+				t.Errorf("history names %q as the policy that wrote %q", r.MergedBy, r.Data)
+			}
 			if err == nil && r.Replaced != nil && r.Replaced.How == node.ReplacedByPolicy && r.Replaced.Policy == "merge:text" {
 				automatic++
 			}

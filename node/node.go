@@ -272,7 +272,7 @@ func (n *Node) notOpened(dir string, err error) error {
 
 // openBackend opens the datastore of the space in dir, and finds its boot token.
 func (n *Node) openBackend(dir string) (datastore.Batching, store.BootToken, error) {
-	spec, db := cmp.Or(n.cfg.Store, "pebble:"), filepath.Join(dir, dbDir)
+	spec, db := n.cfg.Store, filepath.Join(dir, dbDir)
 	var token store.BootToken
 	switch {
 	case dir == "":
@@ -289,11 +289,25 @@ func (n *Node) openBackend(dir string) (datastore.Batching, store.BootToken, err
 			return nil, nil, err
 		}
 	}
+	if spec == "" {
+		spec = cmp.Or(store.BackendOf(db), n.backendBeside())
+	}
 	ds, err := store.OpenBackend(spec, db)
 	if err != nil {
 		return nil, nil, openProblem(err)
 	}
 	return ds, token, nil
+}
+
+// backendBeside returns the backend of the spaces that are there, for a new one, or nothing.
+func (n *Node) backendBeside() string {
+	spaces, _ := os.ReadDir(filepath.Join(n.cfg.Dir, spacesDir)) // sorted
+	for _, s := range spaces {
+		if spec := store.BackendOf(filepath.Join(n.cfg.Dir, spacesDir, s.Name(), dbDir)); spec != "" {
+			return spec
+		}
+	}
+	return ""
 }
 
 // rename tells the members what this device is called now, where it is a member under another name. It reports whether it had to.

@@ -101,7 +101,7 @@ func (s *Space) policies() ([]PolicyRule, map[string]Version, Version, error) {
 	records := map[string]Version{}
 	for e, err := range s.store.ListSystem(policiesPrefix, "") {
 		if err != nil {
-			return nil, nil, "", storeProblem(err)
+			return nil, nil, "", s.problem(err)
 		}
 		reg := crdt.Register{Live: e.Live}
 		records[strings.TrimPrefix(e.Path, policiesPrefix)] = versionOf(reg)

@@ -65,7 +65,7 @@ func (s *Space) repair(ctx context.Context, prefix string, o RepairOptions) ([]R
 	var open []string
 	for path, err := range s.store.Damaged(prefix) {
 		if path == "" {
-			return nil, storeProblem(err)
+			return nil, s.problem(err)
 		}
 		found = append(found, Repaired{Path: path, Damage: err.Error()})
 		open = append(open, path)

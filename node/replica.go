@@ -133,6 +133,9 @@ func (r *Replica) reload() {
 // broken off, and the replica is as the store holds it. Step may be called again.
 func (r *Replica) Step(now Time, in ...Input) ([]Output, error) {
 	r.now, r.out, r.answered, r.tx = now, nil, nil, r.store.Begin()
+	if len(in) > 1 {
+		r.out = make([]Output, 0, 3*len(in)+1) // as many as so many writes have
+	}
 	r.openedBefore = r.opened
 	r.tx.SetNow(now.Wall)
 	if r.rescan {
@@ -161,7 +164,25 @@ func (r *Replica) Step(now Time, in ...Input) ([]Output, error) {
 	if err := r.tx.Commit(); err != nil {
 		return r.fail(in, err)
 	}
+	if r.tx.Unkept() {
+		r.tellUnkept()
+	}
+	if n := r.tx.Dropped(); n > 0 {
+		r.emit(Alarm{Code: AlarmUnkept, Text: fmt.Sprintf("%d values are not in the history: too many large ones were replaced at once", n)})
+	}
 	return r.out, nil
+}
+
+// tellUnkept says of all that the Step wrote, deletes alone, that history lacks what they deleted.
+func (r *Replica) tellUnkept() {
+	for _, o := range r.out {
+		if rep, ok := o.(Reply); ok {
+			for i := range rep.Results {
+				rep.Results[i].Unkept = true
+			}
+		}
+	}
+	r.emit(Alarm{Code: AlarmUnkept, Text: "the disk is full: what was deleted is not in the history"})
 }
 
 // trim bounds the remembered deletes. While the record of one is damaged none is forgotten: the bound is exceeded until it is repaired.

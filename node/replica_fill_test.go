@@ -285,6 +285,9 @@ func TestTheFeedTellsOfEverythingOnceAReplicaHasFilled(t *testing.T) {
 	fill := func(from, to string) {
 		tx := a.st.Begin()
 		d, err := crdt.AnswerPart(tx, crdt.Vector{}, from, to, crdt.Limits{Rows: 100, Bytes: 1 << 20, Names: 100})
+		if err == nil {
+			err = d.Bind(tx, func(crdt.ReplicaID) bool { return false })
+		}
 		tx.Discard()
 		if err != nil {
 			t.Fatal(err)

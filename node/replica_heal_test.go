@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 	"github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/query"
 
+	"syncline/crdt"
 	"syncline/store"
 	"syncline/store/mem"
 )
@@ -24,7 +26,8 @@ type ward struct {
 	ids     map[SessionID]SessionID
 	queue   []func() (*rig, Input)
 	replies []Reply
-	alarms  []string
+	alarms  []string // their codes
+	texts   []string // of the alarms
 	// before is called before a message is delivered to a, if it is not nil.
 	before func()
 	// fails says that a's steps may fail.
@@ -76,7 +79,7 @@ func (w *ward) perform(r *rig, out []Output) {
 		case Reply:
 			w.replies = append(w.replies, o)
 		case Alarm:
-			w.alarms = append(w.alarms, o.Code)
+			w.alarms, w.texts = append(w.alarms, o.Code), append(w.texts, o.Text)
 		}
 	}
 }
@@ -486,9 +489,85 @@ func TestARepairBringsBindings(t *testing.T) {
 	}
 }
 
+// TestARepairReadsEachBindingOnce and not once for each path, at both ends, and verifies what is new once, also if its replica writes on.
+func TestARepairReadsEachBindingOnce(t *testing.T) {
+	const replicas, paths = 40, 50
+	for _, known := range []bool{true, false} {
+		a, b := newRig(t, "a"), newRig(t, "b")
+		var torn []string
+		var more Input
+		for i := range paths {
+			torn = append(torn, fmt.Sprintf("p%02d", i))
+			a.step(from(b, b.put(torn[i], "1")))
+			a.spoil(torn[i])
+		}
+		for i := range replicas {
+			writer := newRig(t, fmt.Sprint("writer ", i))
+			op := from(writer, writer.put(fmt.Sprint("w", i), "1"))
+			if b.step(op); known {
+				a.step(op)
+			}
+			more = from(writer, writer.put(fmt.Sprint("w", i), "2"))
+		}
+		verified, verify := 0, a.cfg.Verify
+		a.cfg.Verify = func(key ed25519.PublicKey, msg, sig []byte) bool { verified++; return verify(key, msg, sig) }
+		w, messages := meet(a, b), 0
+		w.before = func() {
+			if messages++; messages == paths {
+				b.step(more)
+			}
+		}
+		atA, atB := a.ds.Ops(), b.ds.Ops()
+		if reply := w.repair(torn...); reply.Err != nil || len(reply.Mended) != paths {
+			t.Fatalf("known %v: %+v", known, reply)
+		}
+		atA, atB = a.ds.Ops()-atA, b.ds.Ops()-atB
+		t.Logf("known %v: %d reads and writes here and %d there, %d signatures", known, atA, atB, verified)
+		if most := replicas * paths / 2; atA > most || atB > most || verified > replicas {
+			t.Errorf("known %v: %d replicas, %d paths: %d reads and writes here and %d there, want fewer than %d; %d signatures", known, replicas, paths, atA, atB, most, verified)
+		}
+		a.whole()
+	}
+}
+
 // hasBindings reports whether a replica can read the binding of another's incarnation.
 func (r *rig) hasBindings(of *rig) bool {
 	r.tx = r.st.Begin()
 	defer r.tx.Discard()
 	return r.hasBinding(of.Replica.id)
+}
+
+// TestAPathOfTooManyValuesIsNamed: both devices say which path has more values than can be exchanged, and everything else is.
+func TestAPathOfTooManyValuesIsNamed(t *testing.T) {
+	const n = 240_000
+	a, b := newRig(t, "a"), newRig(t, "b")
+	b.put("alpha", "1")
+	tx, reg := b.st.Begin(), crdt.Register{}
+	for i := range n {
+		reg.Live = append(reg.Live, crdt.Value{Dot: crdt.Dot{Replica: b.Replica.id, Counter: uint64(2 + i)}, Data: []byte{}})
+	}
+	if err := tx.SetRegister("busy", reg); err != nil {
+		t.Fatal(err)
+	}
+	seen := crdt.VectorOf([]crdt.Dot{reg.Live[n-1].Dot})
+	if err := errors.Join(tx.Raise(0, seen, crdt.Vector{}), tx.Commit()); err != nil {
+		t.Fatal(err)
+	}
+	b.put("omega", "2")
+	w := meet(a, b)
+	w.replies = []Reply{{}}
+	w.perform(a, a.step(SyncNow{Peer: b.self}))
+	w.run()
+	if a.shown("alpha") != "1" || a.shown("omega") != "2" || a.shown("busy") != "" {
+		t.Errorf("alpha %q, busy %q, omega %q came", a.shown("alpha"), a.shown("busy"), a.shown("omega"))
+	}
+	said := 0
+	for i, code := range w.alarms {
+		if code == AlarmValues && strings.Contains(w.texts[i], "“busy”") {
+			said++
+		}
+	}
+	if said != 2 || len(w.alarms) != 2 {
+		t.Errorf("alarms %q %q, want one at each end that names the path", w.alarms, w.texts)
+	}
 }

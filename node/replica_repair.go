@@ -1,6 +1,7 @@
 package node
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -30,8 +31,11 @@ type repair struct {
 	// came holds the answers that were not mended yet, of about so many bytes.
 	came  []*crdt.Delta
 	bytes int
-	// opens holds the bindings of the answers of a session: the peer tells each once.
+	// opens holds the bindings that came and were not here, bound the devices that they name. The peer tells each once in a session. told is what
+	// the answers told of, whose bindings were looked at.
 	opens []crdt.Binding
+	bound map[crdt.ReplicaID]gossip.DeviceID
+	told  crdt.Vector
 	// why says why the session ended early, busy that it is worth another try.
 	why  *Problem
 	busy bool
@@ -45,7 +49,7 @@ func (r *Replica) repair(in Repair) error {
 	if err != nil {
 		return err
 	}
-	x := &repair{Repair: in, until: r.now.Mono + RepairMax}
+	x := &repair{Repair: in, until: r.now.Mono + RepairMax, bound: map[crdt.ReplicaID]gossip.DeviceID{}}
 	x.mended = slices.Clone(in.Paths)
 	var alone []store.Damage
 	for i, d := range found {
@@ -123,7 +127,7 @@ func (r *Replica) fetch(x *repair) {
 		r.breakOff(peer.session, gossip.BusyDelay)
 	}
 	n := min(len(x.rest), gossip.FetchMax)
-	x.asking, x.rest, x.opens = x.rest[:n], x.rest[n:], nil
+	x.asking, x.rest = x.rest[:n], x.rest[n:]
 	r.lastID++
 	r.emit(OpenSession{ID: r.lastID, Peer: x.Peer})
 	s := &session{replica: r.id, peer: x.Peer, out: true, last: r.now.Mono, repair: x}
@@ -140,9 +144,28 @@ func (x *repair) end(busy bool, format string, args ...any) {
 	}
 }
 
+// bindRepair looks at the bindings of an answer, each once: it keeps those that are new, and believes no other in the place of one that can be
+// read here.
+func (r *Replica) bindRepair(x *repair, d *crdt.Delta) error {
+	d.Opens = slices.DeleteFunc(d.Opens, func(o crdt.Binding) bool {
+		_, had := x.bound[o.Replica]
+		return had || r.hasBinding(o.Replica)
+	})
+	told := d.Context.Above(x.told)
+	if len(d.Opens)+told.Len() == 0 {
+		return nil
+	}
+	bound := maps.Clone(x.bound)
+	if err := r.bindings(bound, d.Opens, told); err != nil {
+		return err
+	}
+	x.bound, x.opens = bound, append(x.opens, d.Opens...)
+	x.told.Join(d.Context)
+	return nil
+}
+
 // take keeps an answer until it is mended.
 func (r *Replica) take(x *repair, d *crdt.Delta) error {
-	x.opens = d.Opens
 	for _, o := range d.Opens { // those that were damaged here
 		if r.tx.Parts().Top().Get(o.Replica) > 0 {
 			if err := r.tx.SetOpen(o.Replica, o.Open); err != nil {
@@ -167,6 +190,7 @@ func (r *Replica) take(x *repair, d *crdt.Delta) error {
 func (r *Replica) fetched(s *session, res gossip.Result) {
 	x := s.repair
 	path := s.Fetching()
+	x.unread = append(x.unread, res.Left...)
 	switch {
 	case res.Busy:
 		x.end(true, "device %s is busy", x.Peer.Short())
@@ -250,12 +274,15 @@ func (r *Replica) mend(x *repair) error {
 	if err := r.mended(whole, values); err != nil {
 		return err
 	}
-	for _, d := range joins {
-		bound, err := r.bindings(d)
-		if err == nil {
-			err = r.join(d, bound)
+	for i, d := range joins {
+		if d.Opens = nil; i == 0 { // all that came, for whichever needs them
+			d.Opens, x.opens = slices.DeleteFunc(x.opens, func(o crdt.Binding) bool { return r.hasBinding(o.Replica) }), nil
 		}
-		if err != nil {
+		bound := map[crdt.ReplicaID]gossip.DeviceID{}
+		for _, o := range d.Opens {
+			bound[o.Replica] = x.bound[o.Replica]
+		}
+		if err := r.join(d, bound); err != nil {
 			return err
 		}
 	}

@@ -271,13 +271,13 @@ var errUnbound = errors.New("a replica without a valid binding")
 // returns the bindings that are new.
 func (r *Replica) admit(s *session, d *crdt.Delta) (map[crdt.ReplicaID]gossip.DeviceID, error) {
 	if x := s.repair; x != nil {
-		d.Opens = slices.DeleteFunc(slices.Concat(x.opens, d.Opens), func(o crdt.Binding) bool { return r.hasBinding(o.Replica) })
-		return r.bindings(d)
+		return nil, r.bindRepair(x, d)
 	}
 	if err := r.readable(d); err != nil {
 		return nil, err
 	}
-	return r.bindings(d)
+	bound := map[crdt.ReplicaID]gossip.DeviceID{}
+	return bound, r.bindings(bound, d.Opens, d.Context.Above(d.Asked))
 }
 
 // join takes over the answer of a peer, with its bindings.
@@ -301,20 +301,20 @@ func (r *Replica) joined() error {
 	return r.drain()
 }
 
-// bindings verifies the bindings that an answer brings, and that no replica in it is without one. It returns those that are new.
-func (r *Replica) bindings(d *crdt.Delta) (map[crdt.ReplicaID]gossip.DeviceID, error) {
-	bound := map[crdt.ReplicaID]gossip.DeviceID{}
-	for _, o := range d.Opens {
+// bindings verifies the bindings that an answer brings, adds those that are new to bound, and verifies that no replica of which it tells is
+// without one.
+func (r *Replica) bindings(bound map[crdt.ReplicaID]gossip.DeviceID, opens []crdt.Binding, told crdt.Vector) error {
+	for _, o := range opens {
 		if had, err := r.tx.Open(o.Replica); err == nil && bytes.Equal(had, o.Open) {
 			continue
 		}
 		device, err := r.boundDevice(o.Replica, o.Open)
 		if err != nil {
-			return nil, errors.Join(errUnbound, err)
+			return errors.Join(errUnbound, err)
 		}
 		bound[o.Replica] = device
 	}
-	for top := range d.Context.Above(d.Asked).All() {
+	for top := range told.All() {
 		if _, ok := bound[top.Replica]; ok {
 			continue
 		}
@@ -322,14 +322,14 @@ func (r *Replica) bindings(d *crdt.Delta) (map[crdt.ReplicaID]gossip.DeviceID, e
 		switch corrupt := new(store.CorruptError); {
 		case ok:
 		case err != nil && !errors.As(err, &corrupt):
-			return nil, err
+			return err
 		case r.tx.Parts().Top().Get(top.Replica) > 0: // it was bound when it was first seen
 			r.emit(Alarm{Code: AlarmCorrupt, Text: fmt.Sprintf("damaged record: the binding of replica %v cannot be read; what its device writes comes by sessions only", top.Replica)})
 		default:
-			return nil, errors.Join(errUnbound, errors.New(top.Replica.String()))
+			return errors.Join(errUnbound, errors.New(top.Replica.String()))
 		}
 	}
-	return bound, nil
+	return nil
 }
 
 // hasBinding reports whether the binding of a replica is here and can be read.
@@ -365,6 +365,13 @@ func (r *Replica) finish(s *session) error {
 	}
 	if res.Brought {
 		r.relay(s.peer)
+	}
+	if n := len(res.Left); n > 0 {
+		text := fmt.Sprintf("“%s”", res.Left[0])
+		if n > 1 {
+			text += fmt.Sprintf(" and %d other paths", n-1)
+		}
+		r.alarm(AlarmValues, s.peer, "%s: more values compete than can be exchanged with device %s at once", text, s.peer.Short())
 	}
 	if res.Diverged {
 		r.alarm(AlarmDiverged, s.peer, "this device and %s have seen the same and hold different values", s.peer.Short())

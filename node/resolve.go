@@ -163,7 +163,7 @@ func (s *Space) combine(ctx context.Context, c Conflict, p Policy) (Content, err
 	}
 	reg, err := s.store.Get(c.Path)
 	if err != nil {
-		return Content{}, storeProblem(err)
+		return Content{}, s.problem(err)
 	}
 	// A set of one rule, which holds everywhere.
 	v, ok, reason := newRuleBook([]PolicyRule{{"**", p}}).viewOf(c.Path, reg)
@@ -220,7 +220,7 @@ func (s *Space) freePath(beside, device string, taken map[string]bool) (string, 
 		}
 		reg, err := s.store.Get(at)
 		if err != nil {
-			return "", storeProblem(err)
+			return "", s.problem(err)
 		}
 		if len(reg.Live) == 0 && !taken[at] {
 			return at, nil

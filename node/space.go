@@ -178,6 +178,15 @@ func (s *Space) gone() *Problem {
 	return ErrClosed
 }
 
+// problem turns an error of the space's store into what people are told. What fails while the space ends, or after that, fails for that
+// reason.
+func (s *Space) problem(err error) *Problem {
+	if errors.Is(err, store.ErrClosed) || s.ended() != nil {
+		return s.gone()
+	}
+	return storeProblem(err)
+}
+
 // ended returns why the space answers no more, nil while it does.
 func (s *Space) ended() error {
 	select {
@@ -318,7 +327,7 @@ func (s *Space) Get(ctx context.Context, path string) (Entry, error) {
 	}
 	reg, err := s.store.Get(path)
 	if err != nil {
-		return Entry{}, storeProblem(err)
+		return Entry{}, s.problem(err)
 	}
 	if len(reg.Live) == 0 {
 		return Entry{}, s.notFound(path, reg)
@@ -454,16 +463,26 @@ func (s *Space) Tx(ctx context.Context, f func(*Tx) error) ([]WriteResult, error
 	return s.write(ctx, Write{Ops: t.ops})
 }
 
-// DeletePrefix deletes every entry whose path begins with prefix, all of its values, in transactions of up to a thousand, and
-// returns how many entries it deleted. Those that somebody else deletes meanwhile are not counted.
-func (s *Space) DeletePrefix(ctx context.Context, prefix string) (int, error) {
-	deleted := 0
+// Deleted says what [Space.DeletePrefix] did.
+type Deleted struct {
+	// Entries counts what was deleted here; what somebody else deleted meanwhile is not counted.
+	Entries int
+	// Unkept is as that of a [WriteResult], true if it is so of any of them.
+	Unkept bool
+}
+
+// DeletePrefix deletes every entry whose path begins with prefix, all of its values, in transactions of up to a thousand, or of about [TxBytesMax]. After an error
+// it says what was deleted until then.
+func (s *Space) DeletePrefix(ctx context.Context, prefix string) (Deleted, error) {
+	var deleted Deleted
 	var ops []WriteOp
+	bytes := 0 // of what they delete, which goes into history
 	flush := func() error {
 		for len(ops) > 0 {
-			_, err := s.write(ctx, Write{Ops: ops})
+			results, err := s.write(ctx, Write{Ops: ops})
 			if err == nil {
-				deleted += len(ops)
+				deleted.Entries += len(ops)
+				deleted.Unkept = deleted.Unkept || results[0].Unkept // one batch, which keeps all or nothing
 				ops = nil
 			} else if !errors.Is(err, ErrNotFound) {
 				return err
@@ -479,10 +498,14 @@ func (s *Space) DeletePrefix(ctx context.Context, prefix string) (int, error) {
 			return deleted, err
 		}
 		ops = append(ops, WriteOp{Path: e.Path, Delete: true, All: true})
-		if len(ops) == 1000 {
+		for _, v := range e.Values {
+			bytes += len(v.Data)
+		}
+		if len(ops) == 1000 || bytes >= TxBytesMax {
 			if err := flush(); err != nil {
 				return deleted, err
 			}
+			bytes = 0
 		}
 	}
 	return deleted, flush()

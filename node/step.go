@@ -203,14 +203,16 @@ type Alarm struct {
 
 // The codes of an Alarm.
 const (
-	AlarmBadFrame   = "bad_frame"      // a member sent something that does not decode
-	AlarmUnbound    = "unbound"        // an operation of a replica that does not belong to the device that sent it
-	AlarmFork       = "fork"           // one dot with two contents
-	AlarmRolledBack = "rolled_back"    // this replica was set back; it goes on under a new replica id
-	AlarmDiverged   = "diverged"       // equal vectors, different values
-	AlarmClock      = "clock_suspect"  // a device's clock is far ahead
-	AlarmCorrupt    = "corrupt_record" // a record of our own store does not decode
-	AlarmVersion    = "version_differ" // a peer speaks another version
+	AlarmBadFrame   = "bad_frame"       // a member sent something that does not decode
+	AlarmUnbound    = "unbound"         // an operation of a replica that does not belong to the device that sent it
+	AlarmFork       = "fork"            // one dot with two contents
+	AlarmRolledBack = "rolled_back"     // this replica was set back; it goes on under a new replica id
+	AlarmDiverged   = "diverged"        // equal vectors, different values
+	AlarmClock      = "clock_suspect"   // a device's clock is far ahead
+	AlarmCorrupt    = "corrupt_record"  // a record of our own store does not decode
+	AlarmVersion    = "version_differ"  // a peer speaks another version
+	AlarmValues     = "too_many_values" // a path has more values than can be exchanged
+	AlarmUnkept     = "unkept"          // values are not in the history: the disk was full, or too many were replaced at once
 )
 
 func (Reply) output()        {}

@@ -96,7 +96,7 @@ func (im *importer) add(line ImportLine) error {
 	}
 	reg, err := im.space.store.Get(line.Path)
 	if err != nil {
-		return storeProblem(err)
+		return im.space.problem(err)
 	}
 	if shown, ok := im.space.shown(line.Path, reg); ok && reg.Kind() == kind && compareContent(Content{Data: shown.Data, Type: shown.Type}, values[0]) == 0 {
 		return nil
@@ -154,7 +154,7 @@ func (im *importer) replace(path string, kind crdt.Kind, values []Content) (bool
 	for try := 1; ; try++ {
 		reg, err := im.space.store.Get(path)
 		if err != nil {
-			return false, storeProblem(err)
+			return false, im.space.problem(err)
 		}
 		if holds(reg, kind, values) {
 			return false, nil

@@ -145,7 +145,7 @@ func TestDeletePrefixPassesOverWhatIsGone(t *testing.T) {
 	}
 	importing(t, s, lines...)
 	var all sync.WaitGroup
-	var deleted [2]int
+	var deleted [2]Deleted
 	var errs [2]error
 	for i := range 2 {
 		all.Go(func() { deleted[i], errs[i] = s.DeletePrefix(context.Background(), "d/") })
@@ -154,7 +154,7 @@ func TestDeletePrefixPassesOverWhatIsGone(t *testing.T) {
 		all.Go(func() { s.Delete(context.Background(), fmt.Sprintf("d/%04d", i)) })
 	}
 	all.Wait()
-	if errs[0] != nil || errs[1] != nil || deleted[0]+deleted[1] > n || deleted[0]+deleted[1] < n-3 {
+	if errs[0] != nil || errs[1] != nil || deleted[0].Entries+deleted[1].Entries > n || deleted[0].Entries+deleted[1].Entries < n-3 {
 		t.Errorf("%v deleted, %v", deleted, errs)
 	}
 	for e, err := range s.List(context.Background(), "", ListOptions{}) {
@@ -185,6 +185,6 @@ func TestListGoesOnAfterADamagedRecord(t *testing.T) {
 		t.Errorf("listed %q", got)
 	}
 	if n, err := s.DeletePrefix(ctx, ""); !errors.Is(err, ErrStore) {
-		t.Errorf("delete: %d, %v", n, err)
+		t.Errorf("delete: %+v, %v", n, err)
 	}
 }

@@ -21,7 +21,7 @@ func (s *Space) Undo(ctx context.Context, id string) (Entry, error) {
 	}
 	reg, err := s.store.Get(u.Path)
 	if err != nil {
-		return Entry{}, storeProblem(err)
+		return Entry{}, s.problem(err)
 	}
 	if len(reg.Live) != 1 || reg.Live[0].Dot != u.after() {
 		return Entry{}, changedSince(u)
@@ -49,7 +49,7 @@ func (s *Space) Undo(ctx context.Context, id string) (Entry, error) {
 	for _, path := range u.Copies {
 		copied, err := s.store.Get(path)
 		if err != nil {
-			return Entry{}, storeProblem(err)
+			return Entry{}, s.problem(err)
 		}
 		if len(copied.Live) == 1 && copied.Live[0].Dot == u.after() {
 			ops = append(ops, WriteOp{Path: path, Delete: true, Over: ValueID(u.after())})
@@ -73,7 +73,7 @@ func (s *Space) undoable(id string) (undoRecord, error) {
 	var found *undoRecord
 	for rec, err := range s.store.Metas(undoPrefix) {
 		if err != nil {
-			return undoRecord{}, storeProblem(err)
+			return undoRecord{}, s.problem(err)
 		}
 		u, ok := readUndo(rec)
 		if ok && (id == "" || u.id() == id) && (found == nil || u.Number > found.Number) {

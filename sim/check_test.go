@@ -155,6 +155,11 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 			c.Invariant = func(map[string][][]byte) error { panic("no state") }
 			return c
 		}()},
+		{"an invariant does not hold on one device", "invariant", "What happens on 1 device, cut down from", func() sim.Config {
+			c := linesAt(ofBytes(union))
+			c.Invariant, c.Always = func(map[string][][]byte) error { return errors.New("never") }, true
+			return c
+		}()},
 	} {
 		t.Run(w.mistake, func(t *testing.T) {
 			r := &recorder{}

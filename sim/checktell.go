@@ -22,9 +22,9 @@ func (c *Config) tell(test string, s *scenario.Scenario, run *checkRun) string {
 		fmt.Fprintf(&text, "    %s\n", strings.ReplaceAll(strings.TrimSpace(v.String()), "\n", "\n    "))
 	}
 	if run.hangs {
-		fmt.Fprintf(&text, "The scenario has %d operations. It was not cut down: each try would leave one more goroutine behind.\n", len(s.Ops))
+		fmt.Fprintf(&text, "The scenario has %s. It was not cut down: each try would leave one more goroutine behind.\n", plural(len(s.Ops), "operation"))
 	} else {
-		fmt.Fprintf(&text, "What happens on %d devices, cut down from %d operations to %d:\n", len(small.Devices), len(s.Ops), len(small.Ops))
+		fmt.Fprintf(&text, "What happens on %s, cut down from %s to %d:\n", plural(len(small.Devices), "device"), plural(len(s.Ops), "operation"), len(small.Ops))
 		tellOps(&text, small)
 	}
 	if len(run.merges) > 0 {
@@ -35,6 +35,14 @@ func (c *Config) tell(test string, s *scenario.Scenario, run *checkRun) string {
 	}
 	fmt.Fprintf(&text, "Reproduce with First: %d, Seeds: 1 in the Config: %s.", s.Seed, goTest(test))
 	return text.String()
+}
+
+// plural writes a number with its noun.
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // shrink looks for a smaller scenario that breaks the same claim first, and returns it with its run.

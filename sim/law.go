@@ -29,10 +29,17 @@ var (
 type breach struct {
 	law
 	how string // what was called, and what came of it
+	// call holds the values of the one call that breaks the law, where one does by itself; else it takes all values of the input.
+	call []crdt.Value
 }
 
 func (l law) broken(format string, args ...any) {
-	panic(&breach{l, fmt.Sprintf(format, args...)})
+	panic(&breach{law: l, how: fmt.Sprintf(format, args...)})
+}
+
+// brokenBy is broken for a law that a call breaks by itself. vs are the values that it was given.
+func (l law) brokenBy(vs []crdt.Value, format string, args ...any) {
+	panic(&breach{l, fmt.Sprintf(format, args...), vs})
 }
 
 // repeats checks deterministic: with the same memory again, and with copies.
@@ -200,7 +207,7 @@ func (c *mergeCheck) later(t testing.TB, inputs [][]crdt.Value) (b *breach, at i
 		time.Sleep(36 * time.Hour) // of the bubble's clock
 		for i, o := range first {
 			if again := once(inputs[i]); !again.same(o) {
-				b, at = &breach{deterministic, fmt.Sprintf("f(%s) = %v\nf(%s) = %v, 36 hours later", list(inputs[i]), o, list(inputs[i]), again)}, i
+				b, at = &breach{law: deterministic, how: fmt.Sprintf("f(%s) = %v\nf(%s) = %v, 36 hours later", list(inputs[i]), o, list(inputs[i]), again)}, i
 				return
 			}
 		}

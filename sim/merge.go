@@ -213,9 +213,9 @@ func (c *mergeCheck) callOn(l *loan) outcome {
 	})
 	switch {
 	case fault != nil && fault.hangs:
-		ends.broken("f(%s) has not returned after %v. Its goroutine cannot be stopped: it goes on until the test program ends", list(l.was), c.deadline)
+		ends.brokenBy(l.was, "f(%s) has not returned after %v. Its goroutine cannot be stopped: it goes on until the test program ends", list(l.was), c.deadline)
 	case fault != nil:
-		noPanic.broken("f(%s) %s", list(l.was), fault.text)
+		noPanic.brokenBy(l.was, "f(%s) %s", list(l.was), fault.text)
 	}
 	if what := l.changed(); what != "" {
 		noMutation.broken("f(%s) changed memory that is not its own: %s. Clone what must be sorted, appended to or edited", list(l.was), what)

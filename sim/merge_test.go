@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -337,6 +338,27 @@ func checkRecorded(f sim.MergeFunc, gen func(*rand.Rand) []byte, opts ...sim.Mer
 	r := &recorder{}
 	sim.CheckMerge(r, f, gen, opts...)
 	return r.said
+}
+
+// TestCheckMergePrintsTheCallThatHangs: the values to paste are those of the call, which a law may have made from the input.
+func TestCheckMergePrintsTheCallThatHangs(t *testing.T) {
+	for law, act := range map[string]func(){"ends": func() { select {} }, "no-panic": func() { panic("of results") }} {
+		var called atomic.Int32 // how many values the call had
+		f := ofBytes(union)
+		said := checkRecorded(func(vs []crdt.Value) (crdt.Value, error) {
+			if len(vs) > 1 && vs[0].Dot.Replica[0] == 0xff { // the result of an earlier call, which is in no input
+				called.Store(int32(len(vs)))
+				act()
+			}
+			return f(vs)
+		}, words, sim.MergeDeadline(100*time.Millisecond))
+		if len(said) != 1 || !strings.Contains(said[0], fmt.Sprintf("%q", law)) {
+			t.Fatalf("said %q, want the law %q", said, law)
+		}
+		if got := strings.Count(said[0], "{Data: "); got != int(called.Load()) || !strings.Contains(said[0], "crdt.ReplicaID{255}") {
+			t.Errorf("%s: %d values are printed, the call had %d:\n%s", law, got, called.Load(), said[0])
+		}
+	}
 }
 
 // TestCheckMergeFindsADateInTheResult runs a check that must fail in a process of its own, since it takes a real T to try a function on

@@ -15,6 +15,9 @@ func (c *mergeCheck) report(test string, i, inputs int, vs []crdt.Value, b *brea
 	for line := range strings.Lines(b.how) {
 		fmt.Fprintf(&text, "    %s", line)
 	}
+	if b.call != nil {
+		vs = b.call // what the laws call with is made from the input: only this call does it
+	}
 	text.WriteString("\nThe values, as Go:\n" + goLiteral(vs))
 	if c.base {
 		text.WriteString("The first one is the base.\n")

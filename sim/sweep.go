@@ -78,7 +78,8 @@ type SweepResult struct {
 	Never    []string
 	// Unequal are the seeds whose two runs had different traces.
 	Unequal []uint64
-	agreed  []time.Duration
+	// agreed holds, for each seed whose devices agreed, how long after the last fault they did.
+	agreed []time.Duration
 }
 
 // SometimesSeeds is from how many seeds on a sweep in which something of Sometimes never happened has failed.
@@ -96,7 +97,10 @@ func (r *SweepResult) OK() bool {
 	return len(r.Failures) == 0 && len(r.Unequal) == 0 && len(r.Never) == 0
 }
 
-// Percentile returns the time after which p of 100 runs agreed, from the end of the last fault.
+// Agreed is the number of seeds whose devices agreed in the end.
+func (r *SweepResult) Agreed() int { return len(r.agreed) }
+
+// Percentile returns the time after which p of 100 of the runs that agreed did so, from the end of the last fault; 0 if none agreed.
 func (r *SweepResult) Percentile(p int) time.Duration {
 	if len(r.agreed) == 0 {
 		return 0
@@ -107,8 +111,8 @@ func (r *SweepResult) Percentile(p int) time.Duration {
 
 // String sums the sweep up in one line.
 func (r *SweepResult) String() string {
-	return fmt.Sprintf("%d of %d seeds, %d failed; %.0f a minute, %.1f simulated years a day; agreed after %v in the median, %v at the 99th percentile",
-		r.Seeds, r.Of, r.Failed, r.PerMinute(), r.YearsPerDay(), r.Percentile(50).Round(time.Millisecond), r.Percentile(99).Round(time.Millisecond))
+	return fmt.Sprintf("%d of %d seeds, %d failed; %.0f a minute, %.1f simulated years a day; %d agreed, after %v in the median, %v at the 99th percentile",
+		r.Seeds, r.Of, r.Failed, r.PerMinute(), r.YearsPerDay(), r.Agreed(), r.Percentile(50).Round(time.Millisecond), r.Percentile(99).Round(time.Millisecond))
 }
 
 // Sweep runs many seeds. It returns an error if a run could not be carried out or ctx ended; the result then holds the runs that ended
@@ -216,7 +220,9 @@ func (w *sweep) add(run Run) {
 	out, r := w.out, run.Report
 	out.Seeds++
 	out.Coverage.Join(r.Coverage)
-	out.agreed = append(out.agreed, r.Converged)
+	if r.Final != nil {
+		out.agreed = append(out.agreed, r.Converged)
+	}
 	out.Virtual += r.Elapsed
 	out.Took = time.Since(w.start)
 	for _, c := range r.Checks() {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"syncline/sim"
 	"syncline/sim/des"
@@ -100,6 +101,30 @@ type still struct{}
 
 func (still) Run(_ context.Context, s *scenario.Scenario, _ func(oracle.Event)) (*oracle.Report, error) {
 	return &oracle.Report{Seed: s.Seed}, nil
+}
+
+// An estranged is a driver under which devices agree with the seeds 3 and 4 alone, after so many seconds.
+type estranged struct{}
+
+func (estranged) Run(_ context.Context, s *scenario.Scenario, _ func(oracle.Event)) (*oracle.Report, error) {
+	r := &oracle.Report{Seed: s.Seed}
+	if s.Seed == 3 || s.Seed == 4 {
+		r.Converged, r.Final = time.Duration(s.Seed)*time.Second, map[string][]string{}
+	}
+	return r, nil
+}
+
+// TestSweepCountsWhoAgreed wants the median to be of those seeds whose devices agreed.
+func TestSweepCountsWhoAgreed(t *testing.T) {
+	for seeds, want := range map[int]struct {
+		agreed int
+		median time.Duration
+	}{2: {0, 0}, 3: {1, 3 * time.Second}, 8: {2, 3 * time.Second}} {
+		r, err := sim.Sweep(context.Background(), sim.SweepConfig{Driver: estranged{}, First: 1, Seeds: seeds})
+		if err != nil || r.Agreed() != want.agreed || r.Percentile(50) != want.median {
+			t.Errorf("%d seeds: %v, %v", seeds, r, err)
+		}
+	}
 }
 
 // TestSweepInWhichNothingHappensFails wants it named what never happened, if there were enough seeds.

@@ -1,10 +1,11 @@
 package store
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -22,16 +23,16 @@ var backends = map[string]func(dir string) (datastore.Batching, error){
 	"leveldb": func(dir string) (datastore.Batching, error) { return leveldb.Open(dir, leveldb.Options{}) },
 }
 
-// DefaultBackend is the scheme of an empty specification.
+// DefaultBackend is the scheme of an empty specification for a directory that holds no database yet.
 const DefaultBackend = "pebble"
 
-// OpenBackend opens the datastore that spec names: "pebble:", also meant by an empty spec, and "leveldb:" keep their files in dir; "mem:"
-// keeps nothing. A directory that holds a database of the other kind is refused with [ErrOtherBackend] and not touched. Programs that
+// OpenBackend opens the datastore that spec names: "pebble:" and "leveldb:" keep their files in dir; "mem:" keeps nothing. An empty spec
+// means the one that dir was begun with, or [DefaultBackend]. A directory that holds a database of the other kind is refused with [ErrOtherBackend] and not touched. Programs that
 // want another datastore open it themselves and give it to [Open].
 func OpenBackend(spec, dir string) (datastore.Batching, error) {
 	scheme, rest, _ := strings.Cut(spec, ":")
 	if spec == "" {
-		scheme = DefaultBackend
+		scheme = cmp.Or(heldBy(dir), DefaultBackend)
 	}
 	open, ok := backends[scheme]
 	if !ok {
@@ -47,13 +48,25 @@ func OpenBackend(spec, dir string) (datastore.Batching, error) {
 	return open(dir)
 }
 
+// BackendOf returns the specification of the database that dir holds, as "leveldb:", or nothing.
+func BackendOf(dir string) string {
+	if scheme := heldBy(dir); scheme != "" {
+		return scheme + ":"
+	}
+	return ""
+}
+
 // heldBy returns the scheme of the database in dir, or nothing. The two share names of files: LevelDB takes pebble's for a damaged
 // database of its own, and go-ds-leveldb would rebuild that.
 func heldBy(dir string) string {
-	if found, _ := filepath.Glob(filepath.Join(dir, "marker.manifest.*")); len(found) > 0 {
-		return "pebble"
+	files, _ := os.ReadDir(dir)
+	has := func(prefix string) bool {
+		return slices.ContainsFunc(files, func(f os.DirEntry) bool { return strings.HasPrefix(f.Name(), prefix) })
 	}
-	if _, err := os.Stat(filepath.Join(dir, "CURRENT")); err == nil {
+	switch {
+	case has("marker.manifest."):
+		return "pebble"
+	case has("CURRENT"):
 		return "leveldb"
 	}
 	return ""
@@ -66,6 +79,14 @@ func CheckAtomic(ds datastore.Batching) error {
 	if reason := notAtomicReason(name); reason != "" {
 		return fmt.Errorf("%w: %s %s", ErrNotAtomic, name, reason)
 	}
+	// A type that embeds one of them has a name of its own, and its batches give it away. One that is never committed changes nothing.
+	b, err := ds.Batch(context.Background())
+	if err != nil {
+		return fmt.Errorf("new batch: %w", err)
+	}
+	if one := fmt.Sprintf("%T", datastore.NewBasicBatch(nil)); fmt.Sprintf("%T", b) == one {
+		return fmt.Errorf("%w: the batches of %s (%s) write their entries one by one", ErrNotAtomic, name, one)
+	}
 	return nil
 }
 
@@ -74,6 +95,10 @@ var notAtomic = []struct{ pkg, name, reason string }{
 	{"datastore", "MapDatastore", "writes the entries of a batch one by one"},
 	{"datastore", "NullDatastore", "keeps nothing"},
 	{"sync", "MutexDatastore", "hides what it wraps; give the store the datastore itself"},
+	{"keytransform", "Datastore", "hides what it wraps; give the store the datastore itself"},
+	{"failstore", "Failstore", "hides what it wraps; give the store the datastore itself"},
+	{"trace", "Datastore", "hides what it wraps; give the store the datastore itself"},
+	{"datastore", "LogDatastore", "hides what it wraps; give the store the datastore itself"},
 	{"mount", "Datastore", "commits one batch for each of its parts"},
 	{"delayed", "Delayed", "writes the entries of a batch one by one"},
 	{"badger", "Datastore", "commits a large batch in parts"},

@@ -10,7 +10,10 @@ import (
 	"testing"
 
 	"github.com/ipfs/go-datastore"
+	"github.com/ipfs/go-datastore/failstore"
 	"github.com/ipfs/go-datastore/mount"
+	dsnamespace "github.com/ipfs/go-datastore/namespace"
+	"github.com/ipfs/go-datastore/retrystore"
 	dssync "github.com/ipfs/go-datastore/sync"
 
 	"syncline/store/mem"
@@ -24,6 +27,11 @@ func TestNotAtomicIsRefused(t *testing.T) {
 		datastore.NewNullDatastore(): "keeps nothing",
 		dssync.MutexWrap(mem.New()):  "give the store the datastore itself",
 		mount.New(nil):               "each of its parts",
+		dsnamespace.Wrap(datastore.NewMapDatastore(), datastore.NewKey("/n")):                  "give the store the datastore itself",
+		failstore.NewFailstore(datastore.NewMapDatastore(), func(string) error { return nil }): "give the store the datastore itself",
+		datastore.NewLogDatastore(mem.New(), "log"):                                            "give the store the datastore itself",
+		struct{ *datastore.MapDatastore }{datastore.NewMapDatastore()}:                         "basicBatch",
+		&retrystore.Datastore{Batching: datastore.NewMapDatastore()}:                           "basicBatch",
 	}
 	for ds, reason := range refused {
 		_, err := Open(ctx, ds, Options{})
@@ -83,13 +91,18 @@ func TestADirectoryOfAnotherBackendIsRefused(t *testing.T) {
 		if after, _ := filepath.Glob(filepath.Join(dir, "*")); !slices.Equal(before, after) {
 			t.Errorf("%s on a directory of %s: %q became %q", other, held, before, after)
 		}
-		if ds, err = OpenBackend(held, dir); err != nil {
-			t.Fatal(err)
+		for _, spec := range []string{held, ""} { // nobody has to know which it is
+			if ds, err = OpenBackend(spec, dir); err != nil {
+				t.Fatal(err)
+			}
+			if v, err := ds.Get(ctx, datastore.NewKey("k")); err != nil || string(v) != "v" {
+				t.Errorf("%s opened as %q afterwards: %q, %v", held, spec, v, err)
+			}
+			ds.Close()
 		}
-		if v, err := ds.Get(ctx, datastore.NewKey("k")); err != nil || string(v) != "v" {
-			t.Errorf("%s afterwards: %q, %v", held, v, err)
+		if spec := BackendOf(dir); spec != held {
+			t.Errorf("%s is taken for %q", held, spec)
 		}
-		ds.Close()
 	}
 	if _, err := os.Stat("CURRENT"); err == nil {
 		t.Error("a database was made in the working directory")

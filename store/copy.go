@@ -37,7 +37,7 @@ const pasteBytes = 1 << 20
 func Paste(ctx context.Context, ds datastore.Batching, next func() (key, value []byte, err error)) error {
 	e := newEngine(ds)
 	for done := false; !done; {
-		b, err := e.batch(ctx)
+		b, err := e.batch(ctx, false)
 		if err != nil {
 			return err
 		}

@@ -37,6 +37,12 @@ type Reader = interface {
 	Close() error
 }
 
+// A FreeingBatcher is a datastore that holds a part of the disk back, of which a batch that frees space may use some.
+type FreeingBatcher interface {
+	// FreeingBatch returns a batch for deletes and little else.
+	FreeingBatch(ctx context.Context) (datastore.Batch, error)
+}
+
 // A ByteBatch is a batch that takes keys as bytes. It keeps neither key nor value.
 type ByteBatch interface {
 	PutBytes(key, value []byte) error
@@ -138,8 +144,13 @@ type batch struct {
 	err   error
 }
 
-func (e *engine) batch(ctx context.Context) (*batch, error) {
-	b, err := e.ds.Batch(ctx)
+// batch returns a new batch, one that frees space if frees.
+func (e *engine) batch(ctx context.Context, frees bool) (*batch, error) {
+	open := e.ds.Batch
+	if f, ok := e.ds.(FreeingBatcher); ok && frees {
+		open = f.FreeingBatch
+	}
+	b, err := open(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("new batch: %w", err)
 	}

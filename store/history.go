@@ -79,11 +79,11 @@ type How uint8
 const (
 	// HowUnseen: something that this device has not seen itself. A session brings what is live, not what was in between.
 	HowUnseen How = iota
-	// HowPut, HowDelete and HowResolve: a write, a delete, or the decision of a conflict.
+	// HowPut, HowDelete and HowResolve: a write, a delete, or the decision of a conflict in which the value was.
 	HowPut
 	HowDelete
 	HowResolve
-	// HowPolicy: a policy decided a conflict.
+	// HowPolicy: a policy decided a conflict in which the value was.
 	HowPolicy
 )
 
@@ -101,6 +101,10 @@ type Past struct {
 	Policy string
 }
 
+// pastBytesMax bounds the data of the values that one transaction puts into history. They are in memory until the commit, twice, and an
+// operation of few bytes may replace very many.
+const pastBytesMax = 64 << 20
+
 // SetNow tells the transaction the wall time, in milliseconds since 1970: when values become past. Without it they do not age.
 func (tx *Tx) SetNow(wallMillis int64) { tx.now = max(wallMillis, 0) }
 
@@ -109,21 +113,17 @@ func (tx *Tx) remember(e *entry, after crdt.Register) {
 	if tx.s.history.off() || len(e.after.Live) == 0 || crdt.IsSystemPath(e.path) {
 		return
 	}
-	gone := make([]crdt.Value, 0, 1) // more only in a conflict
+	var one [1]crdt.Value
+	gone := one[:0] // more only in a conflict
 	p := Past{At: tx.now}
+	var by *crdt.Value
 	diffLive(e.after.Live, after.Live, func(old, new *crdt.Value) {
 		switch {
 		case new == nil && old.Time != 0: // else it stands for what was lost
 			gone = append(gone, *old)
 		case new == nil:
 		case old == nil && (p.How == HowUnseen || new.Time >= p.ByTime):
-			p.How, p.By, p.ByTime, p.Policy = HowPut, new.Dot, new.Time, new.Policy
-			switch {
-			case new.Policy != "":
-				p.How = HowPolicy
-			case new.Resolved:
-				p.How = HowResolve
-			}
+			by, p.How, p.By, p.ByTime = new, HowPut, new.Dot, new.Time
 		}
 	})
 	if len(gone) == 0 {
@@ -138,6 +138,13 @@ func (tx *Tx) remember(e *entry, after crdt.Register) {
 	}
 	slices.SortFunc(gone, func(v, w crdt.Value) int { return cmp.Or(cmp.Compare(v.Time, w.Time), v.Dot.Compare(w.Dot)) })
 	for _, p.Value = range gone {
+		if tx.pastBytes += len(p.Value.Data); tx.pastBytes > pastBytesMax {
+			tx.dropped++
+			continue
+		}
+		if by != nil {
+			p.How, p.Policy = howBy(by, p.Value.Dot)
+		}
 		e.past = append(e.past, p)
 	}
 	if n := len(e.past) - tx.s.history.Versions; n > 0 {
@@ -147,6 +154,20 @@ func (tx *Tx) remember(e *entry, after crdt.Register) {
 			return n >= 0 && !bases[p.Value.Dot]
 		})
 	}
+}
+
+// howBy says how a value came in the place of old. A decision ended the values that it was made of; of the others, which a device still
+// had that was away while they were overwritten, no more is known than that.
+func howBy(v *crdt.Value, old crdt.Dot) (How, string) {
+	d := v.Descent
+	wroteOver := !d.IsKnown() || slices.Contains(d.From, old) || old.Replica == v.Dot.Replica && d.Since <= old.Counter
+	switch {
+	case wroteOver && v.Policy != "":
+		return HowPolicy, v.Policy
+	case wroteOver && v.Resolved:
+		return HowResolve, ""
+	}
+	return HowPut, ""
 }
 
 // basesOf returns what the live values, or the runs of writes that they end, were written over. Such a value stays on disk, within the
@@ -166,6 +187,9 @@ func basesOf(live []crdt.Value) map[crdt.Dot]bool {
 func (tx *Tx) fillHistory(b *batch) {
 	before := tx.s.Head().written
 	tx.head.written = before
+	if tx.unkept {
+		return
+	}
 	for _, e := range tx.dirty {
 		for i := range e.past {
 			tx.key = appendPastKey(tx.key[:0], e.path, tx.head.written)

@@ -142,6 +142,60 @@ func TestHistoryOfASession(t *testing.T) {
 	p.want("a", "2-2 1-1")
 }
 
+// TestADecisionEndsWhatItWasMadeOf: a device that was away while a base was overwritten on two sides, and these were merged, gets the merge
+// alone. The base lost no decision. A device that had both sides says so of them, and not of the base.
+func TestADecisionEndsWhatItWasMadeOf(t *testing.T) {
+	dot := func(r byte, n uint64) crdt.Dot { return crdt.Dot{Replica: rid(r), Counter: n} }
+	for _, policy := range []string{"merge:text", ""} {
+		how := HowResolve
+		if policy != "" {
+			how = HowPolicy
+		}
+		far := crdt.NewState()
+		write := func(d crdt.Dot, data string, preds ...crdt.Dot) {
+			t.Helper()
+			e := crdt.OpEntry{Path: "a", Data: []byte(data), Preds: preds, Descent: crdt.Descent{Since: d.Counter, From: preds}}
+			if len(preds) > 1 {
+				e.Clear, e.Policy = true, policy
+			}
+			op := &crdt.Op{Dot: d, Time: crdt.At(int64(d.Counter)), Entries: []crdt.OpEntry{e}}
+			if d.Counter == 1 {
+				op.Open = []byte("o")
+			}
+			if _, err := crdt.Apply(far, op); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sync := func(p *past) {
+			t.Helper()
+			tx := p.s.Begin()
+			d, err := crdt.Answer(far, tx.Context())
+			if err == nil {
+				_, err = crdt.Join(tx, d)
+			}
+			if err == nil {
+				err = tx.Commit()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		away, there := newPast(t, HistoryBounds{}), newPast(t, HistoryBounds{})
+		write(dot(2, 1), "base")
+		sync(away)
+		sync(there)
+		write(dot(3, 1), "right", dot(2, 1))
+		// The left side did not see the right one.
+		write(dot(4, 1), "left", dot(2, 1))
+		sync(there)
+		write(dot(2, 2), "both", dot(3, 1), dot(4, 1))
+		sync(away)
+		sync(there)
+		away.want("a", "base-1")
+		there.want("a", fmt.Sprintf("left-%d right-%d base-1", how, how))
+	}
+}
+
 // TestHistoryIsBounded by versions, age, and the bytes of a path, at once for who reads; by all of these and the bytes of the space on
 // disk, after enough was written for the sweep to come round.
 func TestHistoryIsBounded(t *testing.T) {
@@ -249,6 +303,16 @@ func TestTheBaseOfALiveValueStays(t *testing.T) {
 	laps()
 	if kept("b") != 0 {
 		t.Error("the base of a value that is gone stays")
+	}
+	whole, err := p.ds.Get(context.Background(), datastore.RawKey("/d/a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.ds.Put(context.Background(), datastore.RawKey("/d/a"), []byte{9})
+	laps()
+	p.ds.Put(context.Background(), datastore.RawKey("/d/a"), whole) // as a repair does
+	if kept("a") != 1 {
+		t.Error("the base of a value that could not be read for a while is gone")
 	}
 	p.now += 2 * time.Hour.Milliseconds()
 	laps()

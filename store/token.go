@@ -110,7 +110,7 @@ func (s *Store) prepare(ctx context.Context) error {
 }
 
 func (s *Store) putIncarnation(ctx context.Context, n incarnation) error {
-	b, err := s.eng.batch(ctx)
+	b, err := s.eng.batch(ctx, false)
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 
 	"syncline/crdt"
 )
@@ -22,6 +24,10 @@ type Tx struct {
 	// swept is where the sweep of this commit got to, nil if there was none.
 	swept *sweep
 	group group
+	// unkept says that the last commit left out what became past, dropped counts the values that became past beyond pastBytesMax, of which
+	// pastBytes were taken.
+	unkept             bool
+	dropped, pastBytes int
 
 	entries map[string]*entry
 	slab    []entry
@@ -80,7 +86,8 @@ func (s *Store) Begin() *Tx {
 	if tx.open {
 		panic("store: Begin while a transaction is open")
 	}
-	tx.open, tx.head, tx.seated = true, s.Head(), len(s.replicas)
+	tx.open, tx.head, tx.seated, tx.unkept = true, s.Head(), len(s.replicas), false
+	tx.dropped, tx.pastBytes = 0, 0
 	tx.writer, _ = s.Incarnation()
 	return tx
 }
@@ -266,9 +273,18 @@ func (tx *Tx) SetRegister(path string, r crdt.Register) error {
 		tx.dirty = append(tx.dirty, e)
 	}
 	e.after, tx.changed = r, true
+	e.lighten()
 	tx.live.note(e)
 	tx.log.note(e)
 	return nil
+}
+
+// lighten lets go of the data of a single value that was replaced: nothing asks what they were.
+func (e *entry) lighten() {
+	if len(e.before.Live) == 1 && len(e.before.Live[0].Data) > crdt.BeforeBytesMax && !hasLive(e.after, e.before.Live[0].Dot) {
+		e.before.Live = slices.Clone(e.before.Live)
+		e.before.Live[0].Data = nil
+	}
 }
 
 // Advance implements [crdt.Base].
@@ -352,6 +368,9 @@ func (tx *Tx) ordinal(r crdt.ReplicaID) ordinal {
 
 // Commit writes the transaction as one batch. It is not durable before Sync returns. After an error nothing has changed, on disk or
 // in memory, and the transaction is still open: commit it again, or discard it.
+//
+// If the disk is full, a transaction that only takes values away is written without what became past, and with some of the space that
+// the datastore holds back: see [FreeingBatcher] and [Tx.Unkept].
 func (tx *Tx) Commit() error {
 	if !tx.open {
 		panic("store: Commit of a transaction that is not open")
@@ -370,14 +389,42 @@ func (tx *Tx) Commit() error {
 	if err := tx.s.prepare(ctx); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	b, err := tx.s.eng.batch(ctx)
-	if err != nil {
-		return fmt.Errorf("commit: %w", err)
+	err := tx.write(ctx)
+	if errors.Is(err, syscall.ENOSPC) && tx.frees() {
+		tx.unkept = true
+		err = tx.write(ctx)
 	}
-	tx.fill(b)
-	if err := tx.publish(b); err != nil {
+	if err != nil {
+		tx.unkept = false
 		return fmt.Errorf("commit: %w", err)
 	}
 	tx.reset()
 	return nil
 }
+
+// write puts all that changed into one batch and publishes it.
+func (tx *Tx) write(ctx context.Context) error {
+	b, err := tx.s.eng.batch(ctx, tx.unkept)
+	if err != nil {
+		return err
+	}
+	tx.fill(b)
+	return tx.publish(b)
+}
+
+// frees reports whether the transaction takes live values away and brings none.
+func (tx *Tx) frees() bool {
+	fewer, more := false, false
+	for _, e := range tx.dirty {
+		diffLive(e.before.Live, e.after.Live, func(old, new *crdt.Value) {
+			fewer, more = fewer || new == nil, more || old == nil
+		})
+	}
+	return fewer && !more
+}
+
+// Unkept reports, until the next Begin, whether the last Commit left what became past out of history, because the disk is full.
+func (tx *Tx) Unkept() bool { return tx.unkept }
+
+// Dropped returns, until the next Begin, how many values that became past are not in history, because they were too many for one transaction.
+func (tx *Tx) Dropped() int { return tx.dropped }

@@ -58,6 +58,7 @@ func (d *delCommand) one(ctx context.Context, c *client.Client, path string) err
 		return d.below(ctx, c, path, err)
 	}
 	return d.out.result(doc, func() {
+		defer d.tellUnkept(doc)
 		if doc.Remaining == 0 {
 			d.out.done("%s deleted.", visible(doc.Path))
 			return
@@ -115,13 +116,24 @@ func (d *delCommand) carryOut(ctx context.Context, c *client.Client, name string
 		return err
 	}
 	if self {
-		if _, err := c.Delete(ctx, name, true); err == nil {
+		if one, err := c.Delete(ctx, name, true); err == nil {
 			doc.Deleted++
+			doc.Unkept = doc.Unkept || one.Unkept
 		} else if !errors.Is(err, node.ErrNotFound) {
 			return err
 		}
 	}
-	return d.out.result(doc, func() { d.out.done("%s deleted.", entries(doc.Deleted)) })
+	return d.out.result(doc, func() {
+		d.out.done("%s deleted.", entries(doc.Deleted))
+		d.tellUnkept(doc)
+	})
+}
+
+// tellUnkept says if history lacks what was deleted.
+func (d *delCommand) tellUnkept(doc wire.Del) {
+	if doc.Unkept {
+		d.out.look("The disk is full: what was deleted is not in the history of this device.")
+	}
 }
 
 func (d *delCommand) printPaths(paths []string) {

@@ -18,8 +18,8 @@ func newDiff(a *app) *cobra.Command {
 		Use:   "diff PATH [V1 [V2]]",
 		Short: "Compare versions of a value, line by line",
 		Long: `Compare two versions of a path as a unified diff of their lines. Without versions it is
-what is shown against the version before, or, of an entry in conflict, what is shown
-against each value that competes with it. With V1 it is V1 against what is shown.
+what is shown against the version before, or, of an entry with values that compete,
+what is shown against each of the others, also where a policy settles them. With V1 it is V1 against what is shown.
 
 The beginning of a version is enough; peer history lists them. Values that are not text
 are only said to differ, or not. The exit code does not tell whether they differ.`,
@@ -142,10 +142,13 @@ func lines(r *wire.Revision) (text string, ok bool) {
 
 // label names one side of a diff.
 func label(path string, r *wire.Revision) string {
-	if r == nil {
+	switch {
+	case r == nil:
 		return "/dev/null"
+	case r.Version == "":
+		return path + "\t" + side(r)
 	}
-	return fmt.Sprintf("%s\t%s %s %s", path, shortVersion(r.Version), shortName(r.Device), stamp(r.Time))
+	return fmt.Sprintf("%s\t%s %s %s", path, side(r), shortName(r.Device), stamp(r.Time))
 }
 
 func (a *app) printDiffs(doc wire.Diff) {
@@ -155,6 +158,10 @@ func (a *app) printDiffs(doc wire.Diff) {
 			a.out.note("%s and %s hold the same.", side(p.From), side(p.To))
 		case !p.Text:
 			a.out.print("Binary values differ: %s and %s\n", withSize(p.From), withSize(p.To))
+		case p.Diff == "" && p.From == nil:
+			a.out.note("%s is empty, and there was nothing before it.", side(p.To))
+		case p.Diff == "" && p.To == nil:
+			a.out.note("%s is empty, and there is nothing now.", side(p.From))
 		case p.Diff == "":
 			a.out.print("The values differ in their last line feed or in their type: %s and %s\n", withSize(p.From), withSize(p.To))
 		default:
@@ -184,8 +191,11 @@ func (a *app) printDiff(diff string) {
 }
 
 func side(r *wire.Revision) string {
-	if r == nil {
+	switch {
+	case r == nil:
 		return "nothing"
+	case r.Version == "":
+		return "policy:" + visible(r.SettledBy)
 	}
 	return shortVersion(r.Version)
 }
@@ -194,5 +204,5 @@ func withSize(r *wire.Revision) string {
 	if r == nil {
 		return "nothing"
 	}
-	return fmt.Sprintf("%s (%s, %s)", shortVersion(r.Version), size(int64(r.Size)), orElse(visible(r.ContentType), "bytes"))
+	return fmt.Sprintf("%s (%s, %s)", side(r), size(int64(r.Size)), orElse(visible(r.ContentType), "bytes"))
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"syncline/node"
 	"syncline/node/api/client"
 	"syncline/node/api/wire"
 )
@@ -17,7 +18,8 @@ func newHistory(a *app) *cobra.Command {
 		Short: "List what was written at a path, newest first",
 		Long: `List what was written at a path, newest first: the current values, those that were
 overwritten, deleted or lost a decision, and the deletes; with who wrote each and what
-replaced it. Each device keeps its own history, by default the last 10 values of an
+replaced it. Where a policy settles what competes each line says what it did, and what
+it made of several values, a union, comes first and has no version. Each device keeps its own history, by default the last 10 values of an
 entry for 30 days; a value that this device no longer has, another may have.
 
   peer diff PATH                    compare the value with the one before
@@ -50,8 +52,15 @@ func (a *app) printHistory(doc wire.History) {
 		if r.Deleted {
 			value = both("(deleted)", "-")
 		}
-		t.add(both(shortVersion(r.Version), r.Version), both(shortName(r.Device), orElse(r.Device.ID, "-")),
-			both(when(r.Time), stamp(r.Time)), value, both(fate(r), machineFate(r)))
+		version, writer, written := both(shortVersion(r.Version), r.Version), shortName(r.Device), both(when(r.Time), stamp(r.Time))
+		device := both(writer, orElse(r.Device.ID, "-"))
+		switch {
+		case r.Version == "": // nobody wrote it
+			version, device, written = both("—", "-"), both("—", "-"), both("—", "-")
+		case r.MergedBy != "":
+			device.text = writer + ", by " + visible(r.MergedBy)
+		}
+		t.add(version, device, written, value, both(fate(r), machineFate(r)))
 	}
 	t.print()
 	if doc.Damaged > 0 {
@@ -66,8 +75,16 @@ func shortVersion(v string) string { return v[:min(len(v), len("h.51ab09e2"))] }
 // fate says what became of a version, as people say it.
 func fate(r wire.Revision) string {
 	switch {
-	case r.Shown:
+	case r.Shown && r.SettledBy == "":
 		return "shown"
+	case r.Shown && r.Version == "":
+		return "shown, made by the policy " + visible(r.SettledBy)
+	case r.Shown:
+		return "shown by the policy " + visible(r.SettledBy)
+	case r.SettledBy == string(node.PolicyUnion):
+		return "taken up by the policy union"
+	case r.SettledBy != "":
+		return "set aside by the policy " + visible(r.SettledBy)
 	case r.Current:
 		return "competes"
 	case r.Replaced == nil:
@@ -83,7 +100,7 @@ func fate(r wire.Revision) string {
 	case "resolve":
 		return "lost a decision" + by
 	case "automatic":
-		return "set aside by the policy " + r.Replaced.Policy
+		return "set aside by the policy " + visible(r.Replaced.Policy)
 	case "unseen":
 		return "replaced elsewhere"
 	}
@@ -93,6 +110,10 @@ func fate(r wire.Revision) string {
 // machineFate says the same in one word.
 func machineFate(r wire.Revision) string {
 	switch {
+	case r.SettledBy != "" && r.Shown:
+		return "shown:" + visible(r.SettledBy)
+	case r.SettledBy != "":
+		return "settled:" + visible(r.SettledBy)
 	case r.Current:
 		return "current"
 	case r.Replaced == nil:

@@ -51,7 +51,7 @@ comparison, here and on the others. Both together are plain polling.`,
 	f.StringSliceVar(&u.listen, "listen", nil, "multiaddr to listen on, as /ip4/0.0.0.0/udp/4001/quic-v1; may be repeated")
 	f.StringSliceVar(&u.announce, "announce", nil, "multiaddr to tell others instead of the one that is seen; may be repeated")
 	f.BoolVar(&u.noLAN, "no-lan", false, "do not look for devices on the local network")
-	f.StringVar(&u.store, "store", "", "where entries are kept: pebble: (on disk, default), leveldb: (on disk) or mem: (lost at the end)")
+	f.StringVar(&u.store, "store", "", "where entries are kept: pebble: or leveldb: (on disk), or mem: (lost at the end); default: as the folder was begun, or pebble:")
 	f.BoolVar(&u.relaxed, "relaxed", false, "answer a write before it is on disk; a power cut may lose the last ones")
 	f.DurationVar(&u.poll, "poll", 0, "ask each connected device for news this often, as 5s (default 30s)")
 	f.BoolVar(&u.noGossip, "no-gossip", false, "do not tell others of writes at once; they travel with the next poll")

@@ -30,7 +30,9 @@ func newWatch(a *app) *cobra.Command {
 		Short: "Print changes as they come",
 		Long: `Print the entries under a prefix, and then every change as it comes, until Ctrl-C.
 --since now leaves out what is there already; --since CURSOR goes on where an earlier
-watch (--json prints cursors) has ended.
+watch (--json prints cursors) has ended. A conflict that a policy settles is told as
+resolved, with the name of the policy. In a pipe a line has the time, the device, what
+happened, the path, its version, the number of values that compete, and the policy.
 
 --once waits for one change, prints it and ends. Without --since that is the next one
 from now. With --timeout it ends with code 8 if none comes.`,
@@ -92,17 +94,25 @@ func (w *watchCommand) print(line client.Line) {
 	}
 }
 
-// change prints one change: for people with the columns of a table that has no end, for pipes tab-separated.
+// change prints one change: for people with the columns of a table that has no end, for pipes tab-separated. Both end with the policy that
+// settled what competed, if one did.
 func (w *watchCommand) change(c wire.Change) {
 	if !w.out.tty {
-		w.out.print("%s\t%s\t%s\t%s\t%s\t%d\n", stamp(c.Time), orElse(c.Device.ID, "-"), c.Type, visible(c.Path), orElse(c.Version, "-"), c.Conflict)
+		w.out.print("%s\t%s\t%s\t%s\t%s\t%d\t%s\n", stamp(c.Time), orElse(c.Device.ID, "-"), c.Type, visible(c.Path), orElse(c.Version, "-"), c.Conflict,
+			orElse(visible(c.Policy), "-"))
 		return
 	}
 	note := ""
 	if c.Version != "" {
 		note = "  " + w.out.dim("("+c.Version+")")
 	}
-	if c.Conflict > 1 {
+	if c.Policy != "" {
+		note += "  by " + visible(c.Policy)
+	}
+	switch {
+	case c.Conflict == 1:
+		note += "  " + paint(w.out.color, yellow, "! won over a delete")
+	case c.Conflict > 1:
 		note += "  " + paint(w.out.color, yellow, "! "+strconv.Itoa(c.Conflict)+" values")
 	}
 	w.out.print("%s  %-12s  %-8s  %s%s\n", c.Time.Local().Format(time.TimeOnly), shortName(c.Device), c.Type, visible(c.Path), note)

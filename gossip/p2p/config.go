@@ -95,12 +95,16 @@ const (
 	strangersNetMax = 24  // connections of devices that are no members, per address, at a time: ten by two transports, and half of all
 	strangerBurst   = 24  // connections per address before one per second applies
 	placeConnsMax   = 64  // connections per IPv4 address or IPv6 /56 at a time, members' too
+	silentConnsMax  = 256 // inbound connections that have not said who they are, at least: one address may have a quarter of them
 	strangerIPsMax  = 256 // addresses that the rate limit remembers
 	tagsMax         = 256 // spaces proved in one hello
 	bookAddrsMax    = 16  // addresses per device
 	bookDevicesMax  = 256 // devices in the address book
 	foundDevicesMax = 64  // non-members that discovery remembers
 	advertAddrsMax  = 8   // addresses in one mDNS advert
+	foundAddrsMax   = 16  // addresses of a non-member that adverts named
+	joinAddrsMax    = 8   // addresses of one attempt to join: libp2p dials so many of a peer at a time
+	joinFoundMin    = 4   // of these, those from adverts, however many are given
 	dialsMax        = 16  // dials at a time
 )
 

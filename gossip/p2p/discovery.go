@@ -256,9 +256,17 @@ func newFoundDevices() *foundDevices {
 	return &foundDevices{byPeer: make(map[peer.ID][]string), expected: make(map[peer.ID]*expectation)}
 }
 
+// add takes note of an advert. What was heard before stays behind it, within bounds: who forges one does not push out what another said.
 func (f *foundDevices) add(p peer.ID, addrs []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	addrs = slices.Clone(addrs)
+	for _, a := range f.byPeer[p] {
+		if !slices.Contains(addrs, a) {
+			addrs = append(addrs, a)
+		}
+	}
+	addrs = addrs[:min(len(addrs), foundAddrsMax)]
 	if e := f.expected[p]; e != nil && !slices.Equal(f.byPeer[p], addrs) {
 		close(e.changed)
 		e.changed = make(chan struct{})

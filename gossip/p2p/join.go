@@ -96,10 +96,11 @@ func (n *Network) OpenJoin(ctx context.Context, inviter gossip.DeviceID, addrs [
 func (n *Network) dialJoin(ctx context.Context, p peer.ID, given []ma.Multiaddr) (*joinStream, error) {
 	defer n.found.expect(p)()
 	pause := n.cfg.RedialMin
-	for {
+	for turn := 0; ; turn++ {
 		changed := n.found.changes(p)
 		begun := time.Now()
-		addrs := slices.Concat(given, parseAddrs(n.found.addrs(p)), parseAddrs(n.book.addrs(deviceOrZero(p))))
+		known := slices.Concat(given, parseAddrs(n.book.addrs(deviceOrZero(p))))
+		addrs := joinAddrs(known, parseAddrs(n.found.addrs(p)), turn)
 		s, err := n.tryJoin(ctx, p, addrs)
 		if errors.Is(err, ErrJoinRefused) {
 			return n.tryJoinTCP(ctx, p, addrs, err)
@@ -121,6 +122,18 @@ func (n *Network) dialJoin(ctx context.Context, p peer.ID, given []ma.Multiaddr)
 	}
 }
 
+// joinAddrs returns what one attempt dials: all that is known, and of what was found as much as is dialled at the same time, other addresses at
+// each turn. Anybody can forge adverts, and addresses that do not answer must not keep those waiting that do.
+func joinAddrs(known, found []ma.Multiaddr, turn int) []ma.Multiaddr {
+	addrs := slices.Clone(known)
+	found = slices.DeleteFunc(slices.Clone(found), func(a ma.Multiaddr) bool { return slices.ContainsFunc(known, a.Equal) })
+	n := min(len(found), max(joinFoundMin, joinAddrsMax-len(known)))
+	for i := range n {
+		addrs = append(addrs, found[(turn*n+i)%len(found)])
+	}
+	return addrs
+}
+
 // sleep waits, and reports whether ctx lasted as long.
 func sleep(ctx context.Context, d time.Duration) bool {
 	select {
@@ -139,7 +152,6 @@ func (n *Network) tryJoinTCP(ctx context.Context, p peer.ID, addrs []ma.Multiadd
 		return nil, refused
 	}
 	_ = n.host.Network().ClosePeer(p)
-	n.host.Peerstore().ClearAddrs(p) // a dial tries every address there
 	s, err := n.tryJoin(ctx, p, addrs)
 	if err != nil {
 		return nil, refused
@@ -159,6 +171,7 @@ func (n *Network) tryJoin(ctx context.Context, p peer.ID, addrs []ma.Multiaddr) 
 		if len(addrs) == 0 {
 			return nil, errors.New("no address known, and not found on the local network")
 		}
+		n.host.Peerstore().ClearAddrs(p) // a dial tries every address there, also those of the attempt before
 		if err := n.connect(ctx, p, addrs); err != nil {
 			return nil, err
 		}

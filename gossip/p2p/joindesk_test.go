@@ -176,6 +176,7 @@ func TestRoomForStrangers(t *testing.T) {
 	const places, each = 6, strangersMax / 6
 	fill := func(change func(place, i int, l *link)) *Network {
 		n := New(testConfig())
+		n.gate = newGate(time.Now, n.hasRoom)
 		for place := range places {
 			for i := range each {
 				l := &link{
@@ -205,6 +206,15 @@ func TestRoomForStrangers(t *testing.T) {
 		if n.hasRoom("10.9.9.9") {
 			t.Errorf("who is %s makes room", what)
 		}
+	}
+	n = fill(func(int, int, *link) {})
+	inviter := peer.ID(fmt.Sprint(places-1, each-1))
+	defer n.gate.invite(inviter)()
+	if last, ok := n.room("10.9.9.9"); !ok || last != nil {
+		t.Error("the device that is to let us in takes a stranger's place")
+	}
+	if last, _ := n.room("10.0.0.5"); last == n.peers[inviter][0] {
+		t.Error("the device that is to let us in makes room")
 	}
 	waiting := fill(func(_, _ int, l *link) { l.vouched, l.waits = true, true })
 	if last, ok := waiting.room("10.9.9.9"); !ok || last != nil {

@@ -215,7 +215,7 @@ func (n *Network) hasRoom(place string) bool {
 
 // room reports whether there is room for one more stranger from a place: because few are here, at all and from there, or because one of
 // them, the last returned, makes room: whoever came first of those who have named no invite. Those who wait for a person
-// count for their place only. The caller holds n.mu.
+// count for their place only. Members, and a device that is to let us in, are no strangers. The caller holds n.mu.
 func (n *Network) room(place string) (last *link, ok bool) {
 	active, near := 0, 0
 	var oldest, oldestNear *link
@@ -223,7 +223,7 @@ func (n *Network) room(place string) (last *link, ok bool) {
 		return !l.vouched && !l.dialed && (than == nil || l.opened.Before(than.opened))
 	}
 	for p, links := range n.peers {
-		if n.roster.member(p) {
+		if n.gate.expected(p) {
 			continue
 		}
 		for _, l := range links {

@@ -133,10 +133,11 @@ func (s *Server) deletePrefix(w http.ResponseWriter, r *http.Request) error {
 	}
 	doc := wire.Del{Schema: wire.SchemaDel, Prefix: prefix, DryRun: dry}
 	if !dry {
-		doc.Deleted, err = sp.DeletePrefix(r.Context(), prefix)
+		deleted, err := sp.DeletePrefix(r.Context(), prefix)
 		if err != nil {
 			return err
 		}
+		doc.Deleted, doc.Unkept = deleted.Entries, deleted.Unkept
 		return answer(w, http.StatusOK, doc)
 	}
 	for e, err := range sp.List(r.Context(), prefix, node.ListOptions{}) {

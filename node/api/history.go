@@ -49,7 +49,9 @@ func pastValue(w http.ResponseWriter, r *http.Request, sp *node.Space, path stri
 			Next("peer history PATH lists the versions.")
 	}
 	h := w.Header()
-	h.Set("ETag", `"`+v.ID+`"`)
+	if v.ID != "" { // else a policy made it of several values
+		h.Set("ETag", `"`+v.ID+`"`)
+	}
 	h.Set("Content-Type", cmp.Or(v.Type, node.MediaTypeBytes))
 	h.Set("Peer-Type", v.Kind.String())
 	h.Set("Peer-Time", v.Time.UTC().Format(time.RFC3339Nano))
@@ -78,12 +80,13 @@ func (s *Server) restore(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	res, err := sp.Restore(r.Context(), path, v.ID)
+	restored := cmp.Or(v.ID, ask.Version) // what a policy makes of several values has no id
+	res, err := sp.Restore(r.Context(), path, restored)
 	if err != nil {
 		return err
 	}
 	w.Header().Set("ETag", etag(res.Version))
-	return answer(w, http.StatusOK, wire.Restored{Restored: v.ID, Put: wire.Put{
+	return answer(w, http.StatusOK, wire.Restored{Restored: restored, Put: wire.Put{
 		Schema: wire.SchemaRestore, Path: path, Version: string(res.Version), Created: res.Created, Remaining: res.Remaining,
 	}})
 }

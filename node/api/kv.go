@@ -130,7 +130,7 @@ func (s *Server) deleteValue(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	return answer(w, http.StatusOK, wire.Del{
-		Schema: wire.SchemaDel, Path: path, Deleted: 1, Remaining: res.Remaining, Version: string(res.Version),
+		Schema: wire.SchemaDel, Path: path, Deleted: 1, Remaining: res.Remaining, Version: string(res.Version), Unkept: res.Unkept,
 	})
 }
 

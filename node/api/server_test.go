@@ -36,13 +36,20 @@ func newPeer(t *testing.T) *peer { return newPeerOn(t, "laptop", nil) }
 // newPeerOn starts a node on a network.
 func newPeerOn(t *testing.T, name string, network gossip.Network) *peer {
 	t.Helper()
+	return newPeerWith(t, node.Config{Name: name, Network: network})
+}
+
+// newPeerWith starts a node; its RuntimeDir is set.
+func newPeerWith(t *testing.T, cfg node.Config) *peer {
+	t.Helper()
 	// The name of a socket is short, that of t.TempDir may not be.
 	dir, err := os.MkdirTemp("", "api")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	n, err := node.Open(t.Context(), node.Config{Name: name, Network: network, RuntimeDir: dir})
+	cfg.RuntimeDir = dir
+	n, err := node.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

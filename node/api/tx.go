@@ -40,7 +40,7 @@ func (s *Server) transaction(w http.ResponseWriter, r *http.Request) error {
 	doc := wire.TxDone{Schema: wire.SchemaTx, Results: []wire.TxResult{}}
 	for i, op := range ask.Ops {
 		doc.Results = append(doc.Results, wire.TxResult{
-			Op: op.Op, Path: op.Path, Version: string(res[i].Version), Created: res[i].Created, Remaining: res[i].Remaining,
+			Op: op.Op, Path: op.Path, Version: string(res[i].Version), Created: res[i].Created, Remaining: res[i].Remaining, Unkept: res[i].Unkept,
 		})
 	}
 	return answer(w, http.StatusOK, doc)

@@ -48,8 +48,18 @@ func (o *Oracle) Ranges() bool {
 // NotConverged notes that the devices did not agree in time, and who lacks what.
 func (o *Oracle) NotConverged() {
 	for i, d := range o.devices {
-		if lacks := o.survived.minus(d.app); lacks.len() > 0 {
-			o.Fail(Convergence, i, "still without %d writes, the first %s", lacks.len(), o.entries[o.survived.less(d.app)].write)
+		var lacks []*write
+		for i := range o.survived.minus(d.app).all {
+			if w := o.entries[i].write; len(lacks) == 0 || lacks[len(lacks)-1] != w { // its entries follow each other
+				lacks = append(lacks, w)
+			}
+		}
+		switch len(lacks) {
+		case 0:
+		case 1:
+			o.Fail(Convergence, i, "still without %s", lacks[0])
+		default:
+			o.Fail(Convergence, i, "still without %d writes, the first %s", len(lacks), lacks[0])
 		}
 	}
 	if !slices.ContainsFunc(o.Violations, func(v Violation) bool { return v.Check == Convergence }) {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,27 +25,17 @@ type Recorder struct {
 	err    error
 }
 
-// Create makes the folder, if it is not there, and begins a report of s in it. An earlier report in it is replaced; other files stay.
+// Create begins a report of s in dir, which [Clear] makes ready.
 func Create(dir string, s *scenario.Scenario) (*Recorder, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := Clear(dir); err != nil {
+		return nil, err
+	}
+	f, err := os.Create(filepath.Join(dir, FileEvents)) // first, see abandoned
+	if err != nil {
 		return nil, err
 	}
 	if err := os.WriteFile(filepath.Join(dir, FileScenario), s.TOML(), 0o644); err != nil {
-		return nil, err
-	}
-	for _, old := range []string{FileDocument, FilePage, FileStory, FileGoTest} {
-		if err := os.Remove(filepath.Join(dir, old)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-	}
-	shrunk := filepath.Join(dir, FolderShrunk)
-	if _, err := os.Stat(filepath.Join(shrunk, FileDocument)); err == nil {
-		if err := os.RemoveAll(shrunk); err != nil {
-			return nil, err
-		}
-	}
-	f, err := os.Create(filepath.Join(dir, FileEvents))
-	if err != nil {
+		f.Close()
 		return nil, err
 	}
 	return &Recorder{dir: dir, s: s, page: newPage(s), file: f, events: bufio.NewWriterSize(f, 1<<16),

@@ -138,17 +138,63 @@ func TestAFailingReportExplains(t *testing.T) {
 	}
 }
 
-// TestReadSaysWhatIsWrong wants clear errors for folders that are no reports.
+// TestClearTakesNothingThatIsNotOurs wants a report to be written only where nothing else can be lost.
+func TestClearTakesNothingThatIsNotOurs(t *testing.T) {
+	document := `{"schema":"` + report.Schema + `"}`
+	for _, c := range []struct {
+		name  string
+		files map[string]string
+		want  string // the files that are left; a refusal leaves all
+		ok    bool
+	}{
+		{"a new folder", nil, "", true},
+		{"a report", map[string]string{report.FileDocument: document, report.FilePage: "page", report.FileStory: "story", "shrunk/report.json": document, "shrunk/index.html": "page"}, "", true},
+		{"one of another version", map[string]string{report.FileDocument: `{"schema":"peer.sim.sweep/v9"}`}, "", true},
+		{"a run that was killed", map[string]string{report.FileEvents: "", report.FileScenario: ""}, "", true},
+		{"a report with other files", map[string]string{report.FileDocument: document, "notes.txt": "mine", "shrunk/mine": "mine"}, "notes.txt shrunk/mine", true},
+		{"a site", map[string]string{report.FilePage: "mine", report.FileStory: "mine"}, "index.html story.txt", false},
+		{"a scenario", map[string]string{report.FileScenario: "mine"}, "scenario.toml", false},
+		{"another program's report", map[string]string{report.FileDocument: `{"schema":"other/v1"}`}, "report.json", false},
+		{"events beside other files", map[string]string{report.FileEvents: "", "notes.txt": "mine"}, "events.ndjson notes.txt", false},
+	} {
+		dir := filepath.Join(t.TempDir(), "report")
+		for name, text := range c.files {
+			name = filepath.Join(dir, name)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(text), 0o644)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := report.Clear(dir)
+		var foreign *report.ForeignError
+		if errors.As(err, &foreign) == c.ok || c.ok && err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		var left []string
+		filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				name, _ = filepath.Rel(dir, name)
+				left = append(left, filepath.ToSlash(name))
+			}
+			return err
+		})
+		if got := strings.Join(left, " "); got != c.want {
+			t.Errorf("%s: left is %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// TestReadSaysWhatIsWrong wants clear errors for folders that are no reports, and for reports of which something is damaged.
 func TestReadSaysWhatIsWrong(t *testing.T) {
 	dir := t.TempDir()
 	if _, _, err := report.Read(dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("an empty folder: %v", err)
 	}
-	for text, want := range map[string]string{"{": "report.json", `{"schema":"peer.sim/v9"}`: "peer.sim/v9"} {
+	for text, want := range map[string]string{"{": "report.json", `{"schema":"peer.sim/v9"}`: "peer.sim/v9", `{"schema":"peer.sim/v1"}`: "scenario.toml: no such file"} {
 		if err := os.WriteFile(filepath.Join(dir, report.FileDocument), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := report.Read(dir); err == nil || !strings.Contains(err.Error(), want) {
+		var damaged *report.DamagedError
+		if _, _, err := report.Read(dir); !errors.As(err, &damaged) || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

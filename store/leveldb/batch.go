@@ -2,6 +2,7 @@ package leveldb
 
 import (
 	"context"
+	"slices"
 
 	"github.com/ipfs/go-datastore"
 	goleveldb "github.com/syndtr/goleveldb/leveldb"
@@ -11,6 +12,9 @@ import (
 type batch struct {
 	d *Datastore
 	b *goleveldb.Batch
+	// frees says that the batch may use a part of the reserve; deleted then holds the keys that it deletes.
+	frees   bool
+	deleted [][]byte
 }
 
 var _ datastore.Batch = (*batch)(nil)
@@ -31,11 +35,22 @@ func (b *batch) PutBytes(key, value []byte) error {
 
 // DeleteBytes is Delete with the key as bytes.
 func (b *batch) DeleteBytes(key []byte) error {
+	if b.frees {
+		b.deleted = append(b.deleted, slices.Clone(key))
+	}
 	b.b.Delete(key)
 	return nil
 }
 
 // Commit implements [datastore.Batch].
 func (b *batch) Commit(context.Context) error {
-	return b.d.write(len(b.b.Dump()), func() error { return b.d.ds.DB.Write(b.b, synced) })
+	take := b.d.space.Take
+	if b.frees {
+		take = b.d.space.TakeToFree
+	}
+	err := b.d.write(take, len(b.b.Dump()), func() error { return b.d.ds.DB.Write(b.b, synced) })
+	if err == nil {
+		b.d.reclaimer.Add(b.deleted)
+	}
+	return err
 }

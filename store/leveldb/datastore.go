@@ -45,9 +45,11 @@ var ErrBroken = errors.New("the database is broken until it is opened again")
 // A Datastore is a LevelDB database as a datastore. It is safe for concurrent use.
 type Datastore struct {
 	gate.Reads
-	ds     *leveldbds.Datastore
-	space  *reserve.Reserve
-	broken atomic.Pointer[error]
+	ds    *leveldbds.Datastore
+	space *reserve.Reserve
+	// reclaimer gives back what was deleted on a full disk.
+	reclaimer *reserve.Reclaimer
+	broken    atomic.Pointer[error]
 
 	gate gate.Gate
 }
@@ -81,6 +83,7 @@ func Open(dir string, o Options) (*Datastore, error) {
 	}
 	d := &Datastore{ds: ds, space: reserve.New(o.ReserveBytes, o.Free)}
 	d.Reads = gate.NewReads(&d.gate, ds)
+	d.reclaimer = &reserve.Reclaimer{Compact: d.compact, Size: d.size, Room: d.space.TakeToCompact}
 	return d, nil
 }
 
@@ -110,8 +113,8 @@ func open(dir string, o *opt.Options) (*leveldbds.Datastore, error) {
 	return leveldbds.NewDatastore(dir, &own)
 }
 
-// write runs a call that changes the database by n bytes, unless it is closed, broken, or the disk is nearly full.
-func (d *Datastore) write(n int, call func() error) error {
+// write runs a call that changes the database by n bytes, unless it is closed, broken, or take finds no room.
+func (d *Datastore) write(take func(int) error, n int, call func() error) error {
 	if err := d.gate.Enter(); err != nil {
 		return err
 	}
@@ -119,7 +122,7 @@ func (d *Datastore) write(n int, call func() error) error {
 	if p := d.broken.Load(); p != nil {
 		return *p
 	}
-	if err := d.space.Take(n); err != nil {
+	if err := take(n); err != nil {
 		return err
 	}
 	err := call()
@@ -164,12 +167,12 @@ func (d *Datastore) Range(ctx context.Context, lo, hi []byte, yield func(key, va
 
 // Put implements [datastore.Datastore].
 func (d *Datastore) Put(ctx context.Context, key datastore.Key, value []byte) error {
-	return d.write(len(value), func() error { return d.ds.Put(ctx, key, value) })
+	return d.write(d.space.Take, len(value), func() error { return d.ds.Put(ctx, key, value) })
 }
 
 // Delete implements [datastore.Datastore].
 func (d *Datastore) Delete(ctx context.Context, key datastore.Key) error {
-	return d.write(0, func() error { return d.ds.Delete(ctx, key) })
+	return d.write(d.space.Take, 0, func() error { return d.ds.Delete(ctx, key) })
 }
 
 // Sync implements [datastore.Datastore]. Every write was synced when it returned; one that was not is the reason why no other follows.
@@ -193,10 +196,40 @@ func (d *Datastore) Batch(context.Context) (datastore.Batch, error) {
 	return &batch{d: d, b: new(goleveldb.Batch)}, nil
 }
 
+// FreeingBatch returns a batch that may use half of the reserve, for deletes. After its commit the database gives back, in the background,
+// what the deleted keys took.
+func (d *Datastore) FreeingBatch(ctx context.Context) (datastore.Batch, error) {
+	b, err := d.Batch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b.(*batch).frees = true
+	return b, nil
+}
+
+// compact writes the tables with keys from lo to hi anew.
+func (d *Datastore) compact(lo, hi []byte) error {
+	return d.write(d.space.TakeToCompact, 0, func() error { return d.ds.DB.CompactRange(util.Range{Start: lo, Limit: hi}) })
+}
+
+// size estimates what the tables with keys from lo to hi take, 0 if that cannot be said.
+func (d *Datastore) size(lo, hi []byte) uint64 {
+	if d.gate.Enter() != nil {
+		return 0
+	}
+	defer d.gate.Leave()
+	sizes, err := d.ds.DB.SizeOf([]util.Range{{Start: lo, Limit: hi}})
+	if err != nil {
+		return 0
+	}
+	return uint64(sizes.Sum())
+}
+
 // Close closes the database, after everything under way has ended.
 func (d *Datastore) Close() error {
 	if !d.gate.Shut() {
 		return nil
 	}
+	d.reclaimer.Stop()
 	return d.ds.Close()
 }

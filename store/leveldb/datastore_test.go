@@ -204,7 +204,7 @@ func TestNothingIsWrittenAfterAFailure(t *testing.T) {
 	if err := commit(t, ds, 0, 1, 10); err != nil {
 		t.Fatal(err)
 	}
-	if err := ds.write(1, func() error { return syscall.EIO }); !errors.Is(err, ErrBroken) || !errors.Is(err, syscall.EIO) {
+	if err := ds.write(ds.space.Take, 1, func() error { return syscall.EIO }); !errors.Is(err, ErrBroken) || !errors.Is(err, syscall.EIO) {
 		t.Errorf("the write that failed: %v", err)
 	}
 	key := datastore.RawKey("/k")

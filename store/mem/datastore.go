@@ -249,11 +249,18 @@ func (d *Datastore) Close() error { return nil }
 func (d *Datastore) Batch(context.Context) (datastore.Batch, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	b := &batch{d: d}
+	b := &batch{d: d, op: OpCommit}
 	if n := len(d.spare); n > 0 {
 		b.changes, d.spare = d.spare[n-1], d.spare[:n-1]
 	}
 	return b, nil
+}
+
+// FreeingBatch returns a batch whose commit counts as [OpFree].
+func (d *Datastore) FreeingBatch(ctx context.Context) (datastore.Batch, error) {
+	b, err := d.Batch(ctx)
+	b.(*batch).op = OpFree
+	return b, err
 }
 
 // apply applies changes as one step, or none of them. It takes the slice over.
@@ -276,6 +283,7 @@ func (d *Datastore) apply(changes []change, op Op) error {
 // A batch collects changes.
 type batch struct {
 	d       *Datastore
+	op      Op
 	changes []change
 }
 
@@ -307,7 +315,7 @@ func (b *batch) DeleteBytes(key []byte) error {
 func (b *batch) Commit(context.Context) error {
 	changes := b.changes
 	b.changes = nil
-	return b.d.apply(changes, OpCommit)
+	return b.d.apply(changes, b.op)
 }
 
 // clone returns a copy that is not nil, so that an empty value stays a value.

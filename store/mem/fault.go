@@ -13,6 +13,8 @@ const (
 	OpDelete
 	OpCommit
 	OpSync
+	// OpFree is the commit of a batch that frees space.
+	OpFree
 )
 
 // Writes reports whether the operation takes up space.
@@ -60,9 +62,17 @@ func FailAt(n int, err error) func(Op, int) error {
 	}
 }
 
-// DiskFull is a function for Inject: no write finds space.
+// DiskFull is a function for Inject: no write finds space, but what frees space does, as on a disk on which a database keeps a reserve.
 func DiskFull(op Op, _ int) error {
 	if op.Writes() {
+		return syscall.ENOSPC
+	}
+	return nil
+}
+
+// NoReserve is a function for Inject: not even what frees space finds any.
+func NoReserve(op Op, _ int) error {
+	if op.Writes() || op == OpFree {
 		return syscall.ENOSPC
 	}
 	return nil

@@ -2,6 +2,7 @@ package pebbledb
 
 import (
 	"context"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/ipfs/go-datastore"
@@ -11,6 +12,9 @@ import (
 type batch struct {
 	d *Datastore
 	b *pebble.Batch
+	// frees says that the batch may use a part of the reserve; deleted then holds the keys that it deletes.
+	frees   bool
+	deleted [][]byte
 }
 
 var _ datastore.Batch = (*batch)(nil)
@@ -27,15 +31,25 @@ func (b *batch) Delete(_ context.Context, key datastore.Key) error { return b.De
 func (b *batch) PutBytes(key, value []byte) error { return b.b.Set(key, value, nil) }
 
 // DeleteBytes is Delete with the key as bytes.
-func (b *batch) DeleteBytes(key []byte) error { return b.b.Delete(key, nil) }
+func (b *batch) DeleteBytes(key []byte) error {
+	if b.frees {
+		b.deleted = append(b.deleted, slices.Clone(key))
+	}
+	return b.b.Delete(key, nil)
+}
 
 // Commit implements [datastore.Batch].
 func (b *batch) Commit(context.Context) error {
-	if err := b.d.space.Take(b.b.Len()); err != nil {
+	take := b.d.space.Take
+	if b.frees {
+		take = b.d.space.TakeToFree
+	}
+	if err := take(b.b.Len()); err != nil {
 		return err
 	}
 	err := b.d.write(func() error { return b.b.Commit(pebble.NoSync) })
 	if err == nil {
+		b.d.reclaimer.Add(b.deleted)
 		err = b.b.Close()
 	}
 	return err

@@ -42,6 +42,10 @@ type Datastore struct {
 	cache *pebble.Cache
 	fault *fault
 	space *reserve.Reserve
+	// damages are the tables that could not be read.
+	damages gate.Damages
+	// reclaimer gives back what was deleted on a full disk.
+	reclaimer *reserve.Reclaimer
 
 	gate gate.Gate
 }
@@ -78,6 +82,7 @@ func Open(dir string, o Options) (*Datastore, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	d.Reads = gate.NewReads(&d.gate, d.ds)
+	d.reclaimer = &reserve.Reclaimer{Compact: d.compact, Size: d.size, Room: d.space.TakeToCompact}
 	return d, nil
 }
 
@@ -97,6 +102,7 @@ func (d *Datastore) options(o Options) *pebble.Options {
 		MaxOpenFiles:                256,
 		BytesPerSync:                512 << 10,
 		Logger:                      d.fault,
+		EventListener:               &pebble.EventListener{DataCorruption: d.corrupted},
 	}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
@@ -116,7 +122,7 @@ func (d *Datastore) AppendValue(_ context.Context, dst, key []byte) ([]byte, boo
 		return dst, false, nil
 	}
 	if err != nil {
-		return dst, false, err
+		return dst, false, told(err)
 	}
 	dst = append(dst, value...)
 	return dst, true, closer.Close()
@@ -130,13 +136,17 @@ func (d *Datastore) Range(ctx context.Context, lo, hi []byte, yield func(key, va
 	defer d.gate.Leave()
 	it, err := d.db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: lo, UpperBound: hi})
 	if err != nil {
-		return err
+		return told(err)
 	}
-	defer func() { err = errors.Join(err, it.Close()) }()
+	defer func() {
+		if closing := it.Close(); err == nil {
+			err = told(closing)
+		}
+	}()
 	for ok := it.First(); ok; ok = it.Next() {
 		value, err := it.ValueAndErr()
 		if err != nil {
-			return err
+			return told(err)
 		}
 		if !yield(it.Key(), value) {
 			return nil
@@ -172,11 +182,38 @@ func (d *Datastore) Batch(context.Context) (datastore.Batch, error) {
 	return &batch{d: d, b: d.db.NewBatch()}, nil
 }
 
+// FreeingBatch returns a batch that may use half of the reserve, for deletes. After its commit the database gives back, in the background,
+// what the deleted keys took.
+func (d *Datastore) FreeingBatch(ctx context.Context) (datastore.Batch, error) {
+	b, err := d.Batch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b.(*batch).frees = true
+	return b, nil
+}
+
+// compact writes the tables with keys from lo to hi anew.
+func (d *Datastore) compact(lo, hi []byte) error {
+	return d.write(func() error { return d.db.Compact(context.Background(), lo, hi, false) })
+}
+
+// size estimates what the tables with keys from lo to hi take, 0 if that cannot be said.
+func (d *Datastore) size(lo, hi []byte) (bytes uint64) {
+	if d.gate.Enter() != nil {
+		return 0
+	}
+	defer d.gate.Leave()
+	bytes, _ = d.db.EstimateDiskUsage(lo, hi)
+	return bytes
+}
+
 // Close closes the database, after everything under way has ended.
 func (d *Datastore) Close() error {
 	if !d.gate.Shut() {
 		return nil
 	}
+	d.reclaimer.Stop()
 	// A broken database may have left locks behind. Its files are given back when the process ends.
 	if err := d.fault.err(); err != nil {
 		return err

@@ -65,6 +65,56 @@ func TestFullDiskIsSeenBefore(t *testing.T) {
 	}
 }
 
+// TestDeletesMakeRoomOnAFullDisk: a batch that frees space may use half of the reserve and no more, and what it deleted is given back though
+// nothing else is written.
+func TestDeletesMakeRoomOnAFullDisk(t *testing.T) {
+	fs := vfs.NewMem()
+	avail := func(mib uint64) { fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: mib << 20, TotalBytes: 200 << 20}) }
+	avail(100)
+	ds, err := Open("db", Options{FS: fs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ds.Close()
+	for n := range 40 {
+		if err := commit(ds, n, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+	}
+	free := func(n int) error {
+		b, err := ds.FreeingBatch(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Delete(ctx, datastore.RawKey(fmt.Sprintf("/k/%d", n)))
+		return b.Commit(ctx)
+	}
+	avail(15)
+	if err := free(0); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("beyond half of the reserve: %v", err)
+	}
+	avail(30)
+	for n := range 36 {
+		if err := free(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found, _ := ds.Has(ctx, datastore.RawKey("/k/3")); found {
+		t.Error("a key that was deleted is seen")
+	}
+	for {
+		if usage := ds.db.Metrics().DiskSpaceUsage(); usage < 16<<20 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	for n := 36; n < 40; n++ {
+		if _, err := ds.Get(ctx, datastore.RawKey(fmt.Sprintf("/k/%d", n))); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestBrokenLogDoesNotEndTheProcess: after the log cannot be written or synced, every write fails with ErrBroken and the cause, reads go
 // on, Close returns, and a new Open finds what was synced.
 func TestBrokenLogDoesNotEndTheProcess(t *testing.T) {

@@ -204,14 +204,16 @@ type Put struct {
 // Del says what a delete did. Of one path: Version is that of the values that remain, if any do. Of a prefix: Deleted counts
 // entries.
 type Del struct {
-	Schema    string   `json:"schema"`
-	Path      string   `json:"path,omitempty"`
-	Prefix    string   `json:"prefix,omitempty"`
-	Deleted   int      `json:"deleted"`
-	Remaining int      `json:"remaining"`
-	Version   string   `json:"version,omitempty"`
-	DryRun    bool     `json:"dry_run,omitempty"`
-	Paths     []string `json:"paths,omitempty"`
+	Schema    string `json:"schema"`
+	Path      string `json:"path,omitempty"`
+	Prefix    string `json:"prefix,omitempty"`
+	Deleted   int    `json:"deleted"`
+	Remaining int    `json:"remaining"`
+	Version   string `json:"version,omitempty"`
+	DryRun    bool   `json:"dry_run,omitempty"`
+	// Unkept says that what was deleted is not in the history, because the disk is full.
+	Unkept bool     `json:"unkept,omitempty"`
+	Paths  []string `json:"paths,omitempty"`
 }
 
 // ParseKind reads "multi" or "lww".

@@ -24,13 +24,17 @@ type Replacement struct {
 	Seen    time.Time  `json:"seen"`
 }
 
-// Revision is one thing that was written at a path: a value, or a delete, which has no content.
+// Revision is one thing that was written at a path: a value, or a delete, which has no content. MergedBy is the policy that wrote the value
+// in the place of what competed. SettledBy is the policy that shows the value, or passes over it, or takes it up in what it shows; what it
+// makes of several values has no version.
 type Revision struct {
 	Value
-	Type     string       `json:"type,omitempty"`
-	Current  bool         `json:"current"`
-	Deleted  bool         `json:"deleted,omitempty"`
-	Replaced *Replacement `json:"replaced,omitempty"`
+	MergedBy  string       `json:"merged_by,omitempty"`
+	SettledBy string       `json:"settled_by,omitempty"`
+	Type      string       `json:"type,omitempty"`
+	Current   bool         `json:"current"`
+	Deleted   bool         `json:"deleted,omitempty"`
+	Replaced  *Replacement `json:"replaced,omitempty"`
 }
 
 // RevisionOf returns the document for r.
@@ -40,7 +44,7 @@ func RevisionOf(r node.Revision) Revision {
 		w.Content = Content{}
 		return w
 	}
-	w.Type = r.Kind.String()
+	w.Type, w.MergedBy, w.SettledBy = r.Kind.String(), string(r.MergedBy), string(r.SettledBy)
 	if p := r.Replaced; p != nil {
 		w.Replaced = &Replacement{How: string(p.How), Policy: p.Policy, Version: p.By, Seen: p.Seen.UTC()}
 		if p.By != "" {

@@ -96,4 +96,6 @@ type TxResult struct {
 	Version   string `json:"version,omitempty"`
 	Created   bool   `json:"created"`
 	Remaining int    `json:"remaining"`
+	// Unkept says that what was deleted is not in the history, because the disk is full.
+	Unkept bool `json:"unkept,omitempty"`
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // TestRegressions runs the scenarios that found mistakes in the product, each cut down to what is needed. The name of the file says
-// what was wrong.
+// what was wrong. It is the first test of the package, by the name of this file: what was wrong before is looked at before anything else.
 func TestRegressions(t *testing.T) {
 	files, err := filepath.Glob("testdata/regress/*.json")
 	if err != nil || len(files) == 0 {
@@ -32,5 +32,26 @@ func TestRegressions(t *testing.T) {
 				t.Errorf("%v\nwhat happened last:\n%s", r.Violations, story(&s, des.Options{}, storyLines))
 			}
 		})
+	}
+}
+
+// TestRegressionsComeFirst: go test runs the tests of a package in the order of their files, those of package sim itself before.
+func TestRegressionsComeFirst(t *testing.T) {
+	files, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files { // sorted
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(b), "\npackage sim_test\n") && !strings.HasPrefix(string(b), "package sim_test\n") {
+			continue
+		}
+		if !strings.Contains(string(b), "\nfunc TestRegressions(") {
+			t.Errorf("the tests of %s run before TestRegressions", file)
+		}
+		return
 	}
 }
