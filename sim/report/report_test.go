@@ -312,3 +312,25 @@ func TestConflictsAddUp(t *testing.T) {
 		t.Errorf("got %+v, want %+v", *d.Conflicts, want)
 	}
 }
+
+// TestAPageWithoutMessagesSaysWhy: real connections do not tell what they carry.
+func TestAPageWithoutMessagesSaysWhy(t *testing.T) {
+	for _, silent := range []bool{true, false} {
+		dir := t.TempDir()
+		rec, err := report.Create(dir, generated(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec.Event(oracle.Event{Kind: oracle.EventConnect, Device: 0, Peer: 1})
+		if !silent {
+			rec.Event(oracle.Event{Kind: oracle.EventMessage, Device: 0, Peer: 1})
+		}
+		if _, err := rec.Close(report.Outcome{Report: &oracle.Report{}}); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(filepath.Join(dir, report.FilePage))
+		if err != nil || bytes.Contains(b, []byte("Messages are not drawn")) != silent {
+			t.Errorf("silent %v: the page says otherwise (%v)", silent, err)
+		}
+	}
+}
