@@ -76,7 +76,7 @@ func joinPart(b Base, d *Delta) ([]Effect, error) {
 	}
 	effects := make([]Effect, 0, len(d.Rows)+len(paths))
 	set := func(e Effect) error {
-		effects = append(effects, e)
+		effects = append(effects, e.light())
 		return b.SetRegister(e.Path, e.After)
 	}
 	for i := range d.Rows {

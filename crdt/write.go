@@ -28,7 +28,9 @@ type Change struct {
 
 // An Effect is what one operation or one delta did at one path.
 type Effect struct {
-	Path          string
+	Path string
+	// Before is the register as it was. If it held one value that was replaced and has more than [BeforeBytesMax] bytes, its data are left out:
+	// an operation of few bytes may replace very many.
 	Before, After Register
 	// Arrived and Stood hold the live values that met here for the first time: each of Arrived met each of Stood, and their writers
 	// knew nothing of each other. Both are empty if none met.
@@ -38,6 +40,18 @@ type Effect struct {
 	Met bool
 	// Won says that a live value of After was found to have been written concurrently with a delete.
 	Won bool
+}
+
+// BeforeBytesMax bounds the data of a single replaced value that an [Effect] holds.
+const BeforeBytesMax = 4 << 10
+
+// light returns the effect without the data that its Before does not hold.
+func (e Effect) light() Effect {
+	if len(e.Before.Live) == 1 && len(e.Before.Live[0].Data) > BeforeBytesMax && !e.After.has(e.Before.Live[0].Dot) {
+		e.Before.Live = slices.Clone(e.Before.Live)
+		e.Before.Live[0].Data = nil
+	}
+	return e
 }
 
 // A Writer says who writes: the next dot of the replica, the time, what the operation depends on beyond its predecessors, and
@@ -247,7 +261,7 @@ func apply(b Base, op *Op, stale map[string]bool) ([]Effect, error) {
 		if err := b.SetRegister(e.Path, effect.After); err != nil {
 			return nil, err
 		}
-		effects = append(effects, effect)
+		effects = append(effects, effect.light())
 	}
 	if len(op.Open) > 0 {
 		if err := b.SetOpen(op.Dot.Replica, op.Open); err != nil {

@@ -12,7 +12,7 @@ import (
 
 // List yields the entries whose path begins with prefix, in the order of their paths' bytes, as they were when the iteration
 // began. An error that names one entry, by its path, says that this entry cannot be read: the iteration goes on after it if the
-// caller does. Any other error ends it, as [ErrClosed] if the node is closed meanwhile. [Space.Filling] says whether more is on its way.
+// caller does. [ErrFileDamaged] comes last: all that can be read was there, and a part cannot even be named. Any other error ends it, as [ErrClosed] if the node is closed meanwhile. [Space.Filling] says whether more is on its way.
 func (s *Space) List(ctx context.Context, prefix string, o ListOptions) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		n := 0

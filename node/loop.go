@@ -412,7 +412,7 @@ func (l *loop) reply(rep Reply, syncErr error) {
 
 func notDurable(cause error) *Problem {
 	return ErrStore.With("the write is here but could not be made durable: %v", cause).Because(cause).
-		Next("Look after the disk, then start peer again:  peer down, then peer up")
+		Next(restartHint(cause))
 }
 
 // put queues an input that must not be lost.

@@ -111,6 +111,7 @@ var (
 	ErrNoDevice        = &Problem{Code: "device_unknown", Status: 404, Title: "No such device", Hint: "peer devices lists them."}
 	ErrDiskFull        = &Problem{Code: "disk_full", Status: 507, Title: "The disk is full", Hint: "Nothing was written and nothing was lost. Free some space, or delete entries:  peer del", Retryable: true}
 	ErrStore           = &Problem{Code: "store_failed", Status: 500, Title: "The store failed"}
+	ErrFileDamaged     = &Problem{Code: "file_damaged", Status: 500, Title: "A file of the store is damaged", Hint: "See what to do about it:  peer status"}
 	ErrStoreNewer      = &Problem{Code: "store_newer", Status: 500, Title: "The store was written by a newer version", Hint: "Install the newer version of peer; nothing was changed."}
 	ErrStoreOther      = &Problem{Code: "store_other", Status: 409, Title: "The store belongs to another backend", Hint: "Start with the one that it was begun with (--store); nothing was changed. To change: peer export there, and peer import into a new folder."}
 	ErrDirInUse        = &Problem{Code: "dir_in_use", Status: 409, Title: "Cannot start: another peer uses this data directory"}

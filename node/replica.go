@@ -167,6 +167,9 @@ func (r *Replica) Step(now Time, in ...Input) ([]Output, error) {
 	if r.tx.Unkept() {
 		r.tellUnkept()
 	}
+	if n := r.tx.Dropped(); n > 0 {
+		r.emit(Alarm{Code: AlarmUnkept, Text: fmt.Sprintf("%d values are not in the history: too many large ones were replaced at once", n)})
+	}
 	return r.out, nil
 }
 

@@ -61,8 +61,29 @@ func nextUndo(st *store.Store) uint64 {
 	return next
 }
 
+// toUndo returns what the resolutions among ops would replace, by path, nil if there are none.
+func (r *Replica) toUndo(ops []WriteOp) (map[string][]crdt.Value, error) {
+	var before map[string][]crdt.Value
+	for i := range ops {
+		if !ops[i].Resolve || ops[i].Delete {
+			continue
+		}
+		reg, err := r.tx.Register(ops[i].Path)
+		if err != nil {
+			return nil, err
+		}
+		if before == nil {
+			before = map[string][]crdt.Value{}
+		}
+		if len(reg.Live) <= undoValuesMax {
+			before[ops[i].Path] = reg.Live
+		}
+	}
+	return before, nil
+}
+
 // keepUndo keeps what the resolutions among ops replaced, in the batch that replaces it, in the place of the oldest that is kept.
-func (r *Replica) keepUndo(ops []WriteOp, effects []crdt.Effect, results []WriteResult) error {
+func (r *Replica) keepUndo(ops []WriteOp, before map[string][]crdt.Value, effects []crdt.Effect, results []WriteResult) error {
 	for i := range ops {
 		if !ops[i].Resolve || ops[i].Delete {
 			continue
@@ -70,8 +91,8 @@ func (r *Replica) keepUndo(ops []WriteOp, effects []crdt.Effect, results []Write
 		u := undoRecord{Version: 1, Number: r.undoNext, Path: ops[i].Path}
 		for _, e := range effects {
 			switch {
-			case e.Path == u.Path && 0 < len(e.Before.Live) && len(e.Before.Live) <= undoValuesMax:
-				u.Before = crdt.AppendValues(nil, e.Before.Live)
+			case e.Path == u.Path && len(before[u.Path]) > 0:
+				u.Before = crdt.AppendValues(nil, before[u.Path])
 			case e.Path != u.Path && len(e.Before.Live) == 0:
 				u.Copies = append(u.Copies, e.Path)
 			}

@@ -29,6 +29,10 @@ func (r *Replica) write(w Write) error {
 		r.emit(Reply{Tag: w.Tag, Err: problem})
 		return nil
 	}
+	before, err := r.toUndo(w.Ops)
+	if err != nil {
+		return err
+	}
 	op, effects, err := r.commitOp(changes)
 	if err != nil {
 		return err
@@ -45,7 +49,7 @@ func (r *Replica) write(w Write) error {
 		}
 	}
 	w.results = results
-	if err := r.keepUndo(w.Ops, effects, results); err != nil {
+	if err := r.keepUndo(w.Ops, before, effects, results); err != nil {
 		return err
 	}
 	return r.keep(w)
@@ -320,13 +324,27 @@ func storeProblem(err error) *Problem {
 		return p
 	case errors.Is(err, store.ErrClosed):
 		return ErrClosed
+	case errors.Is(err, store.ErrUnsynced): // also if a full disk was why: there may be space again, and still nothing is written
+		return ErrStore.Because(err).Next(restartHint(err))
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return ErrDiskFull.Because(err)
-	case errors.Is(err, store.ErrUnsynced):
-		return ErrStore.Because(err).Next("Look after the disk, then start peer again:  peer down, then peer up")
 	}
 	if corrupt := new(store.CorruptError); errors.As(err, &corrupt) && corrupt.Path != "" {
 		return ErrStore.Because(err).On(corrupt.Path).Next("peer repair fetches what was lost from a connected device that has it.")
 	}
+	switch file := new(store.FileDamage); {
+	case errors.Is(err, store.ErrUnnamed):
+		return ErrFileDamaged.Because(err)
+	case errors.As(err, &file):
+		return ErrStore.Because(err).Next(ErrFileDamaged.Hint)
+	}
 	return ErrStore.Because(fmt.Errorf("nothing was written: %w", err))
+}
+
+// restartHint says how a store that has become read-only writes again.
+func restartHint(err error) string {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return "Free some space, then start peer again:  peer down, then peer up"
+	}
+	return "Look after the disk, then start peer again:  peer down, then peer up"
 }

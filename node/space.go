@@ -472,11 +472,12 @@ type Deleted struct {
 	Unkept bool
 }
 
-// DeletePrefix deletes every entry whose path begins with prefix, all of its values, in transactions of up to a thousand. After an error
+// DeletePrefix deletes every entry whose path begins with prefix, all of its values, in transactions of up to a thousand, or of about [TxBytesMax]. After an error
 // it says what was deleted until then.
 func (s *Space) DeletePrefix(ctx context.Context, prefix string) (Deleted, error) {
 	var deleted Deleted
 	var ops []WriteOp
+	bytes := 0 // of what they delete, which goes into history
 	flush := func() error {
 		for len(ops) > 0 {
 			results, err := s.write(ctx, Write{Ops: ops})
@@ -498,10 +499,14 @@ func (s *Space) DeletePrefix(ctx context.Context, prefix string) (Deleted, error
 			return deleted, err
 		}
 		ops = append(ops, WriteOp{Path: e.Path, Delete: true, All: true})
-		if len(ops) == 1000 {
+		for _, v := range e.Values {
+			bytes += len(v.Data)
+		}
+		if len(ops) == 1000 || bytes >= TxBytesMax {
 			if err := flush(); err != nil {
 				return deleted, err
 			}
+			bytes = 0
 		}
 	}
 	return deleted, flush()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -74,6 +75,9 @@ func (s *Space) warningList(devices []DeviceStatus) []Warning {
 		out = append(out, Warning{Code: "not_a_member", Text: "this device holds the data of the space and is no member of it, as after restoring a backup",
 			Hint: "To sync, have it invited:  peer invite  on a member, then  peer join TICKET  here."})
 	}
+	for _, f := range s.store.DamagedFiles() {
+		out = append(out, s.damagedFile(f))
+	}
 	out = append(out, s.node.warningList()...)
 	for _, d := range devices {
 		if d.ClockSkew.Abs() > clockSkewMax {
@@ -83,6 +87,15 @@ func (s *Space) warningList(devices []DeviceStatus) []Warning {
 	}
 	slices.SortFunc(out, func(a, b Warning) int { return strings.Compare(a.Code+a.Text, b.Code+b.Text) })
 	return out
+}
+
+// damagedFile says what to do about a file of the database that cannot be read as a whole.
+func (s *Space) damagedFile(f *store.FileDamage) Warning {
+	db := filepath.Join(s.dir, dbDir)
+	return Warning{Code: "damaged_file", Text: fmt.Sprintf("%s is damaged: %v", filepath.Join(db, f.File), f.Err),
+		Hint: "The disk may be failing. peer repair names the entries that lie in the file, and fetches them from a connected device; all others can be read and written. " +
+			"To be rid of the file, or if peer repair fails:  peer export -o FILE  and  peer down,  move the folder " + db + " away, and start again: the device keeps its name and key, and is empty. " +
+			"Have it invited once more:  peer invite  on another device,  peer join TICKET  here.  peer import FILE  brings back what only this device had."}
 }
 
 // Devices returns the members of the space, this device first, then by name.

@@ -212,7 +212,7 @@ const (
 	AlarmCorrupt    = "corrupt_record"  // a record of our own store does not decode
 	AlarmVersion    = "version_differ"  // a peer speaks another version
 	AlarmValues     = "too_many_values" // a path has more values than can be exchanged
-	AlarmUnkept     = "unkept"          // the disk was full, and what was deleted is not in the history
+	AlarmUnkept     = "unkept"          // values are not in the history: the disk was full, or too many were replaced at once
 )
 
 func (Reply) output()        {}

@@ -55,3 +55,24 @@ func TestBuiltinsHold(t *testing.T) {
 		})
 	}
 }
+
+// TestMoreDevicesTakeSides: the devices that are added to a scenario are set apart like the others, so what it is about still happens.
+func TestMoreDevicesTakeSides(t *testing.T) {
+	for _, name := range []string{"two-laptops", "everyone-edits-one"} {
+		coverage := oracle.Coverage{}
+		for seed := uint64(1); seed <= 3; seed++ {
+			s, err := scenario.Builtin(name, seed, scenario.Overrides{Devices: 9})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := des.Run(s, des.Options{})
+			if len(r.Violations) > 0 {
+				fail(t, r, s, des.Options{})
+			}
+			coverage.Join(r.Coverage)
+		}
+		if coverage[happens[name]] == 0 {
+			t.Errorf("%s: there was no %s", name, happens[name])
+		}
+	}
+}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -78,6 +79,14 @@ func CheckAtomic(ds datastore.Batching) error {
 	if reason := notAtomicReason(name); reason != "" {
 		return fmt.Errorf("%w: %s %s", ErrNotAtomic, name, reason)
 	}
+	// A type that embeds one of them has a name of its own, and its batches give it away. One that is never committed changes nothing.
+	b, err := ds.Batch(context.Background())
+	if err != nil {
+		return fmt.Errorf("new batch: %w", err)
+	}
+	if one := fmt.Sprintf("%T", datastore.NewBasicBatch(nil)); fmt.Sprintf("%T", b) == one {
+		return fmt.Errorf("%w: the batches of %s (%s) write their entries one by one", ErrNotAtomic, name, one)
+	}
 	return nil
 }
 
@@ -86,6 +95,10 @@ var notAtomic = []struct{ pkg, name, reason string }{
 	{"datastore", "MapDatastore", "writes the entries of a batch one by one"},
 	{"datastore", "NullDatastore", "keeps nothing"},
 	{"sync", "MutexDatastore", "hides what it wraps; give the store the datastore itself"},
+	{"keytransform", "Datastore", "hides what it wraps; give the store the datastore itself"},
+	{"failstore", "Failstore", "hides what it wraps; give the store the datastore itself"},
+	{"trace", "Datastore", "hides what it wraps; give the store the datastore itself"},
+	{"datastore", "LogDatastore", "hides what it wraps; give the store the datastore itself"},
 	{"mount", "Datastore", "commits one batch for each of its parts"},
 	{"delayed", "Delayed", "writes the entries of a batch one by one"},
 	{"badger", "Datastore", "commits a large batch in parts"},

@@ -10,7 +10,10 @@ import (
 	"testing"
 
 	"github.com/ipfs/go-datastore"
+	"github.com/ipfs/go-datastore/failstore"
 	"github.com/ipfs/go-datastore/mount"
+	dsnamespace "github.com/ipfs/go-datastore/namespace"
+	"github.com/ipfs/go-datastore/retrystore"
 	dssync "github.com/ipfs/go-datastore/sync"
 
 	"syncline/store/mem"
@@ -24,6 +27,11 @@ func TestNotAtomicIsRefused(t *testing.T) {
 		datastore.NewNullDatastore(): "keeps nothing",
 		dssync.MutexWrap(mem.New()):  "give the store the datastore itself",
 		mount.New(nil):               "each of its parts",
+		dsnamespace.Wrap(datastore.NewMapDatastore(), datastore.NewKey("/n")):                  "give the store the datastore itself",
+		failstore.NewFailstore(datastore.NewMapDatastore(), func(string) error { return nil }): "give the store the datastore itself",
+		datastore.NewLogDatastore(mem.New(), "log"):                                            "give the store the datastore itself",
+		struct{ *datastore.MapDatastore }{datastore.NewMapDatastore()}:                         "basicBatch",
+		&retrystore.Datastore{Batching: datastore.NewMapDatastore()}:                           "basicBatch",
 	}
 	for ds, reason := range refused {
 		_, err := Open(ctx, ds, Options{})

@@ -3,6 +3,8 @@ package store
 import (
 	"errors"
 	"fmt"
+
+	"syncline/store/gate"
 )
 
 // ErrNewer is in the chain of the error of Open for a store that a newer version of the program wrote.
@@ -43,3 +45,27 @@ func (e *CorruptError) Error() string {
 
 // Unwrap returns the reason.
 func (e *CorruptError) Unwrap() error { return e.Err }
+
+// A FileDamage is a file of the database that cannot be read as a whole. It is in the chain of the error of every read that met it; what lies
+// elsewhere stays readable.
+type FileDamage = gate.Damage
+
+// ErrUnnamed is in the chain of the error at the end of a list that left out a part which a damaged file keeps from being read, and the index
+// from being named. Everything else is in the list.
+var ErrUnnamed = errors.New("what lies in a damaged file cannot be named")
+
+// damaged makes the error of reading one record of a path a [CorruptError], if a damaged file is the reason.
+func damaged(key []byte, path string, err error) error {
+	if file := new(FileDamage); errors.As(err, &file) {
+		return &CorruptError{Key: string(key), Path: path, Err: file}
+	}
+	return err
+}
+
+// DamagedFiles returns the damaged files of the database that were met since it was opened, in the order of their names. It reads nothing.
+func (s *Store) DamagedFiles() []*FileDamage {
+	if ds, ok := s.eng.ds.(interface{ DamagedFiles() []*FileDamage }); ok {
+		return ds.DamagedFiles()
+	}
+	return nil
+}

@@ -101,6 +101,10 @@ type Past struct {
 	Policy string
 }
 
+// pastBytesMax bounds the data of the values that one transaction puts into history. They are in memory until the commit, twice, and an
+// operation of few bytes may replace very many.
+const pastBytesMax = 64 << 20
+
 // SetNow tells the transaction the wall time, in milliseconds since 1970: when values become past. Without it they do not age.
 func (tx *Tx) SetNow(wallMillis int64) { tx.now = max(wallMillis, 0) }
 
@@ -134,6 +138,10 @@ func (tx *Tx) remember(e *entry, after crdt.Register) {
 	}
 	slices.SortFunc(gone, func(v, w crdt.Value) int { return cmp.Or(cmp.Compare(v.Time, w.Time), v.Dot.Compare(w.Dot)) })
 	for _, p.Value = range gone {
+		if tx.pastBytes += len(p.Value.Data); tx.pastBytes > pastBytesMax {
+			tx.dropped++
+			continue
+		}
 		if by != nil {
 			p.How, p.Policy = howBy(by, p.Value.Dot)
 		}

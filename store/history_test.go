@@ -304,6 +304,16 @@ func TestTheBaseOfALiveValueStays(t *testing.T) {
 	if kept("b") != 0 {
 		t.Error("the base of a value that is gone stays")
 	}
+	whole, err := p.ds.Get(context.Background(), datastore.RawKey("/d/a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.ds.Put(context.Background(), datastore.RawKey("/d/a"), []byte{9})
+	laps()
+	p.ds.Put(context.Background(), datastore.RawKey("/d/a"), whole) // as a repair does
+	if kept("a") != 1 {
+		t.Error("the base of a value that could not be read for a while is gone")
+	}
 	p.now += 2 * time.Hour.Milliseconds()
 	laps()
 	if kept("a") != 0 {

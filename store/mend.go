@@ -18,8 +18,10 @@ func (s *Store) Damaged(prefix string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		found := map[string]error{}
 		look := func(space string, decode func([]byte) error) error {
-			return s.under(space, prefix, "", func(path string, value []byte) bool {
-				if err := decode(value); err != nil {
+			return s.around(space, prefix, "", func(path string, value []byte, err error) bool {
+				if err != nil {
+					found[path] = err
+				} else if err := decode(value); err != nil {
 					found[path] = &CorruptError{Key: space + path, Path: path, Err: err}
 				}
 				return true
@@ -136,7 +138,10 @@ func (tx *Tx) Damage(paths []string) ([]Damage, error) {
 // salvage decodes the record under key and reports whether it is whole; one that is missing is.
 func (tx *Tx) salvage(key []byte, decode func([]byte) error) (whole bool, err error) {
 	value, found, err := tx.s.eng.get(context.Background(), nil, key)
-	if err != nil || !found {
+	switch file := new(FileDamage); {
+	case errors.As(err, &file):
+		return false, nil
+	case err != nil || !found:
 		return true, err
 	}
 	return decode(value) == nil, nil
@@ -324,7 +329,7 @@ func (h *Head) add(path string, value []byte) {
 // each scans the committed records of a space of paths that the transaction did not change.
 func (tx *Tx) each(space string, yield func(path string, value []byte)) error {
 	lo := []byte(space)
-	return tx.s.eng.scan(context.Background(), lo, after(lo), func(key, value []byte) bool {
+	return tx.s.scanAround(lo, after(lo), func(key, value []byte, _ error) bool {
 		path, ok := cutPath(strings.TrimPrefix(string(key), spaceDeletes))
 		if e := tx.entries[path]; ok && (e == nil || !e.dirty) {
 			yield(path, slices.Clone(value))

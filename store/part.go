@@ -303,7 +303,11 @@ func (w *walker) walk(space, lo, hi string) bool {
 func (w *walker) block(from, end []byte) (out []crdt.Entry, next []byte, err error) {
 	size := 0
 	var bad error
-	err = w.tx.s.eng.scan(context.Background(), from, end, func(key, value []byte) bool {
+	err = w.tx.s.scanAround(from, end, func(key, value []byte, lost error) bool {
+		if lost != nil {
+			bad = lost
+			return false
+		}
 		if len(out) >= blockPaths || size >= blockBytes {
 			next = slices.Clone(key)
 			return false
@@ -332,7 +336,11 @@ func (w *walker) deletes(live []crdt.Entry, from, next, end []byte) ([]crdt.Entr
 	var bad error
 	out := make([]crdt.Entry, 0, len(live))
 	lo, hi := append([]byte(spaceDeletes), from...), append([]byte(spaceDeletes), end...)
-	err := w.tx.s.eng.scan(context.Background(), lo, hi, func(key, value []byte) bool {
+	err := w.tx.s.scanAround(lo, hi, func(key, value []byte, lost error) bool {
+		if lost != nil {
+			bad = lost
+			return false
+		}
 		path, ok := cutPath(strings.TrimPrefix(string(key), spaceDeletes))
 		deletes, err := crdt.DecodeDeletes(slices.Clone(value))
 		if err != nil || !ok {

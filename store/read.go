@@ -35,7 +35,7 @@ func (s *Store) read(from ByteReader, buf *[]byte, path string) (r crdt.Register
 	*buf = key
 	value, found, err := get(ctx, from, nil, key)
 	if err != nil {
-		return crdt.Register{}, err
+		return crdt.Register{}, damaged(key, path, err)
 	}
 	if found {
 		if r.Live, err = crdt.DecodeValues(value); err != nil {
@@ -48,7 +48,7 @@ func (s *Store) read(from ByteReader, buf *[]byte, path string) (r crdt.Register
 	key = appendDeletesKey(key[:0], path)
 	*buf = key
 	if value, found, err = get(ctx, from, nil, key); err != nil {
-		return crdt.Register{}, err
+		return crdt.Register{}, damaged(key, path, err)
 	}
 	if found {
 		if r.Deletes, err = crdt.DecodeDeletes(value); err != nil {
@@ -82,11 +82,12 @@ func (s *Store) ListSystem(prefix, after string) iter.Seq2[Entry, error] {
 func (s *Store) entries(space, prefix, from string) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		more := true
-		err := s.under(space, prefix, from, func(path string, value []byte) bool {
+		err := s.around(space, prefix, from, func(path string, value []byte, err error) bool {
 			e := Entry{Path: path}
-			var err error
-			if e.Live, err = crdt.DecodeValues(append([]byte(nil), value...)); err != nil {
-				err = &CorruptError{Key: space + path, Path: path, Err: err}
+			if err == nil {
+				if e.Live, err = crdt.DecodeValues(append([]byte(nil), value...)); err != nil {
+					err = &CorruptError{Key: space + path, Path: path, Err: err}
+				}
 			}
 			more = yield(e, err)
 			return more
@@ -165,15 +166,21 @@ func (s *Store) under(space, prefix, from string, yield func(rest string, value 
 	if s.closed.Load() {
 		return ErrClosed
 	}
-	lo := []byte(space + prefix)
-	hi := after(lo)
-	if from != "" && from >= prefix {
-		lo = append([]byte(space+from), 0)
-	}
+	lo, hi := bounds(space, prefix, from)
 	if string(lo) >= string(hi) {
 		return nil
 	}
 	return s.eng.scan(context.Background(), lo, hi, func(key, value []byte) bool {
 		return yield(string(key[len(space):]), value)
 	})
+}
+
+// bounds returns the first key of a space that begins with prefix and comes after from, and the first behind the prefix.
+func bounds(space, prefix, from string) (lo, hi []byte) {
+	lo = []byte(space + prefix)
+	hi = after(lo)
+	if from != "" && from >= prefix {
+		lo = append([]byte(space+from), 0)
+	}
+	return lo, hi
 }

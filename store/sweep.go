@@ -118,11 +118,14 @@ func (tx *Tx) sift(b *batch, w *sweep) {
 	g, h := &tx.group, tx.s.history
 	n := h.beyond(g.refs, tx.now)
 	var bases map[crdt.Dot]bool
+	known := true
 	if n > 0 {
-		bases = basesOf(tx.liveOf(g.prefix))
+		var live []crdt.Value
+		live, known = tx.liveOf(g.prefix)
+		bases = basesOf(live)
 	}
 	for i, r := range g.refs {
-		if i < n && (h.aged(r, tx.now) || !bases[r.dot()]) || r.pos < w.cut {
+		if i < n && (h.aged(r, tx.now) || known && !bases[r.dot()]) || r.pos < w.cut {
 			b.delete(r.key)
 		} else {
 			w.kept[ageBucket(w.began-min(w.began, r.pos))] += r.bytes
@@ -131,20 +134,18 @@ func (tx *Tx) sift(b *batch, w *sweep) {
 	g.refs = g.refs[:0]
 }
 
-// liveOf returns the live values of the path whose past values have keys with a prefix, none if history is off or they cannot be read.
-func (tx *Tx) liveOf(prefix []byte) []crdt.Value {
+// liveOf returns the live values of the path whose past values have keys with a prefix, none if history is off. It reports false if they
+// cannot be read: what they were written over is needed when they are repaired.
+func (tx *Tx) liveOf(prefix []byte) ([]crdt.Value, bool) {
 	path, _, err := cutPastKey(string(appendHex(slices.Clone(prefix), 0)))
 	if err != nil || tx.s.history.off() {
-		return nil
+		return nil, true
 	}
 	if e := tx.entries[path]; e != nil {
-		return e.after.Live
+		return e.after.Live, e.torn == nil
 	}
 	r, err := tx.s.read(tx.s.eng.reader, &tx.key, path)
-	if err != nil {
-		return nil
-	}
-	return r.Live
+	return r.Live, err == nil
 }
 
 // end ends a lap: the next one leaves so many bytes of the youngest.

@@ -24,8 +24,10 @@ type Tx struct {
 	// swept is where the sweep of this commit got to, nil if there was none.
 	swept *sweep
 	group group
-	// unkept says that the last commit left out what became past.
-	unkept bool
+	// unkept says that the last commit left out what became past, dropped counts the values that became past beyond pastBytesMax, of which
+	// pastBytes were taken.
+	unkept             bool
+	dropped, pastBytes int
 
 	entries map[string]*entry
 	slab    []entry
@@ -85,6 +87,7 @@ func (s *Store) Begin() *Tx {
 		panic("store: Begin while a transaction is open")
 	}
 	tx.open, tx.head, tx.seated, tx.unkept = true, s.Head(), len(s.replicas), false
+	tx.dropped, tx.pastBytes = 0, 0
 	tx.writer, _ = s.Incarnation()
 	return tx
 }
@@ -270,9 +273,18 @@ func (tx *Tx) SetRegister(path string, r crdt.Register) error {
 		tx.dirty = append(tx.dirty, e)
 	}
 	e.after, tx.changed = r, true
+	e.lighten()
 	tx.live.note(e)
 	tx.log.note(e)
 	return nil
+}
+
+// lighten lets go of the data of a single value that was replaced: nothing asks what they were.
+func (e *entry) lighten() {
+	if len(e.before.Live) == 1 && len(e.before.Live[0].Data) > crdt.BeforeBytesMax && !hasLive(e.after, e.before.Live[0].Dot) {
+		e.before.Live = slices.Clone(e.before.Live)
+		e.before.Live[0].Data = nil
+	}
 }
 
 // Advance implements [crdt.Base].
@@ -413,3 +425,6 @@ func (tx *Tx) frees() bool {
 
 // Unkept reports, until the next Begin, whether the last Commit left what became past out of history, because the disk is full.
 func (tx *Tx) Unkept() bool { return tx.unkept }
+
+// Dropped returns, until the next Begin, how many values that became past are not in history, because they were too many for one transaction.
+func (tx *Tx) Dropped() int { return tx.dropped }

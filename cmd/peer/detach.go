@@ -1,12 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 
 	"syncline/node"
 	"syncline/node/api/wire"
@@ -79,7 +79,7 @@ func awaitReport(ctx context.Context, r io.ReadCloser, inst instance) (wire.Up, 
 		case o.report.Up != nil:
 			return *o.report.Up, nil
 		}
-		p := node.ErrInternal.With("The daemon ended before it was up: %s", lastLine(logName(inst)))
+		p := node.ErrInternal.With("The daemon ended before it was up: %s", lastWords(logName(inst)))
 		p.Title = "Cannot start"
 		return wire.Up{}, p.Next("Read the log:  " + home(logName(inst)))
 	}
@@ -113,12 +113,17 @@ func reportUp(r childReport) error {
 	return err
 }
 
-// lastLine returns the end of a file, for people.
-func lastLine(name string) string {
+// lastWords returns what the end of a log says of the reason, for people: the first line of the last panic, or the last line.
+func lastWords(name string) string {
 	b, err := os.ReadFile(name)
 	if err != nil {
 		return "no log was written"
 	}
-	b = bytes.TrimSpace(b)
-	return string(b[bytes.LastIndexByte(b, '\n')+1:])
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	for i := len(lines) - 1; i >= 0 && !strings.HasPrefix(lines[i], "{"); i-- { // what stands behind the last record is the Go runtime's
+		if strings.HasPrefix(lines[i], "panic: ") || strings.HasPrefix(lines[i], "fatal error: ") {
+			return lines[i]
+		}
+	}
+	return lines[len(lines)-1]
 }

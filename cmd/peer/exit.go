@@ -29,6 +29,7 @@ const (
 	exitUndecided    = 10 // sim: a run did not come to its end
 	exitInterrupted  = 130
 	exitPipe         = 141
+	exitTerminated   = 143 // sim: SIGTERM; elsewhere the signal itself ends the process
 )
 
 // exitCodes gives the code of the problems that are more than a failure.
@@ -91,6 +92,9 @@ func (a *app) report(ctx context.Context, err error) int {
 		err = client.ErrTimeout.With("It was not done in time.")
 	}
 	p := node.ProblemOf(err)
+	if inst, err := a.instance(); err == nil && errors.Is(p, client.ErrCutOff) {
+		p = p.Next(p.Hint + "\nThe log:  " + home(logName(inst)))
+	}
 	a.out.problem(a.address(p))
 	return exitCode(p)
 }
@@ -106,7 +110,7 @@ func (a *app) address(p *node.Problem) *node.Problem {
 
 // ownProblems are those whose hints are about the instance that has them, ownCommands the commands there.
 var (
-	ownProblems = []*node.Problem{node.ErrDirInUse, node.ErrNotFound, node.ErrNoConflict, node.ErrFilling, node.ErrHistoryExpired, client.ErrNotRunning, client.ErrDamaged,
+	ownProblems = []*node.Problem{node.ErrDirInUse, node.ErrNotFound, node.ErrNoConflict, node.ErrFilling, node.ErrHistoryExpired, client.ErrNotRunning, client.ErrDamaged, client.ErrCutOff, node.ErrFileDamaged,
 		node.ErrNoDevice, node.ErrChangedSince, node.ErrBadRequest, errUsage}
 	ownCommands = regexp.MustCompile(`\bpeer (status|down|up -d|ls|conflicts|history|restore|repair|devices|undo|config|policy)\b`)
 )
@@ -137,7 +141,13 @@ func (o *printer) problem(p *node.Problem) {
 	if hint == "" {
 		hint = "See how things are:  peer status"
 	}
-	fmt.Fprintf(o.err, "%s %s\n  %s\n  %s\n", o.errSign(signFailed), sentence(p.Title), oneLine(detail), oneLine(hint))
+	fmt.Fprintf(o.err, "%s %s\n", o.errSign(signFailed), sentence(p.Title))
+	for line := range strings.Lines(detail) { // most have one; a file may have a line for each mistake
+		if line = oneLine(line); line != "" {
+			fmt.Fprintf(o.err, "  %s\n", line)
+		}
+	}
+	fmt.Fprintf(o.err, "  %s\n", oneLine(hint))
 }
 
 // oneLine puts the lines of s side by side, without characters that could play tricks on a terminal.

@@ -101,7 +101,7 @@ func TestReferenceListsProblems(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, code := range []string{errUsage.Code, errInterrupted.Code, errDeclined.Code, errNothingToShrink.Code, errReportNotWritten.Code, errOutput.Code} {
+	for _, code := range []string{errUsage.Code, errInterrupted.Code, errDeclined.Code, errNothingToShrink.Code, errReportNotWritten.Code, errReportDamaged.Code, errOutput.Code} {
 		if !strings.Contains(string(page), "| `"+code+"` |") {
 			t.Errorf("errors.md lacks %s", code)
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -57,8 +56,8 @@ touched. Without a subcommand this is peer sim run.
 // simOutcome is what the help says about what comes of a run.
 const simOutcome = `A report goes to sim-out/ (or --out): index.html shows the run, report.json is for programs.
 Many seeds tell how far they are: on a terminal with a bar, elsewhere with a line now and then.
-Exit codes: 0 all is well; 9 a claim is broken; 10 undecided; 130 interrupted, and what ran
-until then is reported.`
+Exit codes: 0 all is well; 9 a claim is broken; 10 undecided; 130 interrupted, or 143 ended by
+SIGTERM, and what ran until then is reported.`
 
 // running returns a command that runs scenarios.
 func (c *simCommand) running(name, long string) *cobra.Command {
@@ -69,7 +68,7 @@ func (c *simCommand) running(name, long string) *cobra.Command {
 		Args:  commandsOnly,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.seeded = cmd.Flags().Changed("seed")
-			return c.run(cmd.Context())
+			return c.run(cmd)
 		},
 	}
 	cmd.Flags().Uint64Var(&c.seed, "seed", 0, "what chance begins with (default: a new one)")
@@ -89,12 +88,12 @@ func (c *simCommand) flags(cmd *cobra.Command) {
 }
 
 // check refuses flags that cannot be meant.
-func (c *simCommand) check() error {
-	hint := "All flags:  " + c.self() + " sim --help"
+func (c *simCommand) check(cmd *cobra.Command) error {
+	hint, given := "All flags:  "+c.self()+" sim --help", cmd.Flags().Changed
 	switch {
-	case c.devices < 0 || c.devices > scenario.DevicesMax:
+	case given("devices") && (c.devices < 1 || c.devices > scenario.DevicesMax):
 		return usage("That number of devices cannot be simulated", "--devices is %d; it can be 1 to %d.", c.devices, scenario.DevicesMax).Next(hint)
-	case c.ops < 0 || c.ops > simOpsMax:
+	case given("ops") && (c.ops < 1 || c.ops > simOpsMax):
 		return usage("That number of writes cannot be simulated", "--ops is %d; it can be 1 to %d.", c.ops, simOpsMax).Next(hint)
 	case c.runs < 1:
 		return usage("There is nothing to run", "--runs is %d; it must be 1 or more.", c.runs).Next(hint)
@@ -105,8 +104,8 @@ func (c *simCommand) check() error {
 // simOpsMax bounds --ops, so that a slip of a finger does not fill the memory.
 const simOpsMax = 1_000_000
 
-func (c *simCommand) run(ctx context.Context) error {
-	if err := c.check(); err != nil {
+func (c *simCommand) run(cmd *cobra.Command) error {
+	if err := c.check(cmd); err != nil {
 		return err
 	}
 	if !c.seeded {
@@ -119,8 +118,8 @@ func (c *simCommand) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := c.within(ctx, 0)
-	defer cancel()
+	ctx, stop := c.start(cmd.Context())
+	defer stop()
 	if c.runs > 1 {
 		return c.sweep(ctx)
 	}
@@ -200,19 +199,25 @@ func (c *simCommand) read(seed uint64) (*scenario.Scenario, error) {
 	}
 	s, err := scenario.ParseWith(c.scenario, text, chance, scenario.Overrides{Devices: c.devices, Ops: c.ops})
 	if err != nil {
-		return nil, badScenario(err)
+		return nil, c.badScenario(err)
 	}
 	return s, nil
 }
 
-// badScenario tells the first mistake of a file, and how many more there are.
-func badScenario(err error) error {
-	detail := err.Error()
+// mistakesTold is how many mistakes of a file people are told at once; programs get all.
+const mistakesTold = 10
+
+// badScenario tells the mistakes of a file, each in a line.
+func (c *simCommand) badScenario(err error) error {
+	title, detail := "The scenario has a mistake", err.Error()
 	var all scenario.SyntaxErrors
 	if errors.As(err, &all) && len(all) > 1 {
-		detail = fmt.Sprintf("%v\n(and %s)", all[0], plural(len(all)-1, "mistake more", "mistakes more"))
+		title, detail = "The scenario has mistakes", all.Error()
+		if more := len(all) - mistakesTold; more > 0 && !c.json {
+			detail = fmt.Sprintf("%v\n(and %s)", all[:mistakesTold], plural(more, "mistake more", "mistakes more"))
+		}
 	}
-	return usage("The scenario has a mistake", "%s", detail).Next("An example:  peer sim scenarios --show two-laptops")
+	return usage(title, "%s", detail).Next("An example:  peer sim scenarios --show two-laptops")
 }
 
 // again is the command line that repeats the run of a seed.

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +15,18 @@ import (
 	"syncline/sim"
 	"syncline/sim/oracle"
 	"syncline/sim/report"
+	"syncline/sim/scenario"
 )
+
+// folderWithPeer returns a new folder with the program in it, which the test binary is under that name.
+func folderWithPeer(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Symlink(testBinary(t), filepath.Join(dir, "peer")); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
 
 // TestWalkThroughOfTheSimulator does what docs/TESTING.md says about peer sim, line by line, and sees what it shows.
 func TestWalkThroughOfTheSimulator(t *testing.T) {
@@ -22,10 +36,7 @@ func TestWalkThroughOfTheSimulator(t *testing.T) {
 	}
 	_, section, _ := strings.Cut(string(page), "\n## peer sim\n")
 	section, _, _ = strings.Cut(section, "\n## ")
-	dir := t.TempDir()
-	if err := os.Symlink(testBinary(t), filepath.Join(dir, "peer")); err != nil {
-		t.Fatal(err)
-	}
+	dir := folderWithPeer(t)
 	steps := 0
 	for _, block := range regexp.MustCompile("(?s)```console\n(.*?)```").FindAllStringSubmatch(section, -1) {
 		for _, step := range strings.Split("\n"+block[1], "\nlaptop$ ")[1:] {
@@ -45,6 +56,32 @@ func TestWalkThroughOfTheSimulator(t *testing.T) {
 	}
 	if steps < 5 {
 		t.Errorf("the section has %d steps; the walk-through is missing", steps)
+	}
+}
+
+// TestSampleOfTheSimulator runs the seed of which docs/TESTING.md shows the outcome. Its numbers, and the build, may be others.
+func TestSampleOfTheSimulator(t *testing.T) {
+	page, err := os.ReadFile("../../docs/TESTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "\n## peer sim\n")
+	_, sample, _ := strings.Cut(section, "```text\n")
+	sample, _, _ = strings.Cut(sample, "```")
+	dir := folderWithPeer(t)
+	cmd := exec.Command(filepath.Join(dir, "peer"), "sim", "--seed", "42")
+	cmd.Dir = dir
+	got, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, got)
+	}
+	build, number := regexp.MustCompile(`(devel\+|--build )[0-9a-f]+`), regexp.MustCompile(`\d+([ .]\d+)*`)
+	alike := func(s string) string {
+		s = strings.NewReplacer("no path waits", "0 paths wait", "1 path waits", "1 paths wait").Replace(s)
+		return words(number.ReplaceAllString(build.ReplaceAllString(s, "${1}BUILD"), "N"))
+	}
+	if alike(string(got)) != alike(sample) {
+		t.Errorf("peer sim --seed 42 shows\n%s\nthe page has\n%s", got, sample)
 	}
 }
 
@@ -85,5 +122,73 @@ func TestAnInterruptedSweepWithFailuresSaysBoth(t *testing.T) {
 	found := &sim.SweepResult{Failures: []*oracle.Report{{Seed: 3}}}
 	if d := c.sweepDocument(found, "it was interrupted", 1); d.Verdict != report.Fail || d.Reason != "it was interrupted" || len(d.Failures) != 1 {
 		t.Errorf("%+v", d)
+	}
+}
+
+// An expiring is a context that ends after it was looked at so many times.
+type expiring struct {
+	context.Context
+	looks int
+}
+
+func (e *expiring) Err() error {
+	if e.looks--; e.looks < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestShrinkLosesNothing ends sim shrink at many moments: the folder always holds the report of the failure with the shortest story so far.
+func TestShrinkLosesNothing(t *testing.T) {
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	dir := filepath.Join(t.TempDir(), "report")
+	c := &simCommand{app: &app{out: newPrinter(null, null)}, out: dir}
+	s, err := scenario.Parse("hasty.toml", []byte("devices = [\"laptop\", \"phone\"]\nend = \"10s\"\nconverge = \"1ms\"\n[random]\nwrites = 30\n[[at]]\nt = \"1s\"\npartition = \"laptop | phone\"\nfor = \"9s\"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.single(context.Background(), s, ""); err != quietExit(exitBroken) {
+		t.Fatal(err)
+	}
+	seen := map[string]int{}
+	for looks := 0; looks < 200; looks++ {
+		before, err := os.ReadFile(filepath.Join(dir, report.FileDocument))
+		if err != nil {
+			t.Fatal(err)
+		}
+		old, s, err := c.readFolder(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code := c.shrink(&expiring{context.Background(), looks}, old, s)
+		d, _, err := report.Read(dir)
+		if err != nil {
+			t.Fatalf("%d looks: %v", looks, err)
+		}
+		if d.Verdict != report.Fail || d.Shrunk == nil || d.Shrunk.To > old.Shrunk.To {
+			t.Fatalf("%d looks: the report has %v, %+v; before it had %+v", looks, d.Verdict, d.Shrunk, old.Shrunk)
+		}
+		for _, name := range report.Files {
+			if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+				t.Errorf("%d looks: %v", looks, err)
+			}
+		}
+		after, err := os.ReadFile(filepath.Join(dir, report.FileDocument))
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[fmt.Sprintf("%v, the same %v", code, bytes.Equal(before, after))]++
+		if code == quietExit(exitBroken) && d.Shrunk.Complete && !bytes.Equal(before, after) {
+			break // it came to its end
+		}
+	}
+	for _, outcome := range []string{"exit 130, the same true", "exit 9, the same true", "exit 9, the same false"} {
+		if seen[outcome] == 0 {
+			t.Errorf("never came: %s; seen: %v", outcome, seen)
+		}
 	}
 }

@@ -18,9 +18,19 @@ import (
 // simShrinkMax bounds how long a failing run is cut down before it is told; peer sim shrink goes on.
 const simShrinkMax = 30 * time.Second
 
-// explain cuts a failing scenario down to what its first broken claim needs, and writes what is left beside the report. 0 means no bound.
-func (c *simCommand) explain(ctx context.Context, s *scenario.Scenario, rec *report.Recorder, d *report.Document, bound time.Duration) error {
-	check, start := d.Checks.Broken[0], time.Now()
+// An essence is what is left of a failing scenario, cut down to what a broken claim needs.
+type essence struct {
+	check oracle.Check
+	// steps is the number of operations before, left the scenario after.
+	steps int
+	left  *scenario.Scenario
+	// complete says that no single step can be left out any more; false if there was no time to find out.
+	complete bool
+}
+
+// cut cuts a failing scenario down, until ctx or the time that bound gives is over. 0 means no bound.
+func (c *simCommand) cut(ctx context.Context, s *scenario.Scenario, check oracle.Check, bound time.Duration) essence {
+	start, stopped := time.Now(), false
 	bar := c.progress(-1, "", false)
 	x := &scenario.Shrinker{}
 	x.Fails = func(s *scenario.Scenario) bool {
@@ -29,22 +39,27 @@ func (c *simCommand) explain(ctx context.Context, s *scenario.Scenario, rec *rep
 		r, err := des.Driver{First: true}.Run(ctx, s, nil)
 		return err == nil && r.Failed(check)
 	}
-	stopped := false
 	x.Stop = func() bool {
 		stopped = ctx.Err() != nil || bound > 0 && time.Since(start) > bound
 		return stopped
 	}
-	small := x.Shrink(s)
+	left := x.Shrink(s)
 	bar.Finish()
-	e := report.Explanation{Shrunk: report.Shrunk{From: len(s.Ops), To: len(small.Ops), Complete: !stopped, Story: scenario.Story(small)}, GoTest: scenario.GoTest(small, string(check))}
+	return essence{check, len(s.Ops), left, !stopped}
+}
+
+// explain writes what is left of a failing scenario beside its report.
+func (c *simCommand) explain(ctx context.Context, rec *report.Recorder, d *report.Document, e essence) error {
 	dir := filepath.Join(d.Folder, report.FolderShrunk)
-	again := fmt.Sprintf("%s sim replay %s", c.self(), quoteWord(dir))
-	_, left, err := c.record(context.WithoutCancel(ctx), small, dir, again)
+	_, left, err := c.record(context.WithoutCancel(ctx), e.left, dir, fmt.Sprintf("%s sim replay %s", c.self(), quoteWord(dir)))
 	if err != nil {
 		return err
 	}
-	e.Shrunk.First = left.First
-	if err := rec.Explain(d, e); err != nil {
+	err = rec.Explain(d, report.Explanation{
+		Shrunk: report.Shrunk{From: e.steps, To: len(e.left.Ops), Complete: e.complete, Story: scenario.Story(e.left), First: left.First},
+		GoTest: scenario.GoTest(e.left, string(e.check)),
+	})
+	if err != nil {
 		return c.unwritable(err)
 	}
 	return nil
@@ -59,7 +74,7 @@ func (c *simCommand) tellBroken(d *report.Document) {
 	if d.Figures.Converged != nil {
 		converged = fmt.Sprintf("%s converged %s (virtual) after the last fault", o.mark(signDone), secondsText(durationOf(*d.Figures.Converged)))
 	}
-	if first.Check == oracle.Convergence || first.Check == oracle.Quiescence {
+	if aboutLiveness(first.Check) {
 		o.say("safety    %s %s", o.mark(signDone), checksText(d))
 		o.say("liveness  %s", broken)
 	} else {
@@ -94,6 +109,9 @@ func (c *simCommand) tellBroken(d *report.Document) {
 		o.say("Go test %s", visible(filepath.Join(c.shown(d.Folder), report.FileGoTest)))
 	}
 }
+
+// aboutLiveness says whether a check is about what must happen in the end; the others are about what must never happen.
+func aboutLiveness(c oracle.Check) bool { return c == oracle.Convergence || c == oracle.Quiescence }
 
 // moment writes a time of a run, in full: links and searches need it.
 func moment(seconds float64) string { return fmt.Sprintf("%.6f s", seconds) }

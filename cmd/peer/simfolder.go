@@ -4,13 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -39,18 +38,21 @@ only in a build that draws alike; --build says which one it comes from.
 ` + simOutcome,
 		Args: arguments("[DIR | SEED]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := c.check(); err != nil {
+			if err := c.check(cmd); err != nil {
 				return err
 			}
 			if err := c.identify(); err != nil {
 				return err
 			}
-			ctx, cancel := c.within(cmd.Context(), 0)
-			defer cancel()
+			ctx, stop := c.start(cmd.Context())
+			defer stop()
 			if seed, err := strconv.ParseUint(first(args), 10, 64); err == nil && !isFolder(first(args)) {
 				return c.replaySeed(ctx, seed, build)
 			}
 			for _, flag := range []string{"scenario", "devices", "ops", "real", "build"} {
+				if cmd.Flags().Changed(flag) && len(args) == 0 {
+					return usage("A seed is missing", "--%s goes with a seed, and none is given.", flag).Next("Name it:  " + c.self() + " sim replay SEED" + c.what())
+				}
 				if cmd.Flags().Changed(flag) {
 					return usage("A report needs no such flag", "--%s goes with a seed; the scenario of a report is explicit.", flag).Next("Usage:  " + cmd.UseLine())
 				}
@@ -74,11 +76,19 @@ func (c *simCommand) replaySeed(ctx context.Context, seed uint64, build string) 
 	if err != nil {
 		return err
 	}
-	if build != "" && build != c.build.Simulator && !c.json {
+	same := build == c.build.Simulator
+	if build != "" && !same && !c.json {
 		c.app.out.note("%s Seed %d comes from build %s; this is %s, which may draw another scenario from it or run it otherwise.\n  The folder of its report holds the scenario itself:  %s sim replay DIR",
 			c.app.out.errSign(signLook), seed, visible(build), c.build.Simulator, c.self())
 	}
-	return c.single(ctx, s, c.again(seed))
+	rec, d, err := c.record(ctx, s, c.folder(seed), c.again(seed))
+	if err != nil {
+		return err
+	}
+	if build != "" {
+		d.Replay = &report.Replay{Build: report.Build{Simulator: build}, SameBuild: same}
+	}
+	return c.finish(ctx, s, rec, d)
 }
 
 func (c *simCommand) replayFolder(ctx context.Context, name string) error {
@@ -87,111 +97,93 @@ func (c *simCommand) replayFolder(ctx context.Context, name string) error {
 		return err
 	}
 	c.real = old.Driver == driverBubble
-	if old.Build.Simulator != c.build.Simulator && !c.json {
-		c.app.out.note("%s The report was made by build %v, this is %v. The scenario of the report is run as it stands; its messages may go other ways,\n  so that the outcome may differ.",
-			c.app.out.errSign(signLook), old.Build, c.build)
-	}
+	c.noteBuild(old)
 	dir := c.folder(s.Seed)
 	rec, d, err := c.record(ctx, s, dir, c.self()+" sim replay "+quoteWord(dir))
 	if err != nil {
 		return err
 	}
-	d.Replay = &report.Replay{Build: old.Build, SameBuild: old.Build.Simulator == c.build.Simulator, SameTrace: old.Trace == d.Trace}
-	return c.finish(ctx, s, rec, d, simShrinkMax)
+	d.Replay = c.compare(old, d)
+	return c.finish(ctx, s, rec, d)
 }
 
-func newSimShrink(a *app) *cobra.Command {
-	c := &simCommand{app: a, runs: 1}
-	return &cobra.Command{
-		Use:   "shrink [DIR]",
-		Short: "Cut a failing scenario down to the fewest steps",
-		Long: `Run the scenario of a report again, by default of the last one, and cut it down to the
-fewest steps that break the same claim, however long that takes; Ctrl-C or --timeout keeps
-the best so far. The folder gets the story in words, a Go test, and in shrunk/ a report of
-what is left.`,
-		Args: arguments("[DIR]"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := c.identify(); err != nil {
-				return err
-			}
-			old, s, err := c.readFolder(first(args))
-			if err != nil {
-				return err
-			}
-			ctx, cancel := c.within(cmd.Context(), 0)
-			defer cancel()
-			if old.Driver != driverDES {
-				return errNothingToShrink.With("Only a run that is repeatable to the byte can be cut down; that of %s had real libp2p.", old.Folder).
-					Next("See whether it fails without:  " + c.self() + " sim --scenario " + quoteWord(filepath.Join(old.Folder, report.FileScenario)))
-			}
-			c.out = old.Folder
-			rec, d, err := c.record(ctx, s, old.Folder, old.Again)
-			if err != nil {
-				return err
-			}
-			if d.Verdict == report.Pass {
-				return errNothingToShrink.With("The scenario of %s passes in this build.", old.Folder)
-			}
-			return c.finish(ctx, s, rec, d, 0)
-		},
+// noteBuild says if another build made a report.
+func (c *simCommand) noteBuild(old *report.Document) {
+	if old.Build.Simulator != c.build.Simulator && !c.json {
+		c.app.out.note("%s The report was made by build %s, this is %v. The scenario of the report is run as it stands; its messages may go other ways,\n  so that the outcome may differ.",
+			c.app.out.errSign(signLook), visible(old.Build.String()), c.build)
 	}
 }
 
-// errNothingToShrink is the problem of a scenario that breaks nothing.
-var errNothingToShrink = &node.Problem{Code: "nothing_to_shrink", Status: 409, Title: "There is nothing to shrink", Hint: "Run it again:  peer sim replay DIR"}
-
-// finish explains, tells and judges a run that was recorded.
-func (c *simCommand) finish(ctx context.Context, s *scenario.Scenario, rec *report.Recorder, d *report.Document, bound time.Duration) error {
-	if d.Verdict == report.Fail && ctx.Err() == nil && !c.real {
-		if err := c.explain(ctx, s, rec, d, bound); err != nil {
-			return err
-		}
-	}
-	c.link(d.Folder)
-	if err := c.app.out.result(d, func() { c.tell(d) }); err != nil {
-		return err
-	}
-	return c.verdict(ctx, d.Verdict)
+// compare says how a run is related to the report that it repeats.
+func (c *simCommand) compare(old, d *report.Document) *report.Replay {
+	trace := old.Trace == d.Trace
+	return &report.Replay{Build: old.Build, SameBuild: old.Build.Simulator == c.build.Simulator, SameTrace: &trace}
 }
 
-// readFolder reads the report of a folder, of the last run if name is empty. The folder of a sweep stands for the seed in it that failed.
+// readFolder reads the report of a folder, see find.
 func (c *simCommand) readFolder(name string) (*report.Document, *scenario.Scenario, error) {
-	dir := c.place(name)
-	if sweep := readSweep(dir); sweep != nil {
-		if sweep.Report == "" {
-			return nil, nil, node.ErrNotFound.With("%s holds a sweep of %s seeds in which none failed", dir, count(sweep.Ran)).
-				Next("Run one seed:  " + c.self() + " sim --seed " + strconv.FormatUint(sweep.First, 10))
-		}
-		dir = filepath.Join(dir, sweep.Report)
+	dir, err := c.find(name)
+	if err != nil {
+		return nil, nil, err
 	}
 	d, s, err := report.Read(dir)
 	var mistakes scenario.SyntaxErrors
+	var damaged *report.DamagedError
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil, noReport(dir, c.self())
+	case errors.As(err, &damaged) && d != nil: // the scenario is missing
+		return nil, nil, errReportDamaged.With("%v.", err).Next("Run what the report stands for:  " + d.Again)
+	case errors.As(err, &damaged):
+		return nil, nil, errReportDamaged.With("%v.", err).Next("Run its scenario:  " + c.self() + " sim --scenario " + quoteWord(filepath.Join(dir, report.FileScenario)))
 	case errors.As(err, &mistakes):
-		return nil, nil, badScenario(err)
+		return nil, nil, c.badScenario(err)
 	}
 	return d, s, err
 }
 
-// noReport is the problem of a folder that holds no report.
-func noReport(dir, self string) error {
-	p := node.ErrNotFound.With("%s holds no report of a simulation.", dir).Next("Make one:  " + self + " sim --out DIR      or name the folder of one")
+// find returns the folder of the report that a person means: that of a name, or of one of its files, or of the last run if name is empty.
+// The folder of a sweep stands for the seed in it that failed.
+func (c *simCommand) find(name string) (string, error) {
+	dir := filepath.Clean(name)
+	info, err := os.Stat(dir)
+	switch {
+	case name == "":
+		dir = filepath.Join(simOut, simLatest)
+	case err != nil && slices.Contains(scenario.Names(), name):
+		return "", noReport(name+" is a scenario, not the folder of a report.", "Run it:  "+c.self()+" sim --scenario "+name)
+	case err == nil && !info.IsDir() && slices.Contains(report.Files, filepath.Base(dir)) && holdsReport(filepath.Dir(dir)):
+		dir = filepath.Dir(dir)
+	case err == nil && !info.IsDir():
+		return "", noReport(name+" is a file, not the folder of a report.", "Run it, if it is a scenario:  "+c.self()+" sim --scenario "+quoteWord(name))
+	}
+	if sweep := readSweep(dir); sweep != nil {
+		if sweep.Report == "" {
+			return "", node.ErrNotFound.With("%s holds a sweep of %s seeds in which none failed", dir, count(sweep.Ran)).
+				Next("Run one seed:  " + c.self() + " sim --seed " + strconv.FormatUint(sweep.First, 10))
+		}
+		dir = filepath.Join(dir, sweep.Report)
+	}
+	if !holdsReport(dir) {
+		return "", noReport(dir+" holds no report of a simulation.", "Make one:  "+c.self()+" sim --out DIR      or name the folder of one")
+	}
+	return dir, nil
+}
+
+// holdsReport reports whether a folder holds the document of a report.
+func holdsReport(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, report.FileDocument))
+	return err == nil
+}
+
+// noReport is the problem of a name that is not that of a report.
+func noReport(detail, hint string) error {
+	p := node.ErrNotFound.With("%s", detail).Next(hint)
 	p.Title = "There is no report"
 	return p
 }
 
-// place is the folder that a person means: by its name, by one of its files, or the last one.
-func (c *simCommand) place(name string) string {
-	if name == "" {
-		return filepath.Join(simOut, simLatest)
-	}
-	if info, err := os.Stat(name); err == nil && !info.IsDir() {
-		return filepath.Dir(name)
-	}
-	return filepath.Clean(name)
-}
+// errReportDamaged is the problem of a report of which something cannot be read.
+var errReportDamaged = &node.Problem{Code: "report_damaged", Status: 500, Title: "The report is damaged", Hint: "Make another:  peer sim"}
 
 // readSweep reads the document of a sweep, nil if the folder is that of one run, or of none.
 func readSweep(dir string) *sweepDocument {
@@ -212,16 +204,16 @@ or if no browser can be started, its name is printed; the page works from the di
 		Args: arguments("[DIR]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c := &simCommand{app: a}
-			d, _, err := c.readFolder(first(args))
+			dir, err := c.find(first(args))
 			if err != nil {
 				return err
 			}
-			page, err := filepath.Abs(filepath.Join(d.Folder, report.FilePage))
+			page, err := filepath.Abs(filepath.Join(dir, report.FilePage))
 			if err != nil {
 				return err
 			}
 			if _, err := os.Stat(page); err != nil {
-				return noReport(d.Folder, a.self())
+				return errReportDamaged.With("%s has no %s.", dir, report.FilePage).Next("Write another:  " + a.self() + " sim replay " + quoteWord(dir))
 			}
 			doc := struct {
 				Schema string `json:"schema"`

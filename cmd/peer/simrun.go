@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"syncline/node"
@@ -27,7 +29,48 @@ func (c *simCommand) single(ctx context.Context, s *scenario.Scenario, again str
 	if err != nil {
 		return err
 	}
-	return c.finish(ctx, s, rec, d, simShrinkMax)
+	return c.finish(ctx, s, rec, d)
+}
+
+// finish explains, tells and judges a run that was recorded.
+func (c *simCommand) finish(ctx context.Context, s *scenario.Scenario, rec *report.Recorder, d *report.Document) error {
+	if d.Verdict == report.Fail && ctx.Err() == nil && !c.real {
+		if err := c.explain(ctx, rec, d, c.cut(ctx, s, d.Checks.Broken[0], simShrinkMax)); err != nil {
+			return err
+		}
+	}
+	c.link(d.Folder)
+	return c.end(ctx, d)
+}
+
+// end tells and judges a run whose report is written.
+func (c *simCommand) end(ctx context.Context, d *report.Document) error {
+	if err := c.app.out.result(d, func() { c.tell(d) }); err != nil {
+		return err
+	}
+	return c.verdict(ctx, d.Verdict)
+}
+
+// errTerminated is the cause of the end of a context that SIGTERM ended.
+var errTerminated = errors.New("terminated")
+
+// start returns the context of a run. It ends with --timeout, and with SIGTERM as with Ctrl-C, so that what ran until then is reported; a
+// second signal ends the process at once. The caller calls stop.
+func (c *simCommand) start(ctx context.Context) (_ context.Context, stop func()) {
+	ctx, terminate := context.WithCancelCause(ctx)
+	ctx, cancel := c.within(ctx, 0)
+	signals, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(signals, syscall.SIGTERM)
+	go func() {
+		defer close(done)
+		select {
+		case <-signals:
+			terminate(errTerminated)
+		case <-ctx.Done():
+		}
+		signal.Stop(signals)
+	}()
+	return ctx, func() { cancel(); terminate(nil); <-done }
 }
 
 // verdict returns what the exit code is made from.
@@ -35,6 +78,8 @@ func (c *simCommand) verdict(ctx context.Context, v report.Verdict) error {
 	switch {
 	case v == report.Fail:
 		return quietExit(exitBroken)
+	case errors.Is(context.Cause(ctx), errTerminated):
+		return quietExit(exitTerminated)
 	case errors.Is(ctx.Err(), context.Canceled):
 		return quietExit(exitInterrupted)
 	case v == report.Undecided:
@@ -63,24 +108,33 @@ func (c *simCommand) link(dir string) {
 	os.Symlink(filepath.Base(dir), name)
 }
 
+// drive runs a scenario and shows how far it is; took is real time. heard, if not nil, gets what happens.
+func (c *simCommand) drive(ctx context.Context, s *scenario.Scenario, heard func(oracle.Event)) (_ *oracle.Report, took time.Duration, _ error) {
+	bar := c.progress(-1, "", false)
+	defer bar.Finish()
+	events, start := 0, time.Now()
+	driver, _ := c.driver()
+	r, err := driver.Run(ctx, s, func(e oracle.Event) {
+		if heard != nil {
+			heard(e)
+		}
+		if events++; events%1000 == 0 {
+			bar.Describe(fmt.Sprintf("%s of virtual time, %s events", secondsText(e.At), count(events)))
+			bar.Add(1)
+		}
+	})
+	return r, time.Since(start), err
+}
+
 // record runs a scenario and writes a report into a folder.
 func (c *simCommand) record(ctx context.Context, s *scenario.Scenario, dir, again string) (*report.Recorder, *report.Document, error) {
 	rec, err := report.Create(dir, s)
 	if err != nil {
 		return nil, nil, c.unwritable(err)
 	}
-	bar := c.progress(-1, "", false)
-	events, start := 0, time.Now()
-	driver, name := c.driver()
-	r, err := driver.Run(ctx, s, func(e oracle.Event) {
-		rec.Event(e)
-		if events++; events%1000 == 0 {
-			bar.Describe(fmt.Sprintf("%s of virtual time, %s events", secondsText(e.At), count(events)))
-			bar.Add(1)
-		}
-	})
-	bar.Finish()
-	o := report.Outcome{Report: r, Driver: name, Build: c.build, Took: time.Since(start), Again: again, Reason: c.reason(err)}
+	r, took, err := c.drive(ctx, s, rec.Event)
+	_, name := c.driver()
+	o := report.Outcome{Report: r, Driver: name, Build: c.build, Took: took, Again: again, Reason: c.reason(err)}
 	if r == nil {
 		o.Report = &oracle.Report{Seed: s.Seed}
 	}
@@ -109,7 +163,14 @@ func (c *simCommand) reason(err error) string {
 var errReportNotWritten = &node.Problem{Code: "report_not_written", Status: 500, Title: "The report could not be written", Hint: "Name another folder:  --out DIR"}
 
 // unwritable is the problem of a folder for reports.
-func (c *simCommand) unwritable(err error) error { return errReportNotWritten.With("%v.", err) }
+func (c *simCommand) unwritable(err error) error {
+	p := errReportNotWritten.With("%v.", err)
+	var foreign *report.ForeignError
+	if errors.As(err, &foreign) {
+		p = p.With("%v. They were left as they are.", err).Next("Name a folder that is new, empty or a report:  --out DIR")
+	}
+	return p
+}
 
 // tell says on one screen what came of a run.
 func (c *simCommand) tell(d *report.Document) {
@@ -135,13 +196,15 @@ func (c *simCommand) tell(d *report.Document) {
 	o.say("report  %s      again  %s", visible(filepath.Join(c.shown(d.Folder), report.FilePage)), visible(d.Again))
 }
 
-// tellReplay says whether a run was that of the report.
+// tellReplay says whether a run was that of the report; of a seed nothing is known to compare with.
 func (c *simCommand) tellReplay(r *report.Replay) {
-	if c.real {
+	switch {
+	case c.real:
 		c.app.out.say("replay    %s with real libp2p no two runs are equal to the byte", c.app.out.mark(signLook))
-	} else if r.SameTrace {
+	case r.SameTrace == nil:
+	case *r.SameTrace:
 		c.app.out.say("replay    %s all happened as in the report", c.app.out.mark(signDone))
-	} else {
+	default:
 		c.app.out.say("replay    %s not all happened as in the report", c.app.out.mark(signLook))
 	}
 }
@@ -157,8 +220,17 @@ func (c *simCommand) shown(dir string) string {
 func checksText(d *report.Document) string { return plural(d.Checks.Count, "check", "checks") }
 
 func conflictsText(d *report.Document) string {
-	text := fmt.Sprintf("%d found · %d merged · %d settled · %d open", d.Conflicts.Reported, d.Conflicts.Merged, d.Conflicts.Settled, d.Conflicts.Open)
-	if d.Verdict == report.Pass && d.Conflicts.Open > 0 {
+	k := d.Conflicts
+	text := fmt.Sprintf("%s found, %s merged, %s settled · ", count(k.Reported), count(k.Merged), count(k.Settled))
+	switch k.Open {
+	case 0:
+		return text + "no path waits for a decision"
+	case 1:
+		text += "1 path waits for a decision"
+	default:
+		text += count(k.Open) + " paths wait for a decision"
+	}
+	if d.Verdict == report.Pass {
 		text += ", the same on all devices"
 	}
 	return text

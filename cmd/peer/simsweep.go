@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -38,6 +39,8 @@ type sweepDocument struct {
 	Again    string          `json:"again"`
 	// Report is the folder, within that of the sweep, with the report of the first seed that failed.
 	Report string `json:"report,omitempty"`
+	// Folder is where the sweep was reported, as the caller named it. It stands in no file.
+	Folder string `json:"folder,omitempty"`
 }
 
 type sweepFailure struct {
@@ -46,21 +49,24 @@ type sweepFailure struct {
 }
 
 type sweepFigures struct {
-	ConvergedP50 float64 `json:"converged_p50_seconds"`
-	ConvergedP99 float64 `json:"converged_p99_seconds"`
-	Virtual      float64 `json:"virtual_seconds"`
-	Took         float64 `json:"took_seconds"`
-	PerMinute    float64 `json:"seeds_per_minute"`
-	YearsPerDay  float64 `json:"simulated_years_per_day"`
+	// Agreed is the number of seeds whose devices agreed. How long after the last fault they did is null if there is none.
+	Agreed       int      `json:"agreed"`
+	ConvergedP50 *float64 `json:"converged_p50_seconds"`
+	ConvergedP99 *float64 `json:"converged_p99_seconds"`
+	Virtual      float64  `json:"virtual_seconds"`
+	Took         float64  `json:"took_seconds"`
+	PerMinute    float64  `json:"seeds_per_minute"`
+	YearsPerDay  float64  `json:"simulated_years_per_day"`
 }
 
 // simTwice is the period of the seeds that run twice, to see that runs are repeatable.
 const simTwice = 100
 
-// sweep runs many seeds and tells what came of them; with --json one line for each, in the order of seeds.
+// sweep runs many seeds and tells what came of them; with --json one line for each, in the order of seeds, and
+// one about all.
 func (c *simCommand) sweep(ctx context.Context) error {
 	dir := c.folder(c.seed)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := report.Clear(dir); err != nil {
 		return c.unwritable(err)
 	}
 	lines := &sweepLines{c: c, next: c.seed, waiting: map[uint64]*report.Document{}}
@@ -96,14 +102,15 @@ func (c *simCommand) sweep(ctx context.Context) error {
 		return err
 	}
 	c.link(dir)
+	d.Folder = dir
 	var failing *report.Document
+	var unrecorded error
 	if d.Report != "" && ctx.Err() == nil {
-		if failing, err = c.recordSeed(ctx, r.Failures[0].Seed, filepath.Join(dir, d.Report)); err != nil {
-			return err
-		}
+		failing, unrecorded = c.recordSeed(ctx, r.Failures[0].Seed, filepath.Join(dir, d.Report))
 	}
-	if !c.json {
-		c.tellSweep(d, r, failing, dir)
+	err = c.app.out.result(d, func() { c.tellSweep(d, r, failing) })
+	if err := cmp.Or(unrecorded, err); err != nil {
+		return err
 	}
 	return c.verdict(ctx, d.Verdict)
 }
@@ -139,7 +146,7 @@ func (c *simCommand) recordSeed(ctx context.Context, seed uint64, dir string) (*
 	}
 	rec, d, err := c.record(ctx, s, dir, c.again(seed))
 	if err == nil && d.Verdict == report.Fail && !c.real {
-		err = c.explain(ctx, s, rec, d, simShrinkMax)
+		err = c.explain(ctx, rec, d, c.cut(ctx, s, d.Checks.Broken[0], simShrinkMax))
 	}
 	return d, err
 }
@@ -147,10 +154,14 @@ func (c *simCommand) recordSeed(ctx context.Context, seed uint64, dir string) (*
 func (c *simCommand) sweepDocument(r *sim.SweepResult, reason string, checks int) *sweepDocument {
 	d := &sweepDocument{Schema: schemaSweep, Verdict: report.Pass, Build: c.build, Scenario: c.scenario, First: c.seed, Seeds: c.runs, Ran: r.Seeds,
 		Failures: []sweepFailure{}, Unequal: append([]uint64{}, r.Unequal...), Never: append([]string{}, r.Never...), Coverage: r.Coverage, Checks: checks,
-		Figures: sweepFigures{r.Percentile(50).Seconds(), r.Percentile(99).Seconds(), r.Virtual.Seconds(), r.Took.Seconds(), r.PerMinute(), r.YearsPerDay()},
+		Figures: sweepFigures{Agreed: r.Agreed(), Virtual: r.Virtual.Seconds(), Took: r.Took.Seconds(), PerMinute: r.PerMinute(), YearsPerDay: r.YearsPerDay()},
 		Again:   fmt.Sprintf("%s sim --seed %d --runs %d%s", c.self(), c.seed, c.runs, c.what())}
 	for _, f := range r.Failures {
 		d.Failures = append(d.Failures, sweepFailure{f.Seed, f.Checks()})
+	}
+	if r.Agreed() > 0 {
+		p50, p99 := r.Percentile(50).Seconds(), r.Percentile(99).Seconds()
+		d.Figures.ConvergedP50, d.Figures.ConvergedP99 = &p50, &p99
 	}
 	d.Reason = reason
 	switch {
@@ -173,8 +184,8 @@ func (c *simCommand) writeSweep(dir string, d *sweepDocument) error {
 	return nil
 }
 
-// tellSweep says on one screen what came of a sweep.
-func (c *simCommand) tellSweep(d *sweepDocument, r *sim.SweepResult, failing *report.Document, dir string) {
+// tellSweep says on one screen what came of a sweep. A seed is listed under the first claim that it broke.
+func (c *simCommand) tellSweep(d *sweepDocument, r *sim.SweepResult, failing *report.Document) {
 	o := c.app.out
 	head := fmt.Sprintf("seeds %d … %d · build %v", d.First, d.First+uint64(d.Seeds)-1, d.Build)
 	if d.Scenario != "" {
@@ -185,11 +196,19 @@ func (c *simCommand) tellSweep(d *sweepDocument, r *sim.SweepResult, failing *re
 	if d.Ran < d.Seeds {
 		sign, seeds = signLook, fmt.Sprintf("%s of %s seeds, %s", count(d.Ran), count(d.Seeds), visible(d.Reason))
 	}
-	if len(d.Failures) > 0 {
-		sign, seeds = signFailed, seeds+fmt.Sprintf(", %s failed: %s", count(len(d.Failures)), someSeeds(d.Failures))
+	var unsafe, late []sweepFailure
+	for _, f := range d.Failures {
+		if aboutLiveness(f.Broken[0]) {
+			late = append(late, f)
+		} else {
+			unsafe = append(unsafe, f)
+		}
+	}
+	if len(unsafe) > 0 {
+		sign, seeds = signFailed, seeds+fmt.Sprintf(", %s failed: %s", count(len(unsafe)), someSeeds(unsafe))
 	}
 	o.say("safety    %s %s, %s", o.mark(sign), seeds, plural(d.Checks, "check", "checks"))
-	o.say("liveness  %s converged %s (virtual) after the last fault in the median, %s at the 99th percentile", o.mark(sign), secondsText(r.Percentile(50)), secondsText(r.Percentile(99)))
+	o.say("liveness  %s", c.livenessText(d, r, late))
 	if len(d.Unequal) > 0 {
 		o.say("repeat    %s two runs of one seed differ: %v", o.mark(signFailed), d.Unequal)
 	}
@@ -202,7 +221,30 @@ func (c *simCommand) tellSweep(d *sweepDocument, r *sim.SweepResult, failing *re
 		c.tell(failing)
 		return
 	}
-	o.say("report  %s      again  %s", visible(filepath.Join(c.shown(dir), report.FileDocument)), visible(d.Again))
+	o.say("report  %s      again  %s", visible(filepath.Join(c.shown(d.Folder), report.FileDocument)), visible(d.Again))
+}
+
+// livenessText says how many seeds did not agree, which of them failed by that alone, and how fast the others were.
+func (c *simCommand) livenessText(d *sweepDocument, r *sim.SweepResult, late []sweepFailure) string {
+	never, converged := d.Ran-r.Agreed(), fmt.Sprintf("converged %s (virtual) after the last fault in the median, %s at the 99th percentile",
+		secondsText(r.Percentile(50)), secondsText(r.Percentile(99)))
+	if d.Ran == 0 {
+		return c.app.out.mark(signLook) + " undecided"
+	}
+	if never == 0 && len(late) == 0 {
+		return c.app.out.mark(signDone) + " " + converged
+	}
+	text := fmt.Sprintf("%s of %s never agreed", count(never), plural(d.Ran, "seed", "seeds"))
+	if never == 0 {
+		text = fmt.Sprintf("%s of %s failed", count(len(late)), plural(d.Ran, "seed", "seeds"))
+	}
+	if len(late) > 0 {
+		text += ": " + someSeeds(late)
+	}
+	if r.Agreed() > 0 {
+		text += fmt.Sprintf("; %s %s", count(r.Agreed()), converged)
+	}
+	return c.app.out.mark(signFailed) + " " + text
 }
 
 // someSeeds lists the first seeds that failed, with what they broke.

@@ -23,6 +23,7 @@ var topics = []topic{
   9    sim: a claim is broken, the devices lost something or disagree
   10   sim: undecided, a run did not come to its end
   130  interrupted by Ctrl-C
+  143  sim: ended by SIGTERM; what ran until then is reported
 
 Codes may be added; treat one that you do not know as a failure.`},
 	{"environment", "Environment variables", `Environment

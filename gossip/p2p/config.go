@@ -95,6 +95,7 @@ const (
 	strangersNetMax = 24  // connections of devices that are no members, per address, at a time: ten by two transports, and half of all
 	strangerBurst   = 24  // connections per address before one per second applies
 	placeConnsMax   = 64  // connections per IPv4 address or IPv6 /56 at a time, members' too
+	silentConnsMax  = 256 // inbound connections that have not said who they are, at least: one address may have a quarter of them
 	strangerIPsMax  = 256 // addresses that the rate limit remembers
 	tagsMax         = 256 // spaces proved in one hello
 	bookAddrsMax    = 16  // addresses per device

@@ -120,9 +120,6 @@ func (g *gate) allow(key string) bool {
 	a, known := g.arrivals[key]
 	if !known {
 		g.forgetRested(now)
-		if len(g.arrivals) >= strangerIPsMax {
-			return false
-		}
 		a = allowance{tokens: strangerBurst, at: now}
 	}
 	a.tokens = min(strangerBurst, a.tokens+now.Sub(a.at).Seconds()/strangerRefill.Seconds())
@@ -135,11 +132,18 @@ func (g *gate) allow(key string) bool {
 	return ok
 }
 
-// forgetRested drops the addresses whose bucket is full again. The caller holds mu.
+// forgetRested drops the places whose bucket is full again, and if that makes no room for one more, the one that has rested longest: whoever comes
+// from ever new places must not keep others out. The caller holds mu.
 func (g *gate) forgetRested(now time.Time) {
+	oldest := ""
 	for key, a := range g.arrivals {
 		if now.Sub(a.at) > strangerBurst*strangerRefill {
 			delete(g.arrivals, key)
+		} else if oldest == "" || a.at.Before(g.arrivals[oldest].at) {
+			oldest = key
 		}
+	}
+	if len(g.arrivals) >= strangerIPsMax {
+		delete(g.arrivals, oldest)
 	}
 }

@@ -46,7 +46,7 @@ func newHost(n *Network) (host.Host, metrics.Reporter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	resources, err := newResources()
+	resources, err := newResources((*rcmgr.ScalingLimitConfig).AutoScale)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -89,16 +89,19 @@ func newHost(n *Network) (host.Host, metrics.Reporter, error) {
 	return h, bandwidth, nil
 }
 
-// newResources bounds what connections may cost before anybody knows who is at the other end. It is as libp2p has it, but for the
-// connections from one address: libp2p takes eight, and then one more in five seconds, which is less than a household behind one
-// router needs whose devices all come back at once.
-func newResources() (network.ResourceManager, error) {
+// newResources bounds what connections may cost before anybody knows who is at the other end. It is as libp2p has it, scaled to the machine,
+// but for two things. From one address libp2p takes eight connections, and then one more in five seconds, which is less than a household behind
+// one router needs whose devices all come back at once. And in all it takes 32 on a small machine that have not said who they are, so that
+// one address, from where nobody says anything, could keep all others out.
+func newResources(scale func(*rcmgr.ScalingLimitConfig) rcmgr.ConcreteLimitConfig) (network.ResourceManager, error) {
 	limits := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&limits)
+	limits.TransientBaseLimit = atLeast(limits.TransientBaseLimit, silentConnsMax)
+	limits.SystemBaseLimit = atLeast(limits.SystemBaseLimit, silentConnsMax+connsHigh)
 	few := rate.Limit{RPS: placeConnsPerSecond, Burst: placeConnsMax}
 	many := rate.Limit{RPS: 4 * placeConnsPerSecond, Burst: 4 * placeConnsMax}
 	local := []rate.PrefixLimit{{Prefix: netip.MustParsePrefix("127.0.0.0/8")}, {Prefix: netip.MustParsePrefix("::1/128")}} // no limit
-	resources, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.AutoScale()),
+	resources, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(scale(&limits)),
 		rcmgr.WithLimitPerSubnet([]rcmgr.ConnLimitPerSubnet{{PrefixLength: 32, ConnCount: placeConnsMax}},
 			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 56, ConnCount: placeConnsMax}, {PrefixLength: 48, ConnCount: 4 * placeConnsMax}}),
 		rcmgr.WithConnRateLimiters(&rate.Limiter{NetworkPrefixLimits: local, SubnetRateLimiter: rate.SubnetLimiter{
@@ -110,6 +113,14 @@ func newResources() (network.ResourceManager, error) {
 		return nil, fmt.Errorf("libp2p resources: %w", err)
 	}
 	return resources, nil
+}
+
+// atLeast returns a limit that admits so many inbound connections, and as many outbound ones beside them as before.
+func atLeast(l rcmgr.BaseLimit, inbound int) rcmgr.BaseLimit {
+	if more := inbound - l.ConnsInbound; more > 0 {
+		l.ConnsInbound, l.Conns, l.FD = inbound, l.Conns+more, l.FD+more
+	}
+	return l
 }
 
 // usualPort returns the port that a device listens on unless told otherwise. It lies below the range from which systems draw

@@ -61,14 +61,14 @@ func (l *list) add(doc any) error {
 	return l.err
 }
 
-// lose takes an error of the iteration. If it is about one entry alone, that entry is left out, the trailer says so, and lose
-// returns nil.
+// lose takes an error of the iteration. If it is about one entry alone, or what cannot be named, that is left out, the trailer
+// says so, and lose returns nil.
 func (l *list) lose(err error) error {
 	p := node.ProblemOf(err)
-	if p.Code != node.ErrStore.Code || p.Path == "" {
+	if (p.Code != node.ErrStore.Code || p.Path == "") && p.Code != node.ErrFileDamaged.Code {
 		return err
 	}
-	if l.lost++; l.lost == 1 { // a trailer has little room
+	if l.lost++; l.lost == 1 && p.Path != "" { // a trailer has little room
 		l.head.Set(http.TrailerPrefix+wire.TrailerDamagedPath, url.QueryEscape(p.Path))
 	}
 	l.head.Set(http.TrailerPrefix+wire.TrailerDamaged, strconv.Itoa(l.lost))

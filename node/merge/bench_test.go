@@ -41,3 +41,20 @@ func BenchmarkText(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkJSONOfMany merges 128 objects with 1,000 fields each that no other has.
+func BenchmarkJSONOfMany(b *testing.B) {
+	var values [][]byte
+	for v := range 128 {
+		var fields []string
+		for f := range 1000 {
+			fields = append(fields, fmt.Sprintf(`"%d-%d":%d`, v, f, f))
+		}
+		values = append(values, []byte("{"+strings.Join(fields, ",")+"}"))
+	}
+	for b.Loop() {
+		if _, err := JSON(b.Context(), []byte("{}"), values); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -210,13 +210,10 @@ func combine(ctx context.Context, base *node, values []*node) (*node, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	var changed []*node
+	changed := others(base, values)
 	objects := base == nil || base.object
-	for _, v := range values {
-		if !v.equal(base) && !slices.ContainsFunc(changed, v.equal) {
-			changed = append(changed, v)
-			objects = objects && v != nil && v.object
-		}
+	for _, v := range changed {
+		objects = objects && v != nil && v.object
 	}
 	switch {
 	case len(changed) == 0:
@@ -226,22 +223,27 @@ func combine(ctx context.Context, base *node, values []*node) (*node, error) {
 	case !objects:
 		return nil, new(clashAt)
 	}
-	var names []string
+	var all []field
 	for _, n := range append(changed, base) {
 		if n != nil {
-			for _, f := range n.fields {
-				names = append(names, f.name)
-			}
+			all = append(all, n.fields...)
 		}
 	}
-	slices.Sort(names)
+	slices.SortStableFunc(all, func(f, g field) int { return f.compare(g.name) })
 	var fields []field
-	for _, name := range slices.Compact(names) {
-		sides := make([]*node, len(values))
-		for i, v := range values {
-			sides[i] = v.field(name)
+	for len(all) > 0 {
+		name, old := all[0].name, base.field(all[0].name)
+		var sides []*node // of those that have the field, and one for all that do not: the work is that of what is there
+		for ; len(all) > 0 && all[0].name == name; all = all[1:] {
+			sides = append(sides, all[0].node)
 		}
-		n, err := combine(ctx, base.field(name), sides)
+		if old != nil {
+			sides = sides[:len(sides)-1] // the last is that of base
+		}
+		if len(sides) < len(changed) {
+			sides = append(sides, nil)
+		}
+		n, err := combine(ctx, old, sides)
 		if place := new(clashAt); errors.As(err, &place) {
 			place.names = append(place.names, name)
 		}
@@ -253,6 +255,30 @@ func combine(ctx context.Context, base *node, values []*node) (*node, error) {
 		}
 	}
 	return newObject(fields), nil
+}
+
+// others returns the different ones among nodes that are not base.
+func others(base *node, nodes []*node) []*node {
+	var out []*node
+	var seen map[[sha256.Size]byte]bool // for many
+	for _, n := range nodes {
+		if n.equal(base) {
+			continue
+		}
+		if n != nil && len(nodes) > 8 {
+			if seen[n.sum] {
+				continue
+			}
+			if seen == nil {
+				seen = map[[sha256.Size]byte]bool{}
+			}
+			seen[n.sum] = true
+		} else if slices.ContainsFunc(out, n.equal) {
+			continue
+		}
+		out = append(out, n)
+	}
+	return out
 }
 
 // layOut writes the node as the values are written.

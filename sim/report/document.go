@@ -145,10 +145,11 @@ type Shrunk struct {
 
 // Replay says what became of a run that was run again.
 type Replay struct {
-	// Build is the one that made the report.
+	// Build is the one that made the report, or that a seed comes from.
 	Build     Build `json:"build"`
 	SameBuild bool  `json:"same_build"`
-	SameTrace bool  `json:"same_trace"`
+	// SameTrace is nil if there is no report to compare with.
+	SameTrace *bool `json:"same_trace,omitempty"`
 }
 
 // Events says what events.ndjson holds.

@@ -13,8 +13,8 @@ import (
 	"syncline/sim/scenario"
 )
 
-// names are those of a report in its folder, but for its document.
-var names = []string{FileEvents, FileScenario, FilePage, FileStory, FileGoTest, FolderShrunk}
+// Files are the names that a report has in its folder; report.json is the last. Do not change it.
+var Files = []string{FileEvents, FileScenario, FilePage, FileStory, FileGoTest, FolderShrunk, FileDocument}
 
 // A ForeignError says that a folder holds what no report left there.
 type ForeignError struct {
@@ -45,7 +45,7 @@ func Clear(dir string) error {
 		return &ForeignError{dir, files[0].Name()}
 	}
 	shrunk := filepath.Join(dir, FolderShrunk)
-	for _, name := range append(names, FileDocument) { // the document last: until then it is a report
+	for _, name := range Files { // the document last: until then it is a report
 		if name == FolderShrunk && !isReport(shrunk) {
 			continue
 		}
@@ -67,7 +67,7 @@ func isReport(dir string) bool {
 func abandoned(files []os.DirEntry) bool {
 	events := false
 	for _, f := range files {
-		if f.Name() != FileDocument && !slices.Contains(names, f.Name()) {
+		if !slices.Contains(Files, f.Name()) {
 			return false
 		}
 		events = events || f.Name() == FileEvents

@@ -13,7 +13,8 @@ var builtin embed.FS
 
 // Overrides change a built-in scenario; what is 0 stays as it is.
 type Overrides struct {
-	// Devices is their number, at least as many as the scenario names; those that are more have no names.
+	// Devices is their number, at least as many as the scenario names; those that are more have no names, and are dealt out to the
+	// groups that the scenario sets apart.
 	Devices int
 	// Ops is how many writes are drawn from the seed, beside those that the scenario lists.
 	Ops int

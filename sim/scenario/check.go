@@ -123,9 +123,10 @@ func (c *checker) settings() {
 	if s.AnswerRows < 0 {
 		c.fail("answer-rows", "", "an answer cannot have %d rows", s.AnswerRows)
 	}
+	named := s.named()
 	for _, p := range s.Paths {
-		if err := crdt.CheckPath(p); err != nil {
-			c.fail("paths", "", "%v", err)
+		if err := crdt.CheckPath(p); err != nil && !slices.Contains(named, p) { // else it is told where it is named
+			c.fail("paths", pathHint, "%v", err)
 		}
 		if c.paths[p] {
 			c.fail("paths", "", "the path %q is listed twice", p)
@@ -227,8 +228,8 @@ func (c *checker) operation(o *Op) {
 	switch {
 	case f.is == isParts:
 		c.parts(o)
-	case f.is == isPath && !c.paths[o.Path]:
-		c.fail(f.key, "add it to paths", "%q is not among the paths of the scenario", o.Path)
+	case f.is == isPath:
+		c.path(f.key, o.Path)
 	case f.is == isPattern:
 		c.policy(o)
 	case f.is == isGroups:
@@ -320,8 +321,7 @@ func (c *checker) parts(o *Op) {
 	seen := map[string]bool{}
 	for _, p := range o.Parts {
 		switch {
-		case !c.paths[p.Path]:
-			c.fail("write", "add it to paths", "%q is not among the paths of the scenario", p.Path)
+		case !c.path("write", p.Path):
 		case seen[p.Path]:
 			c.fail("write", "make two writes of it", "one transaction writes %q twice", p.Path)
 		case !slices.Contains(verbs, p.Verb):
@@ -339,6 +339,21 @@ func (c *checker) parts(o *Op) {
 		}
 		seen[p.Path] = true
 	}
+}
+
+// pathHint says what a path looks like.
+const pathHint = `a path is written as "notes/todo"`
+
+// path wants a path that can be used, one of the scenario.
+func (c *checker) path(field, path string) bool {
+	if err := crdt.CheckPath(path); err != nil {
+		c.fail(field, pathHint, "%v", err)
+		return false
+	}
+	if !c.paths[path] {
+		c.fail(field, "add it to paths", "%q is not among the paths of the scenario", path)
+	}
+	return c.paths[path]
 }
 
 // policy wants a pattern and a policy, both as package node takes them.

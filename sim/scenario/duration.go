@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -18,6 +19,12 @@ const (
 // durationHint says what a duration looks like.
 const durationHint = `a duration is a number with a unit: "250ms", "3s", "1h30m", "2d", "1w" or "-100y"`
 
+// errRange is about a duration that is well written and longer than any can be.
+var errRange = errors.New("out of range")
+
+// rangeHint says how long durations are.
+var rangeHint = fmt.Sprintf("times are at most %s, and a clock is wrong by at most %s", formatDuration(spanMax), formatDuration(clockMax))
+
 // parseDuration reads a duration: those of Go, and d, w and y for days, weeks and years of 365 days.
 func parseDuration(text string) (time.Duration, error) {
 	body, negative := strings.CutPrefix(text, "-")
@@ -31,9 +38,12 @@ func parseDuration(text string) (time.Duration, error) {
 	for rest := body; rest != "" || body == ""; {
 		digits := len(rest) - len(strings.TrimLeft(rest, "0123456789."))
 		unit := len(rest) - digits - len(strings.TrimLeft(rest[digits:], "abcdefghijklmnopqrstuvwxyzµμ"))
-		d, ok := parseUnit(rest[:digits], rest[digits:digits+unit])
-		if !ok || total > math.MaxInt64-d {
-			return 0, fmt.Errorf("%q is no duration", text)
+		d, err := parseUnit(rest[:digits], rest[digits:digits+unit])
+		if err == nil && total > math.MaxInt64-d {
+			err = errRange
+		}
+		if err != nil {
+			return 0, err
 		}
 		total += d
 		rest = rest[digits+unit:]
@@ -44,7 +54,7 @@ func parseDuration(text string) (time.Duration, error) {
 	return total, nil
 }
 
-func parseUnit(number, unit string) (time.Duration, bool) {
+func parseUnit(number, unit string) (time.Duration, error) {
 	times := time.Duration(1)
 	switch unit {
 	case "d":
@@ -53,12 +63,20 @@ func parseUnit(number, unit string) (time.Duration, bool) {
 		times, unit = 7*24, "h"
 	case "y":
 		times, unit = 365*24, "h"
+	case "":
+		return 0, errors.New("there is no unit")
 	}
 	d, err := time.ParseDuration(number + unit)
-	if err != nil || d > math.MaxInt64/times || unit == "" {
-		return 0, false
+	if err == nil && d <= math.MaxInt64/times {
+		return d * times, nil
 	}
-	return d * times, true
+	if _, bad := strconv.ParseFloat(number, 64); bad != nil && !errors.Is(bad, strconv.ErrRange) {
+		return 0, bad
+	}
+	if _, bad := time.ParseDuration("0" + unit); bad != nil {
+		return 0, bad
+	}
+	return 0, errRange
 }
 
 // formatDuration writes a duration so that parseDuration gives it back.

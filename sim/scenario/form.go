@@ -57,6 +57,18 @@ var forms = []form{
 	{key: "clock", do: DoClock, needs: []string{"by"}},
 }
 
+// otherWords are words that people write for an action, and what to write instead.
+var otherWords = map[string]string{
+	"resolve": `write = "a/path" with how = "resolve"`, "settle": `write = "a/path" with how = "resolve"`, "decide": `write = "a/path" with how = "resolve"`,
+	"transaction": `write = ["one", "two"]`, "tx": `write = ["one", "two"]`, "batch": `write = ["one", "two"]`,
+	"put": "write", "set": "write", "edit": "write", "update": "write", "get": "read", "remove": "delete", "rm": "delete",
+	"reboot": "restart", "stop": "restart", "close": "restart", "shutdown": "restart", "down": "restart",
+	"power": "crash", "power-off": "crash", "poweroff": "crash", "kill": "crash",
+	"cut": "partition", "split": "partition", "isolate": "disconnect", "offline": "disconnect", "away": "disconnect",
+	"delay": "slow", "lag": "slow", "latency": "slow", "drop": "loss", "lose": "loss", "add": "join", "start": "join", "invite": "join",
+	"copy": "clone", "full": "disk-full", "corrupt": "damage", "skew": "clock", "time": "clock", "end": "heal",
+}
+
 // further lists the keys of an operation that are no action.
 var further = []string{"t", "on", "how", "newest", "value", "size", "for", "keep", "by", "is"}
 

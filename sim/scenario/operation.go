@@ -31,23 +31,25 @@ func (p *parser) operation(t table) (o Op) {
 			found = append(found, key)
 		}
 	}
-	known := t.only(slices.Concat(further, actions())...)
 	switch {
 	case len(found) > 1:
 		t.fail(found[1], "give each a table [[at]] of its own", "one table has %d actions: %s", len(found), strings.Join(found, ", "))
 		return o
 	case len(found) == 0:
-		if known { // else the action may be what is not known
-			t.fail("", "give it one of "+strings.Join(actions(), ", "), "the table has no action")
-		}
+		t.noAction()
 		return o
 	}
 	f := formNamed(found[0])
 	keys := slices.Concat([]string{"t", f.key}, f.needs, f.may)
 	for _, key := range slices.Sorted(maps.Keys(t.m)) {
-		if slices.Contains(further, key) && !slices.Contains(keys, key) {
-			t.p.failAt(t.p.places.keyOf(t.where(key)), "its keys are "+strings.Join(keys, ", "), "%s takes no %q", f.key, key)
+		if slices.Contains(keys, key) {
+			continue
 		}
+		hint := "its keys are " + strings.Join(keys, ", ")
+		if guess := nearest(key, keys); guess != "" && !slices.Contains(further, key) {
+			hint = guess
+		}
+		t.p.failAt(t.p.places.keyOf(t.where(key)), hint, "%s takes no %q", f.key, abbreviate(key))
 	}
 	for _, key := range slices.Concat([]string{"t"}, f.needs) {
 		if _, ok := t.m[key]; !ok {
@@ -60,6 +62,28 @@ func (p *parser) operation(t table) (o Op) {
 	}
 	p.content(t, f, &o)
 	return o
+}
+
+// noAction says what the table might have meant to do: it has a key that is none of an operation, or none.
+func (t table) noAction() {
+	list := strings.Join(actions(), ", ")
+	none := true
+	for _, key := range slices.Sorted(maps.Keys(t.m)) {
+		if slices.Contains(further, key) {
+			continue
+		}
+		none = false
+		hint := "the actions are " + list
+		if word := otherWords[strings.ToLower(key)]; word != "" {
+			hint = "use " + word
+		} else if guess := nearest(key, slices.Concat(actions(), further)); guess != "" {
+			hint = guess
+		}
+		t.p.failAt(t.p.places.keyOf(t.where(key)), hint, "the key %q is not known", abbreviate(key))
+	}
+	if none {
+		t.fail("", "give it one of "+list, "the table has no action")
+	}
 }
 
 // content reads what stands behind the action, and the amount.
@@ -155,7 +179,8 @@ func (t table) manner(p Part) Part {
 	return p
 }
 
-// groups reads "laptop, phone | nas", with "4..7" for a run of devices and "others" for all that are not named.
+// groups reads "laptop, phone | nas", with "4..7" for a run of devices and "others" for all that are not named. The devices that an
+// override adds are dealt out to the groups in turn: in none of them, they would pass everything on from one group to the other.
 func (p *parser) groups(t table, key string) [][]int {
 	text, ok := t.text(key)
 	if !ok {
@@ -195,6 +220,11 @@ func (p *parser) groups(t table, key string) [][]int {
 	}
 	if rest >= 0 {
 		groups[rest] = append(groups[rest], slices.Sorted(maps.Keys(left))...)
+		return groups
+	}
+	for i := p.own; i < len(p.s.Devices); i++ {
+		k := (i - p.own) % len(groups)
+		groups[k] = append(groups[k], i)
 	}
 	return groups
 }

@@ -55,6 +55,8 @@ type parser struct {
 	places     places
 	s          *Scenario
 	errs       SyntaxErrors
+	// own is how many devices the file itself has; those that an override adds come after them.
+	own int
 	// tables holds, for each operation, which of the tables it comes from.
 	tables []int
 }
@@ -159,6 +161,7 @@ func (p *parser) devices(t table) bool {
 			p.s.Devices = append(p.s.Devices, Device{Name: name})
 		}
 	}
+	p.own = max(n, len(p.s.Devices))
 	if more := p.options.Devices; more > 0 {
 		if more < len(p.s.Devices) {
 			t.fail("devices", "", "the scenario names %d devices and cannot be run with %d", len(p.s.Devices), more)

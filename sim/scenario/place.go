@@ -26,8 +26,10 @@ func placesOf(text string) places {
 // find returns the place of a key, or of the nearest table around it that has one.
 func (p places) find(path string) place {
 	for path != "" {
-		if at, ok := p[path]; ok {
-			return at
+		for _, name := range []string{path, path + "[0]"} { // of a list of tables, the first
+			if at, ok := p[name]; ok {
+				return at
+			}
 		}
 		i := strings.LastIndexAny(path, ".[")
 		path = path[:max(i, 0)]
@@ -83,7 +85,7 @@ func (x *placer) line() {
 		if x.table != "" {
 			key = x.table + "." + key
 		}
-		x.places[key] = place{from, x.at}
+		x.put(key, place{from, x.at})
 		x.value()
 		return
 	}
@@ -98,8 +100,19 @@ func (x *placer) line() {
 		x.count[x.table]++
 		x.table = fmt.Sprintf("%s[%d]", x.table, n)
 	}
-	x.places[x.table] = place{from, from}
+	x.put(x.table, place{from, from})
 	x.toLineEnd()
+}
+
+// put notes a place, also as that of the tables around it that have none yet: "a.b" begins a table a.
+func (x *placer) put(path string, at place) {
+	x.places[path] = at
+	for i := strings.LastIndexByte(path, '.'); i > 0; i = strings.LastIndexByte(path[:i], '.') {
+		if around := x.places.find(path[:i]); around != (place{}) {
+			return
+		}
+		x.places[path[:i]] = place{at.key, at.key}
+	}
 }
 
 // key reads a key up to one of the bytes in stop, without its quotes and the space in it.

@@ -8,21 +8,20 @@ import (
 	"unicode/utf8"
 )
 
-// storyMax bounds the steps of a story.
-const storyMax = 10
-
-// Story tells a scenario in plain words, one step after the other, ten at most: those of a long scenario have several sentences.
+// Story tells a scenario in plain words: one step for each operation, in order. The first also says what is unusual from the start.
 func Story(s *Scenario) []string {
 	t := &teller{s: s, last: -1}
-	sentences := t.setting()
-	for i := range s.Ops {
-		sentences = append(sentences, t.tell(i))
-	}
 	var steps []string
-	for n := len(sentences); len(sentences) > 0; {
-		take := min((n+storyMax-1)/storyMax, len(sentences))
-		steps = append(steps, strings.Join(sentences[:take], " "))
-		sentences = sentences[take:]
+	for i := range s.Ops {
+		steps = append(steps, t.tell(i))
+	}
+	setting := t.setting()
+	switch {
+	case setting == "":
+	case len(steps) == 0:
+		steps = []string{setting}
+	default:
+		steps[0] = setting + " " + steps[0]
 	}
 	return steps
 }
@@ -33,8 +32,8 @@ type teller struct {
 	last int // the device that the last sentence was about, -1 if none
 }
 
-// setting tells what is unusual from the start, in at most one step.
-func (t *teller) setting() []string {
+// setting tells in a sentence what is unusual from the start, if anything is.
+func (t *teller) setting() string {
 	s := t.s
 	var parts []string
 	if s.NoGossip {
@@ -60,9 +59,9 @@ func (t *teller) setting() []string {
 		}
 	}
 	if len(parts) == 0 {
-		return nil
+		return ""
 	}
-	return []string{sentence("from the start, " + list(parts))}
+	return sentence("from the start, " + list(parts))
 }
 
 func wrong(ms int64) string {

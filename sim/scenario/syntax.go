@@ -53,29 +53,36 @@ func (es SyntaxErrors) sort() {
 	})
 }
 
-// listMax bounds a list of names in a hint.
-const listMax = 24
+// listMax bounds a list of names in a hint, slipsMax the slips of a finger that a guess forgives.
+const (
+	listMax  = 24
+	slipsMax = 2
+)
 
 // meant guesses which of the known names was meant, and lists them if none is near.
 func meant(found string, known []string) string {
-	best, at := len(found)/3+1, ""
-	if len(found) > deviceNameMax {
-		best = -1 // that was no slip of a finger
-	}
-	for _, k := range known {
-		if d := distance(strings.ToLower(found), strings.ToLower(k)); d <= best && (at == "" || d < best) {
-			best, at = d, k
-		}
-	}
-	switch {
-	case at != "" && at != found:
-		return fmt.Sprintf("did you mean %q?", at)
+	if guess := nearest(found, known); guess != "" {
+		return guess
 	}
 	list := strings.Join(known[:min(len(known), listMax)], ", ")
 	if more := len(known) - listMax; more > 0 {
 		list += fmt.Sprintf(" and %d more", more)
 	}
 	return "known: " + list
+}
+
+// nearest guesses which of the known names was meant, or says nothing if none is near: a wrong guess is worse than none.
+func nearest(found string, known []string) string {
+	best, at := min(len(found)/3+1, slipsMax), ""
+	for _, k := range known {
+		if d := distance(strings.ToLower(found), strings.ToLower(k)); len(found) <= deviceNameMax && d <= best && (at == "" || d < best) {
+			best, at = d, k
+		}
+	}
+	if at == "" || at == found {
+		return ""
+	}
+	return fmt.Sprintf("did you mean %q?", at)
 }
 
 // distance is the number of characters to insert, delete, replace or swap with the next that turns a into b.

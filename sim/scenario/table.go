@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -152,7 +153,11 @@ func quoted[T any](t table, key, hint string, otherwise T, read func(string) (T,
 		return otherwise
 	}
 	x, err := read(text)
-	if err != nil {
+	switch {
+	case errors.Is(err, errRange):
+		t.fail(key, rangeHint, "%q is out of range", abbreviate(text))
+		return otherwise
+	case err != nil:
 		t.fail(key, hint, "%q cannot be read", abbreviate(text))
 		return otherwise
 	}

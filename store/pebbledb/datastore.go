@@ -42,6 +42,8 @@ type Datastore struct {
 	cache *pebble.Cache
 	fault *fault
 	space *reserve.Reserve
+	// damages are the tables that could not be read.
+	damages gate.Damages
 	// reclaimer gives back what was deleted on a full disk.
 	reclaimer *reserve.Reclaimer
 
@@ -100,6 +102,7 @@ func (d *Datastore) options(o Options) *pebble.Options {
 		MaxOpenFiles:                256,
 		BytesPerSync:                512 << 10,
 		Logger:                      d.fault,
+		EventListener:               &pebble.EventListener{DataCorruption: d.corrupted},
 	}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
@@ -119,7 +122,7 @@ func (d *Datastore) AppendValue(_ context.Context, dst, key []byte) ([]byte, boo
 		return dst, false, nil
 	}
 	if err != nil {
-		return dst, false, err
+		return dst, false, told(err)
 	}
 	dst = append(dst, value...)
 	return dst, true, closer.Close()
@@ -133,13 +136,17 @@ func (d *Datastore) Range(ctx context.Context, lo, hi []byte, yield func(key, va
 	defer d.gate.Leave()
 	it, err := d.db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: lo, UpperBound: hi})
 	if err != nil {
-		return err
+		return told(err)
 	}
-	defer func() { err = errors.Join(err, it.Close()) }()
+	defer func() {
+		if closing := it.Close(); err == nil {
+			err = told(closing)
+		}
+	}()
 	for ok := it.First(); ok; ok = it.Next() {
 		value, err := it.ValueAndErr()
 		if err != nil {
-			return err
+			return told(err)
 		}
 		if !yield(it.Key(), value) {
 			return nil

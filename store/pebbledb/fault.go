@@ -108,6 +108,9 @@ func (d *Datastore) write(call func() error) error {
 	if err := d.fault.err(); err != nil {
 		return err
 	}
+	if err := d.stuck(); err != nil {
+		return err
+	}
 	err := guard(d.fault, call)
 	if err == nil {
 		err = d.fault.err()

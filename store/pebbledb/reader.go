@@ -39,7 +39,7 @@ func (d *Datastore) OpenReader(ctx context.Context) (interface {
 	it, err := d.db.NewIterWithContext(ctx, nil)
 	if err != nil {
 		d.gate.Leave()
-		return nil, err
+		return nil, told(err)
 	}
 	return &reader{d: d, it: it, pause: 1}, nil
 }
@@ -47,11 +47,11 @@ func (d *Datastore) OpenReader(ctx context.Context) (interface {
 // AppendValue appends the value of key to dst, if there is one.
 func (r *reader) AppendValue(_ context.Context, dst, key []byte) ([]byte, bool, error) {
 	if !r.find(key) || !bytes.Equal(r.it.Key(), key) {
-		return dst, false, r.it.Error()
+		return dst, false, told(r.it.Error())
 	}
 	value, err := r.it.ValueAndErr()
 	if err != nil {
-		return dst, false, err
+		return dst, false, told(err)
 	}
 	return append(dst, value...), true, nil
 }
@@ -88,5 +88,5 @@ func (r *reader) walk(key []byte) bool {
 // Close ends the reader.
 func (r *reader) Close() error {
 	defer r.d.gate.Leave()
-	return r.it.Close()
+	return told(r.it.Close())
 }

@@ -26,7 +26,7 @@ import (
 var (
 	ErrNotRunning = &node.Problem{Code: "not_running", Status: http.StatusServiceUnavailable, Title: "No peer is running here", Hint: "Start it:  peer up -d", Retryable: true}
 	ErrTimeout    = &node.Problem{Code: "timeout", Status: http.StatusGatewayTimeout, Title: "Timed out", Hint: "Give it more time:  --timeout 1m", Retryable: true}
-	ErrCutOff     = &node.Problem{Code: "cut_off", Status: http.StatusBadGateway, Title: "The answer was cut off", Hint: "See whether peer is running:  peer status", Retryable: true}
+	ErrCutOff     = &node.Problem{Code: "cut_off", Status: http.StatusBadGateway, Title: "The answer was cut off", Hint: "See whether peer is running, and what it warns of:  peer status", Retryable: true}
 	ErrDamaged    = &node.Problem{Code: "entries_damaged", Status: http.StatusInternalServerError, Title: "Entries are damaged", Hint: "Fetch them from a connected device:  peer repair"}
 )
 
@@ -106,9 +106,20 @@ func (c *Client) failure(ctx context.Context, err error) error {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTSOCK), errors.Is(err, syscall.ENOTDIR):
 		return ErrNotRunning.With("Nothing answers at %s.", c.socket)
 	}
-	p := ErrCutOff.With("%v", errors.Unwrap(err))
+	p := ErrCutOff.With("%s", reason(err))
 	p.Cause = err
 	return p
+}
+
+// reason says for people why a connection ended; that it did is all that some errors know.
+func reason(err error) string {
+	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(err) {
+		err = next // the outer ones repeat the request
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return "The daemon ended in the middle of it, or met something that it could not read."
+	}
+	return err.Error()
 }
 
 // problemIn reads the problem document of an answer.
@@ -154,6 +165,9 @@ func damage(res *http.Response) error {
 	path, err := url.QueryUnescape(path)
 	if err != nil {
 		path = ""
+	}
+	if path == "" {
+		return ErrDamaged.With("A file of the store is damaged. What lies in it cannot be named; it was left out, and everything else is listed.").Next(node.ErrFileDamaged.Hint)
 	}
 	return ErrDamaged.With("%s cannot be read here, the first is %s; they were left out, and everything else is listed.", lost, path).On(path)
 }
