@@ -120,7 +120,11 @@ func (d *Datastore) open() error {
 	return nil
 }
 
-var errDatastoreClosed = ErrClosed.With("the datastore was closed")
+var errDatastoreClosed = func() *Problem {
+	p := ErrClosed.With("Close was called on it; the space goes on.").Next("Take a new one:  space.Datastore()")
+	p.Title, p.Retryable = "The datastore is closed", false
+	return p
+}()
 
 // shown returns the value that a plain read of a key returns.
 func (d *Datastore) shown(key datastore.Key) (crdt.Value, error) {

@@ -289,6 +289,22 @@ func TestAbandonedQueriesDoNotHoldUpClose(t *testing.T) {
 	}
 }
 
+// TestAClosedDatastoreSaysSo: it is the datastore that is closed; the node is not.
+func TestAClosedDatastoreSaysSo(t *testing.T) {
+	s := space(t, open(t, node.Config{}))
+	d, err := s.Datastore(node.DatastoreOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Has(t.Context(), datastore.NewKey("1")); !errors.Is(err, node.ErrClosed) || !strings.Contains(err.Error(), "datastore is closed") {
+		t.Errorf("got %v", err)
+	}
+	mustPut(t, s, "a", "1")
+}
+
 // TestSyncMakesRelaxedWritesDurable: what was put before Sync is in a copy of the directory, which is what kill -9 leaves.
 func TestSyncMakesRelaxedWritesDurable(t *testing.T) {
 	ctx := within(t)

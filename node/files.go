@@ -162,6 +162,12 @@ type deviceRecord struct {
 	Name string `json:"name"`
 }
 
+// DeviceName returns the name that the device with a data directory goes by until another one is given, empty if it is not known.
+func DeviceName(dir string) string {
+	rec, _ := readDevice(dir)
+	return rec.Name
+}
+
 // readDevice reads the record of the device in dir; it is zero if there is none.
 func readDevice(dir string) (rec deviceRecord, err error) {
 	name := filepath.Join(dir, deviceFile)

@@ -22,9 +22,10 @@ const (
 // mergeCallsMax bounds the calls of one function that run at the same time, those that were left behind among them.
 const mergeCallsMax = 8
 
-// A MergeFunc combines the values of a Conflict into one; [Conflict].Base is what they were made from, if that is certain. It must return the same for
-// the same values and the same Base on every device, and look at nothing else: it is called twice, with copies, and a second result that differs from the first counts as a failure, as do an error, a
-// panic, and a call that takes longer than [Config].MergeDeadline. After a failure the Conflict stays open, with the reason.
+// A MergeFunc combines the values of a Conflict into one; [Conflict].Base is what they were made from, if that is certain. It must return
+// the same for the same values and the same Base on every device, and look at nothing else: it is called twice, with copies, and a second
+// result that differs from the first counts as a failure, as do an error, a panic, and a call that takes longer than
+// [Config].MergeDeadline. After a failure the Conflict stays open, with the reason.
 //
 // ctx ends with the deadline, and when the node is closed. A function that does not return then is left behind, with all that it holds:
 // Go can end no goroutine from outside. Eight calls of one function may run at the same time, those left behind among them. While none of
@@ -144,7 +145,7 @@ func (n *Node) merge(ctx context.Context, name string, c Conflict) (Content, err
 	f := n.mergeFunc(name)
 	if f == nil {
 		return Content{}, ErrMergeFailed.With("no program on this device registered the merge function “%s”", name).On(c.Path).
-			Next("This device has: " + strings.Join(n.Merges(), ", ") + ".")
+			Next("This device has: " + strings.Join(n.Merges(), ", ") + ". Without a function: newest, max, min, union.")
 	}
 	out, err := n.callMerge(ctx, f, copyConflict(c))
 	if err == nil && !f.builtin {

@@ -350,7 +350,8 @@ func (s *Space) notFound(path string, reg crdt.Register) *Problem {
 				last = d
 			}
 		}
-		p = ErrNotFound.With("%s was deleted by %s at %s", path, s.refOf(last.Dot.Replica).Name, last.Time.Time().Format(time.RFC3339)).On(path)
+		p = ErrNotFound.With("%s was deleted by %s at %s", path, s.refOf(last.Dot.Replica).Name, last.Time.Time().Format(time.RFC3339)).On(path).
+			Next("What it was:  peer history PATH      To bring it back:  peer restore PATH --version VERSION")
 	}
 	return p
 }

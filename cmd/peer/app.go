@@ -31,6 +31,9 @@ type app struct {
 
 	timeout time.Duration
 
+	// refused is why no help was given to what was asked with --help; cobra takes no error for that.
+	refused error
+
 	// config holds the words of each setting in the configuration file; given names the flags of the command line.
 	config map[string][]string
 	given  map[string]bool

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
@@ -185,8 +186,8 @@ func (a *app) checkEmpty(inst instance) error {
 func (a *app) tellBackupRestored(info node.BackupInfo, inst instance) {
 	a.out.done("Restored into %s: what %s held, %s.", home(inst.data), visible(orElse(info.Device, "the device")), when(info.Created))
 	a.out.say("This is a new device with the data; %s may live on. To sync it must be invited:", visible(orElse(info.Device, "the old one")))
-	up := a.self() + " up -d"
-	a.out.say("  %s%s  start it", up, strings.Repeat(" ", max(1, 32-len(up))))
-	a.out.say("  %-32s  on a device of the space", "peer invite")
-	a.out.say("  %-32s  here", a.self()+" join TICKET")
+	join := a.self() + " join TICKET" // the longest
+	for _, step := range [][2]string{{a.self() + " up -d", "start it"}, {"peer invite", "on a device of the space"}, {join, "here"}} {
+		a.out.say("  %-*s  %s", utf8.RuneCountInString(join), step[0], step[1])
+	}
 }

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/BurntSushi/toml"
 	"github.com/spf13/cobra"
 
 	"syncline/node"
@@ -19,6 +22,7 @@ const (
 	originFlag        = "flag"
 	originEnvironment = "environment"
 	originFile        = "file"
+	originDevice      = "device" // what the device remembers of an earlier start: its name
 	originDefault     = "default"
 )
 
@@ -39,7 +43,7 @@ func newConfig(a *app) *cobra.Command {
 		Short: "Show and change settings",
 		Long: `Show the settings of this device and where each comes from. A flag on the command
 line comes first, then its variable (PEER_NAME for --name), then the file, then what
-peer does by itself. "peer config path" names the file; it is TOML, with the flags'
+peer does by itself; a device keeps the name of its last start. "peer config path" names the file; it is TOML, with the flags'
 names as keys:
 
   name = "laptop"
@@ -60,7 +64,7 @@ error: a setting that is silently ignored is worse than none.`,
 			Example: "  peer config set poll 5s\n  peer config set listen /ip4/0.0.0.0/tcp/4001 /ip4/0.0.0.0/udp/4001/quic-v1",
 			Args:    atLeast("KEY", "VALUE"), RunE: a.setConfig,
 		},
-		&cobra.Command{Use: "unset KEY", Short: "Take a setting out of the file", Args: arguments("KEY"), RunE: a.unsetConfig},
+		&cobra.Command{Use: "unset KEY", Short: "Take a setting out of the file, or a key that is none", Args: arguments("KEY"), RunE: a.unsetConfig},
 		&cobra.Command{
 			Use: "edit", Short: "Open the file in an editor and check it afterwards",
 			Long: "Open the file with the program that the variable VISUAL or EDITOR names, or else vi, and check it\nafterwards.",
@@ -108,6 +112,8 @@ func (a *app) configOf(cmd *cobra.Command) (wire.Config, error) {
 			if on, err := strconv.ParseBool(env); s.kind == kindBool && err == nil {
 				words = []string{strconv.FormatBool(on)}
 			}
+		case words == nil && s.key == "name" && a.deviceName() != "":
+			words, origin = []string{a.deviceName()}, originDevice
 		case words == nil:
 			origin = originDefault
 			if f := defaults.Lookup(s.key); f != nil && f.DefValue != "[]" && f.DefValue != "0s" && f.DefValue != "" {
@@ -117,6 +123,15 @@ func (a *app) configOf(cmd *cobra.Command) (wire.Config, error) {
 		doc.Settings = append(doc.Settings, wire.Setting{Key: s.key, Values: nonNilWords(words), Origin: origin, About: s.about})
 	}
 	return doc, nil
+}
+
+// deviceName returns the name that the device of this instance goes by, nothing if it was never started.
+func (a *app) deviceName() string {
+	inst, err := a.instance()
+	if err != nil {
+		return ""
+	}
+	return node.DeviceName(inst.data)
 }
 
 func nonNilWords(words []string) []string {
@@ -178,12 +193,41 @@ func (a *app) setConfig(cmd *cobra.Command, args []string) error {
 	return a.changeConfig(cmd, s, value)
 }
 
+// unsetConfig also takes out a key that is no setting, which would keep every other command from starting.
 func (a *app) unsetConfig(cmd *cobra.Command, args []string) error {
-	s, err := findSetting(args[0], "The command line")
+	s, unknown := findSetting(args[0], "The command line")
+	if unknown == nil {
+		if err := a.fromConfig(cmd); err != nil {
+			return err
+		}
+		return a.changeConfig(cmd, s, "")
+	}
+	name, err := a.configFile()
 	if err != nil {
 		return err
 	}
-	return a.changeConfig(cmd, s, "")
+	old, err := os.ReadFile(name)
+	if err != nil && !os.IsNotExist(err) {
+		return fileError(err)
+	}
+	var before, after map[string]any
+	if _, err := toml.Decode(string(old), &before); err != nil || before[args[0]] == nil {
+		return unknown
+	}
+	text := replaceLine(string(old), args[0], "")
+	_, err = toml.Decode(text, &after)
+	if delete(before, args[0]); err != nil || !maps.EqualFunc(before, after, func(v, w any) bool { return reflect.DeepEqual(v, w) }) {
+		return writtenOtherwise(args[0], name)
+	}
+	if err := writeWhole(name, strings.NewReader(text)); err != nil {
+		return err
+	}
+	doc := wire.Config{Schema: wire.SchemaConfig, File: name, Settings: []wire.Setting{}}
+	return a.out.result(doc, func() { a.out.done("%s, which was no setting, is gone.", visible(args[0])) })
+}
+
+func writtenOtherwise(key, name string) error {
+	return usage("The file is written in another way", "%s is not on a line of its own in %s.", key, home(name)).Next("Change it yourself:  peer config edit")
 }
 
 // changeConfig writes the value of a setting, in TOML, in the place of the line that has it; an empty value takes the line out.
@@ -207,7 +251,7 @@ func (a *app) changeConfig(cmd *cobra.Command, s setting, value string) error {
 	text := replaceLine(string(old), key, line)
 	config, err := parseConfig(text, home(name))
 	if err != nil || !sameExcept(config, a.config, key) || s.inFile(config) != value {
-		return usage("The file is written in another way", "%s is not on a line of its own in %s.", key, home(name)).Next("Change it yourself:  peer config edit")
+		return writtenOtherwise(key, name)
 	}
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return fileError(err)

@@ -42,7 +42,8 @@ libp2p on loopback, and play with them:
   resolve DEVICE PATH VALUE                     help, quit
 
 Their data lie in a temporary folder and are gone at the end, also after Ctrl-C. Your
-own devices are not touched. Commands may come from a pipe.
+own devices are not touched. Commands may come from a pipe; the exit code is then 1 if
+one of them failed.
 
 --demo tells the story by itself: replication, a cut, a conflict and its end. --bench
 measures this machine for about a minute and prints figures beside their targets.`,
@@ -101,6 +102,7 @@ func (d *devCommand) tour(ctx context.Context, dir string, in io.Reader) error {
 			}
 		}
 	}()
+	var ended error // of a script whose commands did not all succeed
 	for {
 		if d.interactive() {
 			d.out.print("dev> ")
@@ -112,14 +114,17 @@ func (d *devCommand) tour(ctx context.Context, dir string, in io.Reader) error {
 			return ctx.Err()
 		case line, more := <-lines:
 			if !more {
-				return nil
+				return ended
 			}
 			done, err := d.command(ctx, line)
 			if err != nil && ctx.Err() == nil {
 				d.out.problem(node.ProblemOf(err))
+				if !d.interactive() {
+					ended = quietExit(exitFailed)
+				}
 			}
 			if done {
-				return nil
+				return ended
 			}
 		}
 	}

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"syncline/node"
 	"syncline/node/api/client"
 	"syncline/node/api/wire"
 )
@@ -30,7 +32,7 @@ func newDevices(a *app) *cobra.Command {
 				return a.withClient(cmd, requestTimeout, func(ctx context.Context, c *client.Client) error {
 					d, err := c.Device(ctx, args[0])
 					if err != nil {
-						return err
+						return a.meant(ctx, c, args[0], err)
 					}
 					return a.out.result(d, func() { a.printDevice(d) })
 				})
@@ -47,7 +49,7 @@ other. The address is tried at once and remembered.`,
 				return a.withClient(cmd, requestTimeout, func(ctx context.Context, c *client.Client) error {
 					doc, err := c.AddAddress(ctx, args[0], args[1])
 					if err != nil {
-						return err
+						return a.meant(ctx, c, args[0], err)
 					}
 					return a.out.result(doc, func() { a.out.done("%s is tried at %s.", visible(args[0]), visible(doc.Address)) })
 				})
@@ -55,6 +57,28 @@ other. The address is tried at once and remembered.`,
 		},
 	)
 	return cmd
+}
+
+// meant adds to the problem of a device that is not there which one was probably meant.
+func (a *app) meant(ctx context.Context, c *client.Client, device string, err error) error {
+	if device == "" || !errors.Is(err, node.ErrNoDevice) {
+		return err
+	}
+	doc, failed := c.Devices(ctx)
+	if failed != nil {
+		return err
+	}
+	var names []string
+	for _, d := range doc.Devices {
+		if strings.EqualFold(d.Name, device) {
+			return err // several have the name
+		}
+		names = append(names, d.Name)
+	}
+	if near := nearest(device, names); near != "" {
+		return node.ProblemOf(err).Next(fmt.Sprintf("Did you mean %s?      All of them:  %s devices", near, a.self()))
+	}
+	return err
 }
 
 // printDevice prints all that is known of one device: a name and a value on each line.

@@ -110,8 +110,9 @@ func (a *app) address(p *node.Problem) *node.Problem {
 
 // ownProblems are those whose hints are about the instance that has them, ownCommands the commands there.
 var (
-	ownProblems = []*node.Problem{node.ErrDirInUse, node.ErrNotFound, node.ErrNoConflict, node.ErrFilling, node.ErrHistoryExpired, client.ErrNotRunning, client.ErrDamaged, client.ErrCutOff, node.ErrFileDamaged}
-	ownCommands = regexp.MustCompile(`\bpeer (status|down|up -d|ls|conflicts|history|restore|repair)\b`)
+	ownProblems = []*node.Problem{node.ErrDirInUse, node.ErrNotFound, node.ErrNoConflict, node.ErrFilling, node.ErrHistoryExpired, client.ErrNotRunning, client.ErrDamaged, client.ErrCutOff, node.ErrFileDamaged,
+		node.ErrNoDevice, node.ErrChangedSince, node.ErrBadRequest, errUsage}
+	ownCommands = regexp.MustCompile(`\bpeer (status|down|up -d|ls|conflicts|history|restore|repair|devices|undo|config|policy)\b`)
 )
 
 func exitCode(p *node.Problem) int {

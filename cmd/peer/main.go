@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"os/signal"
@@ -22,7 +23,7 @@ func run(args []string) int {
 	a := newApp(args)
 	root := newRoot(a)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := cmp.Or(root.ExecuteContext(ctx), a.refused)
 	if flushed := a.out.flush(); err == nil {
 		err = flushed
 	}

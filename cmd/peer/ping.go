@@ -44,7 +44,7 @@ then sums up. With code 1 if nothing was answered.`,
 func (p *pingCommand) run(ctx context.Context, c *client.Client, device string) error {
 	d, err := c.Device(ctx, device)
 	if err != nil {
-		return err
+		return p.meant(ctx, c, device, err)
 	}
 	sum := wire.Pings{Schema: wire.SchemaPings}
 	var times []float64

@@ -20,6 +20,11 @@ type decision struct {
 // runAll decides every conflict under a prefix. Each is decided as it was when it was listed; one that changed meanwhile stays open.
 func (r *resolveCommand) runAll(ctx context.Context, c *client.Client, prefix string) error {
 	doc := wire.ResolveAll{Schema: wire.SchemaResolveAll, DryRun: r.dryRun, Resolved: []wire.ResolveOne{}, Left: []wire.ResolveOne{}}
+	if r.device != "" { // a name that was mistyped would leave everything open
+		if _, err := c.Device(ctx, r.device); err != nil {
+			return r.meant(ctx, c, r.device, err)
+		}
+	}
 	var decisions []decision
 	for conflict, err := range c.Conflicts(ctx, prefix) {
 		if errors.Is(err, node.ErrFilling) {

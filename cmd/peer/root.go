@@ -54,8 +54,8 @@ First steps:   peer up -d            start
 				return err
 			}
 			a.apiNamed = a.api != ""
-			a.configure()                                     // an error of the file is printed as the command line asks
-			if cmd.Name() != "edit" && cmd.Name() != "path" { // those with which a broken file is mended
+			a.configure()                                                        // an error of the file is printed as the command line asks
+			if !slices.Contains([]string{"edit", "path", "unset"}, cmd.Name()) { // those with which a broken file is mended
 				if err := a.fromConfig(cmd); err != nil {
 					return err
 				}
@@ -68,6 +68,14 @@ First steps:   peer up -d            start
 	a.globalFlags(root.PersistentFlags())
 	root.Flags().BoolVar(&version, "version", false, "say which version this is, as peer version does")
 	root.SetFlagErrorFunc(flagError)
+	tellHelp := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 { // as in “peer sttus --help”
+			a.refused = unknownCommand(cmd, words[0])
+			return
+		}
+		tellHelp(cmd, args)
+	})
 	root.SetOut(a.out.w)
 	root.SetErr(a.out.err)
 	for _, g := range []cobra.Group{
@@ -161,8 +169,8 @@ func commandNames(parent *cobra.Command) []string {
 func nearest(name string, names []string) string {
 	best, least := "", max(2, len(name)/3)+1
 	for _, n := range names {
-		d := distance(strings.ToLower(name), n)
-		if len(name) > 1 && strings.HasPrefix(n, strings.ToLower(name)) {
+		d := distance(strings.ToLower(name), strings.ToLower(n))
+		if len(name) > 1 && (strings.HasPrefix(strings.ToLower(n), strings.ToLower(name)) || strings.EqualFold(n, "no-"+name)) {
 			d = min(d, 1)
 		}
 		if d < least {

@@ -52,7 +52,7 @@ it was last met, counts as well, and the answer says since when.`,
 func (s *syncCommand) run(ctx context.Context, c *client.Client) error {
 	doc, err := s.sync(ctx, c)
 	if err != nil {
-		return err
+		return s.meant(ctx, c, s.device, err)
 	}
 	return s.out.result(doc, func() {
 		switch {

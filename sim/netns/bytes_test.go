@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -142,6 +144,61 @@ func TestWhatPollingCosts(t *testing.T) {
 				idle, (sum / puts).Round(time.Millisecond), longest.Round(time.Millisecond), puts)
 		})
 	}
+}
+
+// TestWhatIdlingCosts measures what two connected devices with 100,000 entries each take of a core, of memory and of the network, in a
+// minute that begins a minute after they were started. It asserts nothing: the figures are for docs/PERFORMANCE.md.
+func TestWhatIdlingCosts(t *testing.T) {
+	slow(t, "3 min", false)
+	if os.Getenv(measureVariable) == "" {
+		t.Skip("a measurement of minutes, in which nothing can fail that others do not test; " + measureVariable + "=1 runs it")
+	}
+	const entries, size, idle = 100_000, 64, time.Minute
+	l := labFor(t)
+	a, b := newDevice(t, l, "laptop"), newDevice(t, l, "desktop")
+	flags := []string{"--no-lan", "--listen", "/ip4/0.0.0.0/udp/4001/quic-v1"} // the same address after the restart
+	a.up(flags...)
+	b.up(flags...)
+	a.admit(b)
+	a.run("devices", "add-address", "desktop", b.status().Addrs[0])
+	var lines strings.Builder
+	for i := range entries {
+		fmt.Fprintf(&lines, "{\"path\":\"idle/%06d\",\"value\":\"%-*d\"}\n", i, size, i)
+	}
+	a.feed(0, lines.String(), "import")
+	b.await(2*time.Minute, "the entries arrive", func() bool { return b.status().Entries >= entries })
+	for _, d := range []*device{a, b} { // without the garbage of the import
+		d.run("down")
+		d.up(flags...)
+	}
+	a.await(meetMax, "they meet again", func() bool { return a.sees(b) && b.sees(a) })
+	time.Sleep(idle)
+	spentA, spentB, before := a.cpu(), b.cpu(), counters(t, b)
+	time.Sleep(idle)
+	share := func(d *device, spent time.Duration) float64 {
+		return 100 * (d.cpu() - spent).Seconds() / idle.Seconds()
+	}
+	t.Logf("path %q, after %v of idling: %.2f and %.2f %% of a core, %.1f and %.1f MB resident, %.0f bytes/s between them", b.path(a), 2*idle,
+		share(a, spentA), share(b, spentB), float64(a.resident())/1e6, float64(b.resident())/1e6,
+		float64(counters(t, b).Sub(before).Total())/idle.Seconds())
+}
+
+// cpu is the time that the daemon has spent on a core. Linux counts it in hundredths of a second.
+func (d *device) cpu() time.Duration {
+	d.t.Helper()
+	pid, err := d.PID()
+	must(d.t, err)
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	must(d.t, err)
+	_, rest, _ := strings.Cut(string(b), ") ") // behind the name, from the third field on
+	fields := strings.Fields(rest)
+	var ticks int64
+	for _, field := range fields[11:13] { // utime and stime
+		n, err := strconv.ParseInt(field, 10, 64)
+		must(d.t, err)
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
 func measureIdle(t *testing.T, a, b *device) {

@@ -103,7 +103,7 @@ func (d *device) upWrong(off time.Duration) {
 func TestAWrongClockDoesNotKeepDevicesApart(t *testing.T) {
 	slow(t, "25 s", false)
 	const century = 100 * 365 * 24 * time.Hour
-	for _, off := range []time.Duration{24 * time.Hour, -24 * time.Hour, century, -century / 2} {
+	for _, off := range []time.Duration{24 * time.Hour, -24 * time.Hour, century, -century} {
 		t.Run(fmt.Sprint(off), func(t *testing.T) {
 			t.Parallel()
 			testWrongClock(t, off)

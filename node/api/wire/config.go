@@ -11,7 +11,7 @@ type Config struct {
 }
 
 // A Setting is one key with its values; most have one, none if it is not set. Origin says where they come from: flag, environment,
-// file or default.
+// file, device (the name that it took at an earlier start) or default.
 type Setting struct {
 	Key    string   `json:"key"`
 	Values []string `json:"values"`
