@@ -324,6 +324,15 @@ func storeProblem(err error) *Problem {
 		return p
 	case errors.Is(err, store.ErrClosed):
 		return ErrClosed
+	}
+	if corrupt := new(store.CorruptError); errors.As(err, &corrupt) && corrupt.Path != "" {
+		return ErrStore.Because(err).On(corrupt.Path).Next("peer repair fetches what was lost from a connected device that has it.")
+	}
+	switch file := new(store.FileDamage); {
+	case errors.Is(err, store.ErrUnnamed):
+		return ErrFileDamaged.Because(err)
+	case errors.As(err, &file):
+		return ErrStore.Because(err).Next(ErrFileDamaged.Hint)
 	case errors.Is(err, store.ErrUnsynced): // also if a full disk was why: there may be space again, and still nothing is written
 		return ErrStore.Because(err).Next(restartHint(err))
 	case errors.Is(err, store.ErrBroken):
@@ -336,15 +345,6 @@ func storeProblem(err error) *Problem {
 		return p
 	case full(err):
 		return ErrDiskFull.Because(err)
-	}
-	if corrupt := new(store.CorruptError); errors.As(err, &corrupt) && corrupt.Path != "" {
-		return ErrStore.Because(err).On(corrupt.Path).Next("peer repair fetches what was lost from a connected device that has it.")
-	}
-	switch file := new(store.FileDamage); {
-	case errors.Is(err, store.ErrUnnamed):
-		return ErrFileDamaged.Because(err)
-	case errors.As(err, &file):
-		return ErrStore.Because(err).Next(ErrFileDamaged.Hint)
 	}
 	return ErrStore.Because(fmt.Errorf("nothing was written: %w", err))
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,7 +51,10 @@ func (s *Store) scanAround(lo, hi []byte, yield func(key, value []byte, err erro
 		}
 		return true
 	})
-	if err = cmp.Or(err, bad); err != nil {
+	if err == nil {
+		err = bad
+	}
+	if err != nil {
 		return fmt.Errorf("scan from %q: %w", lo, err)
 	}
 	return nil

@@ -44,10 +44,18 @@ func TestScripts(t *testing.T) {
 			"port":      portCommand,
 			"damage":    damageCommand,
 			"halve":     halveCommand,
+			"spoil":     spoilCommand,
+			"aside":     asideCommand,
+			"smalldisk": smalldiskCommand,
+			"fulldisk":  fulldiskCommand,
+			"entries":   entriesCommand,
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "no-network" {
 				return exec.Command("unshare", "-rn", "true").Run() == nil, nil
+			}
+			if cond == "mounts" {
+				return canMount(), nil
 			}
 			return false, fmt.Errorf("unknown condition %s", cond)
 		},
@@ -200,6 +208,49 @@ func damageCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ds := openStopped(ts, args[0])
 	ts.Check(ds.Put(context.Background(), datastore.RawKey("/d/"+args[1]), []byte{9}))
 	ts.Check(ds.Close())
+}
+
+// spoil DATA PART changes 40 bytes of the largest table in the store of a daemon that has ended, at so many hundredths of it.
+func spoilCommand(ts *testscript.TestScript, neg bool, args []string) {
+	tables, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "spaces", "*", "db", "*.sst"))
+	ts.Check(err)
+	name, largest := "", int64(0)
+	for _, table := range tables {
+		if info, err := os.Stat(table); err == nil && info.Size() > largest {
+			name, largest = table, info.Size()
+		}
+	}
+	var part int
+	_, err = fmt.Sscan(args[1], &part)
+	ts.Check(err)
+	b, err := os.ReadFile(name)
+	ts.Check(err)
+	for i := range 40 {
+		b[len(b)*part/100+i] ^= 0xa5
+	}
+	ts.Check(os.WriteFile(name, b, 0o600))
+	ts.Setenv("table", filepath.Base(name))
+}
+
+// aside DATA moves the store of a daemon that has ended away.
+func asideCommand(ts *testscript.TestScript, neg bool, args []string) {
+	found, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "spaces", "*", "db"))
+	ts.Check(err)
+	for _, db := range found {
+		ts.Check(os.Rename(db, db+".aside"))
+	}
+}
+
+// entries FILE N writes lines to import: N entries with values that differ.
+func entriesCommand(ts *testscript.TestScript, neg bool, args []string) {
+	var n int
+	_, err := fmt.Sscan(args[1], &n)
+	ts.Check(err)
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `{"path":"e/%05d","value":"value %d of some words, %x"}`+"\n", i, i, uint32(i)*2654435761)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
 }
 
 // halve DATA PATH makes a stopped device one that is taking over a large state, and has come as far as PATH.

@@ -15,8 +15,10 @@ import (
 	"github.com/ipfs/go-datastore"
 	leveldbds "github.com/ipfs/go-ds-leveldb"
 	goleveldb "github.com/syndtr/goleveldb/leveldb"
+	lerrors "github.com/syndtr/goleveldb/leveldb/errors"
 	"github.com/syndtr/goleveldb/leveldb/filter"
 	"github.com/syndtr/goleveldb/leveldb/opt"
+	"github.com/syndtr/goleveldb/leveldb/storage"
 	"github.com/syndtr/goleveldb/leveldb/util"
 
 	"syncline/store/gate"
@@ -50,6 +52,8 @@ type Datastore struct {
 	// reclaimer gives back what was deleted on a full disk.
 	reclaimer *reserve.Reclaimer
 	broken    atomic.Pointer[error]
+	// damages are the tables that could not be read.
+	damages gate.Damages
 
 	gate gate.Gate
 }
@@ -127,7 +131,7 @@ func (d *Datastore) write(take func(int) error, n int, call func() error) error 
 	}
 	err := call()
 	if err != nil {
-		err = fmt.Errorf("%w: %w", ErrBroken, err)
+		err = fmt.Errorf("%w: %w", ErrBroken, d.told(err))
 		d.broken.CompareAndSwap(nil, &err)
 	}
 	return err
@@ -143,8 +147,19 @@ func (d *Datastore) AppendValue(_ context.Context, dst, key []byte) ([]byte, boo
 	if errors.Is(err, goleveldb.ErrNotFound) {
 		return dst, false, nil
 	}
-	return append(dst, value...), err == nil, err
+	return append(dst, value...), err == nil, d.told(err)
 }
+
+// told turns an error of LevelDB that names a damaged file into a [gate.Damage], and takes note of it; any other stays as it is.
+func (d *Datastore) told(err error) error {
+	if bad := new(lerrors.ErrCorrupted); errors.As(err, &bad) && bad.Fd.Type == storage.TypeTable {
+		return d.damages.Add(&gate.Damage{File: fmt.Sprintf("%06d.ldb", bad.Fd.Num), Err: bad.Err})
+	}
+	return err
+}
+
+// DamagedFiles returns the damaged files that were met since the database was opened, in the order of their names.
+func (d *Datastore) DamagedFiles() []*gate.Damage { return d.damages.DamagedFiles() }
 
 // Range calls yield for the entries with lo <= key < hi in order, as they were when Range was called, until yield returns false.
 func (d *Datastore) Range(ctx context.Context, lo, hi []byte, yield func(key, value []byte) bool) error {
@@ -162,7 +177,7 @@ func (d *Datastore) Range(ctx context.Context, lo, hi []byte, yield func(key, va
 			break
 		}
 	}
-	return it.Error()
+	return d.told(it.Error())
 }
 
 // Put implements [datastore.Datastore].

@@ -44,7 +44,7 @@ func (b *batch) Commit(context.Context) error {
 	if b.frees {
 		take = b.d.space.TakeToFree
 	}
-	if err := take(b.b.Len()); err != nil {
+	if err := b.d.room(take, b.b.Len()); err != nil {
 		return err
 	}
 	err := b.d.write(func() error { return b.b.Commit(pebble.NoSync) })

@@ -159,7 +159,7 @@ func (d *Datastore) Range(ctx context.Context, lo, hi []byte, yield func(key, va
 
 // Put implements [datastore.Datastore].
 func (d *Datastore) Put(ctx context.Context, key datastore.Key, value []byte) error {
-	if err := d.space.Take(len(value)); err != nil {
+	if err := d.room(d.space.Take, len(value)); err != nil {
 		return err
 	}
 	return d.write(func() error { return d.ds.Put(ctx, key, value) })

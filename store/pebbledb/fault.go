@@ -121,6 +121,14 @@ func (d *Datastore) openGuarded(dir string, opts *pebble.Options) (db *pebble.DB
 	return db, err
 }
 
+// room asks for room for n bytes. That the database is broken is told first: room alone would not help then.
+func (d *Datastore) room(take func(int) error, n int) error {
+	if err := d.fault.err(); err != nil {
+		return err
+	}
+	return take(n)
+}
+
 // write runs a call that changes the database, unless it is closed, broken, or the disk is nearly full.
 func (d *Datastore) write(call func() error) error {
 	if err := d.gate.Enter(); err != nil {
