@@ -364,12 +364,9 @@ func (l *loop) write(ctx context.Context, w Write) ([]WriteResult, error) {
 	return rep.Results, err
 }
 
-// replyChans holds channels that nobody sends to any more.
-var replyChans = sync.Pool{New: func() any { return make(chan Reply, 1) }}
-
 // ask hands an input with a tag to the loop and waits for its reply.
 func (l *loop) ask(ctx context.Context, tagged func(tag uint64) Input) (Reply, error) {
-	ch := replyChans.Get().(chan Reply)
+	ch := make(chan Reply, 1)
 	l.mu.Lock()
 	if l.closing {
 		l.mu.Unlock()
@@ -387,7 +384,6 @@ func (l *loop) ask(ctx context.Context, tagged func(tag uint64) Input) (Reply, e
 	}
 	select {
 	case rep := <-ch:
-		replyChans.Put(ch) // a tag is answered once
 		return rep, nil
 	case <-ctx.Done():
 		return Reply{}, ctx.Err()
