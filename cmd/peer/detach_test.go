@@ -12,7 +12,7 @@ func TestLastWordsNameThePanic(t *testing.T) {
 	for log, want := range map[string]string{
 		"{\"msg\":\"up\"}\npanic: buffers in use\n\ngoroutine 1 [running]:\nmain.main()\n\t/main.go:1 +0x12e\n": "panic: buffers in use",
 		"panic: first\n\ngoroutine 1 [running]:\nfatal error: second\n\ngoroutine 2:\n\t/main.go:1\n":           "fatal error: second",
-		"panic: long ago\n\t/main.go:1\n{\"msg\":\"up\"}\n{\"msg\":\"ended\"}\n":                                 "{\"msg\":\"ended\"}",
+		"panic: long ago\n\t/main.go:1\n{\"msg\":\"up\"}\n{\"msg\":\"ended\"}\n":                                "{\"msg\":\"ended\"}",
 		"": "",
 	} {
 		if err := os.WriteFile(name, []byte(log), 0o600); err != nil {
