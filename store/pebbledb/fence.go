@@ -48,7 +48,22 @@ func (f fence) OpenDir(name string) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &fencedFile{file, f.fault}, nil
+	return &fencedDir{file, f.fault}, nil
+}
+
+// A fencedDir hides errors of syncing from pebble. It goes on after the fault: tables are still made of what was written before, and the
+// manifest must not name one whose entry is not on the disk.
+type fencedDir struct {
+	vfs.File
+	fault *fault
+}
+
+// Sync implements [vfs.File].
+func (f *fencedDir) Sync() error {
+	if err := f.File.Sync(); err != nil {
+		f.fault.mark(err)
+	}
+	return nil
 }
 
 // A fencedFile hides errors of writing from pebble.
