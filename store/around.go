@@ -1,9 +1,7 @@
 package store
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -65,26 +63,19 @@ type recordName struct{ key, path string }
 
 // named returns, in order, the records with lo <= key < hi of the paths that the index names.
 func (s *Store) named(lo, hi []byte) ([]recordName, error) {
-	index, keyOf := spaceLive, appendPath
-	if bytes.HasPrefix(lo, []byte(spaceDeletes+"/")) {
-		index, keyOf = spaceLog, appendDeletesKey
+	index, keyOf := indexOf(lo), appendPath
+	if index == spaceLog {
+		keyOf = appendDeletesKey
 	}
 	found := map[string]string{}
-	var bad error
-	err := s.eng.scan(context.Background(), []byte(index), after([]byte(index)), func(key, _ []byte) bool {
-		var path string
-		if _, _, path, bad = cutName(string(key), index); bad != nil {
-			bad = &CorruptError{Key: string(key), Err: bad}
-			return false
-		}
+	err := s.eachNamed(index, func(path string) {
 		if of := string(keyOf(nil, path)); of >= string(lo) && (hi == nil || of < string(hi)) {
 			found[of] = path
 		}
-		return true
 	})
 	var out []recordName
 	for _, key := range slices.Sorted(maps.Keys(found)) {
 		out = append(out, recordName{key, found[key]})
 	}
-	return out, errors.Join(err, bad)
+	return out, err
 }

@@ -19,6 +19,8 @@ type rotten struct {
 	*mem.Datastore
 	lo, hi string
 	anew   map[string]bool
+	// again is another damaged file, which holds what was written anew to these keys.
+	again map[string]*FileDamage
 }
 
 var errRot = &FileDamage{File: "000007.sst", Err: errors.New("checksum mismatch")}
@@ -27,11 +29,28 @@ func (r *rotten) in(key []byte) bool { return string(key) >= r.lo && string(key)
 
 // AppendValue implements [ByteReader].
 func (r *rotten) AppendValue(ctx context.Context, dst, key []byte) ([]byte, bool, error) {
+	if bad := r.again[string(key)]; bad != nil {
+		return dst, false, bad
+	}
 	if r.in(key) && !r.anew[string(key)] {
 		return dst, false, errRot
 	}
 	return r.Datastore.AppendValue(ctx, dst, key)
 }
+
+// OpenReader implements [ReadOpener]. The reader looks at all files at once, and meets the damage below what was written anew.
+func (r *rotten) OpenReader(context.Context) (Reader, error) { return rottenReader{r}, nil }
+
+type rottenReader struct{ r *rotten }
+
+func (x rottenReader) AppendValue(ctx context.Context, dst, key []byte) ([]byte, bool, error) {
+	if x.r.in(key) {
+		return dst, false, errRot
+	}
+	return x.r.Datastore.AppendValue(ctx, dst, key)
+}
+
+func (x rottenReader) Close() error { return nil }
 
 // Range implements [Ranger].
 func (r *rotten) Range(ctx context.Context, lo, hi []byte, yield func(key, value []byte) bool) (err error) {
@@ -169,5 +188,96 @@ func TestADamagedIndexNamesNothing(t *testing.T) {
 	}
 	if !errors.Is(last, errRot) || !errors.Is(last, ErrUnnamed) || n != 19 {
 		t.Errorf("%d entries, then %v", n, last)
+	}
+}
+
+// TestWhatTheIndexDoesNotNameIsNotThere: a path that falls in a damaged file and never was is read as empty and written. What is lost stays
+// lost, also if what was written to such a path is lost in another file later.
+func TestWhatTheIndexDoesNotNameIsNotThere(t *testing.T) {
+	p := newPast(t, HistoryBounds{})
+	for i := range 20 {
+		p.write(put(fmt.Sprintf("e/%02d", i), "value"))
+	}
+	p.write(crdt.Change{Path: "e/12", Delete: true}, crdt.Change{Path: "f/12", Delete: true})
+	for _, space := range []string{spaceUser, spaceDeletes + spaceUser} {
+		ds := &rotten{Datastore: p.ds.Clone(), lo: space + "e/08", hi: space + "e/13", anew: map[string]bool{}, again: map[string]*FileDamage{}}
+		s, err := Open(context.Background(), ds, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := &past{t: t, ds: ds.Datastore, s: s, now: p.now}
+		lost := "e/08"
+		if space != spaceUser {
+			lost = "e/12"
+		}
+		if r, err := s.Get("e/09x"); err != nil || !r.IsEmpty() {
+			t.Fatalf("a path that never was: %+v, %v", r, err)
+		}
+		var changes []crdt.Change
+		for i := range 2 * readerMin { // enough to be read with a reader, some of them twice
+			changes = append(changes, put(fmt.Sprintf("e/09x%d", i), "new"))
+		}
+		for range 2 {
+			q.write(changes...)
+		}
+		if r, err := s.Get("e/09x3"); err != nil || len(r.Live) != 1 || string(r.Live[0].Data) != "new" {
+			t.Errorf("what was written there: %+v, %v", r, err)
+		}
+		q.write(crdt.Change{Path: "e/09x3", Delete: true})
+		if r, err := s.Get("e/09x3"); err != nil || len(r.Live) > 0 {
+			t.Errorf("what was deleted there: %+v, %v", r, err)
+		}
+		if _, err := s.Get(lost); !errors.Is(err, errRot) {
+			t.Errorf("what is lost: %v", err)
+		}
+		tx := s.Begin()
+		if found, err := tx.Damage([]string{"e/09y", "e/09x4", lost}); err != nil || len(found) != 1 || found[0].Path != lost {
+			t.Errorf("damage: %+v, %v", found, err)
+		} else if d := found[0]; (d.Live != nil) != (space == spaceUser) || (d.Deletes != nil) == (space == spaceUser) {
+			t.Errorf("what nothing names is lost, too: %+v", d)
+		}
+		tx.Discard()
+		named := 0
+		for path, err := range s.Damaged("") {
+			if named++; !errors.Is(err, errRot) {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
+		if want := map[bool]int{true: 4, false: 1}[space == spaceUser]; named != want {
+			t.Errorf("%d paths are damaged, want %d", named, want)
+		}
+		if h := s.Head(); h.Entries != 19+len(changes)-1 { // without the one that was deleted
+			t.Errorf("%d entries", h.Entries)
+		}
+		rot := &FileDamage{File: "000009.sst", Err: errors.New("checksum mismatch")}
+		ds.again[string(RecordKey("e/09x5"))], ds.again[string(RecordKey("e/09z"))] = rot, rot
+		if _, err := s.Get("e/09x5"); !errors.Is(err, rot) {
+			t.Errorf("what was written there and is lost again: %v", err)
+		}
+		if r, err := s.Get("e/09z"); err != nil || !r.IsEmpty() {
+			t.Errorf("what never was, in that file: %+v, %v", r, err)
+		}
+	}
+}
+
+// TestADamagedIndexLeavesItOpen: nothing tells whether a path in a damaged file is one that is lost, so it is not written over.
+func TestADamagedIndexLeavesItOpen(t *testing.T) {
+	p := newPast(t, HistoryBounds{})
+	p.write(put("e/08", "value"), put("f", "value"))
+	ds := &rotten{Datastore: p.ds, lo: spaceUser + "e/08", hi: string(after([]byte(spaceLive))), anew: map[string]bool{}}
+	s, err := Open(context.Background(), p.ds, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.eng = newEngine(ds) // it went bad after that
+	for range 2 {
+		tx := s.Begin()
+		if bad := new(CorruptError); !errors.As(tx.SetRegister("e/09", crdt.Register{}), &bad) || bad.Path != "e/09" {
+			t.Error("a path in the damaged file is written, though nothing names what is lost")
+		}
+		if _, err := tx.Damage([]string{"e/09"}); !errors.Is(err, errRot) {
+			t.Errorf("damage: %v", err)
+		}
+		tx.Discard()
 	}
 }

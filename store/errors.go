@@ -49,8 +49,8 @@ func (e *CorruptError) Error() string {
 // Unwrap returns the reason.
 func (e *CorruptError) Unwrap() error { return e.Err }
 
-// A FileDamage is a file of the database that cannot be read as a whole. It is in the chain of the error of every read that met it; what lies
-// elsewhere stays readable.
+// A FileDamage is a file of the database that cannot be read as a whole. It is in the chain of the error of every read that fails
+// because of it; what lies elsewhere stays readable.
 type FileDamage = gate.Damage
 
 // ErrUnnamed is in the chain of the error at the end of a list that left out a part which a damaged file keeps from being read, and the index

@@ -84,11 +84,11 @@ func (tx *Tx) Damage(paths []string) ([]Damage, error) {
 			continue
 		}
 		d := Damage{Path: path}
-		live, err := tx.salvage(appendPath(nil, path), func(b []byte) (err error) { d.before.Live, err = crdt.DecodeValues(b); return err })
+		live, err := tx.salvage(path, appendPath(nil, path), func(b []byte) (err error) { d.before.Live, err = crdt.DecodeValues(b); return err })
 		if err != nil {
 			return nil, err
 		}
-		deletes, err := tx.salvage(appendDeletesKey(nil, path), func(b []byte) (err error) { d.before.Deletes, err = crdt.DecodeDeletes(b); return err })
+		deletes, err := tx.salvage(path, appendDeletesKey(nil, path), func(b []byte) (err error) { d.before.Deletes, err = crdt.DecodeDeletes(b); return err })
 		if err != nil {
 			return nil, err
 		}
@@ -135,11 +135,11 @@ func (tx *Tx) Damage(paths []string) ([]Damage, error) {
 	return found, nil
 }
 
-// salvage decodes the record under key and reports whether it is whole; one that is missing is.
-func (tx *Tx) salvage(key []byte, decode func([]byte) error) (whole bool, err error) {
-	value, found, err := tx.s.eng.get(context.Background(), nil, key)
-	switch file := new(FileDamage); {
-	case errors.As(err, &file):
+// salvage decodes the record of a path under key and reports whether it is whole; one that is missing is.
+func (tx *Tx) salvage(path string, key []byte, decode func([]byte) error) (whole bool, err error) {
+	value, found, err := tx.s.record(tx.s.eng.reader, key, path)
+	switch bad := new(CorruptError); {
+	case errors.As(err, &bad):
 		return false, nil
 	case err != nil || !found:
 		return true, err

@@ -30,12 +30,11 @@ var keyBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // read reads the records of one path; the keys are made in buf. The lookup of deletes is left out while none is remembered.
 func (s *Store) read(from ByteReader, buf *[]byte, path string) (r crdt.Register, err error) {
-	ctx := context.Background()
 	key := appendPath((*buf)[:0], path)
 	*buf = key
-	value, found, err := get(ctx, from, nil, key)
+	value, found, err := s.record(from, key, path)
 	if err != nil {
-		return crdt.Register{}, damaged(key, path, err)
+		return crdt.Register{}, err
 	}
 	if found {
 		if r.Live, err = crdt.DecodeValues(value); err != nil {
@@ -47,8 +46,8 @@ func (s *Store) read(from ByteReader, buf *[]byte, path string) (r crdt.Register
 	}
 	key = appendDeletesKey(key[:0], path)
 	*buf = key
-	if value, found, err = get(ctx, from, nil, key); err != nil {
-		return crdt.Register{}, damaged(key, path, err)
+	if value, found, err = s.record(from, key, path); err != nil {
+		return crdt.Register{}, err
 	}
 	if found {
 		if r.Deletes, err = crdt.DecodeDeletes(value); err != nil {

@@ -36,6 +36,8 @@ type Store struct {
 	// history bounds the past, with defaults.
 	history HistoryBounds
 	closed  atomic.Bool
+	// rolls tell, of what a damaged file keeps from being read, what is not there.
+	rolls rolls
 	// unsynced is the error of the first sync that failed.
 	unsynced atomic.Pointer[error]
 
