@@ -6,7 +6,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"os"
 	"os/signal"
@@ -23,7 +22,10 @@ func run(args []string) int {
 	a := newApp(args)
 	root := newRoot(a)
 	root.SetArgs(args)
-	err := cmp.Or(root.ExecuteContext(ctx), a.refused)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = a.refused
+	}
 	if flushed := a.out.flush(); err == nil {
 		err = flushed
 	}
