@@ -326,7 +326,15 @@ func storeProblem(err error) *Problem {
 		return ErrClosed
 	case errors.Is(err, store.ErrUnsynced): // also if a full disk was why: there may be space again, and still nothing is written
 		return ErrStore.Because(err).Next(restartHint(err))
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.Is(err, store.ErrBroken):
+		p = ErrStore
+		if full(err) {
+			p = ErrDiskFull
+		}
+		p = p.Because(err).Next(restartHint(err))
+		p.Retryable = false
+		return p
+	case full(err):
 		return ErrDiskFull.Because(err)
 	}
 	if corrupt := new(store.CorruptError); errors.As(err, &corrupt) && corrupt.Path != "" {
@@ -341,9 +349,12 @@ func storeProblem(err error) *Problem {
 	return ErrStore.Because(fmt.Errorf("nothing was written: %w", err))
 }
 
+// full reports whether a disk without space is the cause of err.
+func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+
 // restartHint says how a store that has become read-only writes again.
 func restartHint(err error) string {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if full(err) {
 		return "Free some space, then start peer again:  peer down, then peer up"
 	}
 	return "Look after the disk, then start peer again:  peer down, then peer up"

@@ -25,6 +25,9 @@ var ErrClosed = errors.New("the store is closed")
 // A store that is opened anew, as after a crash, writes again.
 var ErrUnsynced = errors.New("the disk did not confirm what was written; the store is read-only until it is opened again")
 
+// ErrBroken is in the chain of the errors of Commit and Sync of a database that is read-only until it is opened again.
+var ErrBroken = gate.ErrBroken
+
 // ErrNotAtomic is in the chain of errors about backends that may apply half a batch.
 var ErrNotAtomic = errors.New("the backend does not apply a batch as a whole")
 

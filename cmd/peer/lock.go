@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -47,11 +48,7 @@ func takeLock(data, socket string) (*lock, error) {
 	l := &lock{f}
 	b, err := json.Marshal(lockInfo{PID: os.Getpid(), Since: time.Now().UTC().Truncate(time.Second), Socket: socket})
 	if err == nil {
-		err = l.write(b)
-	}
-	if err != nil {
-		l.release()
-		return nil, node.ErrStore.Because(err)
+		l.write(b) // on a full disk nobody can read who holds it, and that is all
 	}
 	return l, nil
 }
@@ -65,17 +62,23 @@ func lockPatiently(f *os.File) error {
 	}
 }
 
-func (l *lock) write(b []byte) error {
-	if err := l.file.Truncate(0); err != nil {
-		return err
+// lockBytes is the size of the file, filled up with spaces: it keeps its place on a disk that becomes full.
+const lockBytes = 512
+
+func (l *lock) write(b []byte) {
+	if pad := lockBytes - len(b); pad > 0 {
+		b = append(b, bytes.Repeat([]byte(" "), pad)...)
 	}
-	_, err := l.file.WriteAt(b, 0)
-	return err
+	if n, err := l.file.WriteAt(b, 0); err != nil || n < len(b) {
+		l.file.Truncate(0) // half of it would be read wrongly
+		return
+	}
+	l.file.Truncate(int64(len(b)))
 }
 
-// release empties the file and drops the lock. The file stays: removing it would let two processes lock two files.
+// release blanks the file and drops the lock. The file stays: removing it would let two processes lock two files.
 func (l *lock) release() {
-	l.file.Truncate(0)
+	l.write(nil)
 	l.file.Close()
 }
 

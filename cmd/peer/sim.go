@@ -251,9 +251,11 @@ func quoteWord(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// secondsText writes a length of time as 1.9 s, and 0.004 s where that is short.
+// secondsText writes a length of time as 1.9 s, 0.004 s where that is short, and 395 d where it is long.
 func secondsText(d time.Duration) string {
 	switch s := d.Seconds(); {
+	case d >= 2*time.Hour:
+		return span(d)
 	case s >= 100:
 		return count(int(s)) + " s"
 	case s >= 1:

@@ -192,3 +192,13 @@ func TestShrinkLosesNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestLongTimesAreInDays: what a simulated year takes is not told in seconds.
+func TestLongTimesAreInDays(t *testing.T) {
+	for d, want := range map[time.Duration]string{4 * time.Millisecond: "0.004 s", 1900 * time.Millisecond: "1.9 s", 20 * time.Minute: "1 200 s", 5 * time.Hour: "5 h",
+		395 * 24 * time.Hour: "395 d"} {
+		if got := secondsText(d); got != want {
+			t.Errorf("%v: got %q, want %q", d, got, want)
+		}
+	}
+}

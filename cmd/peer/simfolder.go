@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,6 +69,11 @@ only in a build that draws alike; --build says which one it comes from.
 func isFolder(name string) bool {
 	info, err := os.Stat(name)
 	return err == nil && info.IsDir()
+}
+
+func isFile(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && !info.IsDir()
 }
 
 func (c *simCommand) replaySeed(ctx context.Context, seed uint64, build string) error {
@@ -151,28 +157,22 @@ func (c *simCommand) find(name string) (string, error) {
 		dir = filepath.Join(simOut, simLatest)
 	case err != nil && slices.Contains(scenario.Names(), name):
 		return "", noReport(name+" is a scenario, not the folder of a report.", "Run it:  "+c.self()+" sim --scenario "+name)
-	case err == nil && !info.IsDir() && slices.Contains(report.Files, filepath.Base(dir)) && holdsReport(filepath.Dir(dir)):
+	case err == nil && !info.IsDir() && slices.Contains(report.Files, filepath.Base(dir)) && isFile(filepath.Join(filepath.Dir(dir), report.FileDocument)):
 		dir = filepath.Dir(dir)
 	case err == nil && !info.IsDir():
 		return "", noReport(name+" is a file, not the folder of a report.", "Run it, if it is a scenario:  "+c.self()+" sim --scenario "+quoteWord(name))
 	}
 	if sweep := readSweep(dir); sweep != nil {
 		if sweep.Report == "" {
-			return "", node.ErrNotFound.With("%s holds a sweep of %s seeds in which none failed", dir, count(sweep.Ran)).
-				Next("Run one seed:  " + c.self() + " sim --seed " + strconv.FormatUint(sweep.First, 10))
+			return "", noReport(fmt.Sprintf("%s holds a sweep of %s seeds in which none failed.", dir, count(sweep.Ran)),
+				"Run one seed:  "+c.self()+" sim --seed "+strconv.FormatUint(sweep.First, 10))
 		}
 		dir = filepath.Join(dir, sweep.Report)
 	}
-	if !holdsReport(dir) {
+	if !isFile(filepath.Join(dir, report.FileDocument)) {
 		return "", noReport(dir+" holds no report of a simulation.", "Make one:  "+c.self()+" sim --out DIR      or name the folder of one")
 	}
 	return dir, nil
-}
-
-// holdsReport reports whether a folder holds the document of a report.
-func holdsReport(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, report.FileDocument))
-	return err == nil
 }
 
 // noReport is the problem of a name that is not that of a report.
@@ -212,7 +212,7 @@ or if no browser can be started, its name is printed; the page works from the di
 			if err != nil {
 				return err
 			}
-			if _, err := os.Stat(page); err != nil {
+			if !isFile(page) {
 				return errReportDamaged.With("%s has no %s.", dir, report.FilePage).Next("Write another:  " + a.self() + " sim replay " + quoteWord(dir))
 			}
 			doc := struct {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -108,9 +107,11 @@ func (c *simCommand) sweep(ctx context.Context) error {
 	if d.Report != "" && ctx.Err() == nil {
 		failing, unrecorded = c.recordSeed(ctx, r.Failures[0].Seed, filepath.Join(dir, d.Report))
 	}
-	err = c.app.out.result(d, func() { c.tellSweep(d, r, failing) })
-	if err := cmp.Or(unrecorded, err); err != nil {
+	if err := c.app.out.result(d, func() { c.tellSweep(d, r, failing) }); err != nil {
 		return err
+	}
+	if unrecorded != nil {
+		return unrecorded
 	}
 	return c.verdict(ctx, d.Verdict)
 }

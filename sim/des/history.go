@@ -119,7 +119,7 @@ func (h *history) gossip(from, to *device, ops frame, way time.Duration) {
 }
 
 // messageNames are what people call the messages of a session, by their type.
-var messageNames = []string{1: "hello", "ok", "vector", "rows", "end", "ask", "live", "kill", "done", "busy", "bye", "opens"}
+var messageNames = []string{1: "hello", "ok", "vector", "rows", "end", "ask", "live", "kill", "done", "busy", "bye", "opens", "more", "floor", "dead"}
 
 // message tells that a message of a session is on its way.
 func (h *history) message(from, to *device, msg []byte, at time.Duration) {

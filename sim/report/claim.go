@@ -27,6 +27,12 @@ var claims = map[oracle.Check]string{
 	oracle.ClockOrder:     "times go forward, and follow no clock that is far ahead",
 	oracle.Conditional:    "a conditional write succeeds if and only if nothing has changed",
 	oracle.Available:      "a device with a working disk can write",
+	oracle.Reports:        "what changed is told, each conflict once, and nothing after what came of it",
+	oracle.Bytes:          "a session costs what differs, whatever happened before",
+	oracle.Views:          "a device shows what the policies make of its values",
+	oracle.Repaired:       "what cannot be read on a device is fetched from one that has it",
+	oracle.Merged:         "what a merge function combines is settled, everywhere with the same value",
+	oracle.Invariant:      "what a program says of its data holds",
 	oracle.NoPanic:        "nothing panics",
 }
 

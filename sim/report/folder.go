@@ -41,26 +41,44 @@ func Clear(dir string) error {
 	if len(files) == 0 {
 		return nil
 	}
-	if !isReport(dir) && !abandoned(files) {
+	old := headOf(dir)
+	if !old.ours() && !abandoned(files) {
 		return &ForeignError{dir, files[0].Name()}
 	}
-	shrunk := filepath.Join(dir, FolderShrunk)
+	for _, f := range files {
+		within := filepath.Join(dir, f.Name())
+		if (f.Name() == FolderShrunk || f.Name() == old.Report) && f.IsDir() && headOf(within).ours() {
+			if err := os.RemoveAll(within); err != nil {
+				return err
+			}
+		}
+	}
 	for _, name := range Files { // the document last: until then it is a report
-		if name == FolderShrunk && !isReport(shrunk) {
+		if name == FolderShrunk {
 			continue
 		}
-		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	return nil
 }
 
-// isReport reports whether dir holds the document of a run or of a sweep, of any version.
-func isReport(dir string) bool {
-	b, err := os.ReadFile(filepath.Join(dir, FileDocument))
-	var d struct{ Schema string }
-	return err == nil && json.Unmarshal(b, &d) == nil && (strings.HasPrefix(d.Schema, "peer.sim/") || strings.HasPrefix(d.Schema, "peer.sim.sweep/"))
+// A head is what tells the document of a run or of a sweep, of any version, from other files. Report is the folder in that of a sweep that
+// holds the report of a seed.
+type head struct{ Schema, Report string }
+
+// headOf reads the head of the document in a folder; it is empty if there is none.
+func headOf(dir string) head {
+	var h head
+	if b, err := os.ReadFile(filepath.Join(dir, FileDocument)); err != nil || json.Unmarshal(b, &h) != nil {
+		return head{}
+	}
+	return h
+}
+
+func (h head) ours() bool {
+	return strings.HasPrefix(h.Schema, "peer.sim/") || strings.HasPrefix(h.Schema, "peer.sim.sweep/")
 }
 
 // abandoned reports whether files are what a run leaves that was killed: its events, and nothing that a report does not have.
@@ -89,7 +107,11 @@ func (e *DamagedError) Error() string { return e.File + ": " + e.Err.Error() }
 // scenario.SyntaxErrors.
 func Read(dir string) (*Document, *scenario.Scenario, error) {
 	name := filepath.Join(dir, FileDocument)
+	var fault *fs.PathError
 	b, err := os.ReadFile(name)
+	if errors.As(err, &fault) && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, &DamagedError{name, fault.Err}
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -103,7 +125,6 @@ func Read(dir string) (*Document, *scenario.Scenario, error) {
 	d.Folder = dir
 	name = filepath.Join(dir, FileScenario)
 	text, err := os.ReadFile(name)
-	var fault *fs.PathError
 	if errors.As(err, &fault) {
 		return d, nil, &DamagedError{name, fault.Err}
 	}

@@ -43,6 +43,7 @@ type page struct {
 	moments []moment
 	faults  []fault
 	links   int
+	silent  bool // no message was told
 	// cut is when the page became full; what happened later is left out.
 	cut  time.Duration
 	full bool
@@ -90,7 +91,7 @@ type fault struct {
 }
 
 func newPage(s *scenario.Scenario) *page {
-	p := &page{s: s, lane: make([]int, len(s.Devices)), paths: map[string]int{}, every: 1, onTheir: map[arrowKey]*arrow{},
+	p := &page{s: s, lane: make([]int, len(s.Devices)), paths: map[string]int{}, every: 1, silent: true, onTheir: map[arrowKey]*arrow{},
 		conflict: map[string]bool{}, open: map[string]map[int][]string{}, ribbon: ribbon{devices: map[int]string{}, states: map[string]int{}}}
 	p.shown = lanes(s)
 	for i := range p.lane {
@@ -133,7 +134,7 @@ func (p *page) path(path string) int {
 		return i
 	}
 	p.paths[path] = len(p.names)
-	p.names = append(p.names, path)
+	p.names = append(p.names, visible(path))
 	return len(p.names) - 1
 }
 
@@ -153,6 +154,7 @@ func (p *page) add(e oracle.Event) {
 	p.follow(e)
 	switch e.Kind {
 	case oracle.EventGossip, oracle.EventMessage:
+		p.silent = false
 		p.addArrow(&arrow{at: e.At, until: e.Until, from: p.laneOf(e.Device), to: p.laneOf(e.Peer), kind: string(e.Kind), text: e.Text, size: e.Size})
 	case oracle.EventLost:
 		p.addLost(e)
@@ -250,7 +252,7 @@ func (p *page) addLost(e oracle.Event) {
 }
 
 func (p *page) addFault(e oracle.Event) {
-	f := fault{at: e.At, until: e.Until, lane: p.laneOf(e.Device), text: e.Text}
+	f := fault{at: e.At, until: e.Until, lane: p.laneOf(e.Device), text: visible(e.Text)}
 	if f.lane == -2 || len(p.faults) >= linksMax {
 		p.elsewhere++
 		return
@@ -269,9 +271,9 @@ func (p *page) addFault(e oracle.Event) {
 }
 
 func (p *page) addMoment(e oracle.Event) {
-	m := moment{at: e.At, until: e.Until, kind: e.Kind, lane: p.laneOf(e.Device), peer: -1, path: p.path(e.Path), text: e.Text, state: e.State}
+	m := moment{at: e.At, until: e.Until, kind: e.Kind, lane: p.laneOf(e.Device), peer: -1, path: p.path(e.Path), text: visible(e.Text), state: e.State}
 	for _, v := range e.Values {
-		m.values = append(m.values, shorten(v))
+		m.values = append(m.values, visible(shorten(v)))
 	}
 	switch {
 	case e.Kind == oracle.EventBroken:
@@ -310,6 +312,9 @@ func (p *page) leftOut() []string {
 	if n := len(p.lane) - len(p.shown); n > 0 {
 		say("%d of %d devices, those to which least happens, are not shown.", n, len(p.lane))
 	}
+	if p.silent && p.links > 0 {
+		say("Messages are not drawn: these are real connections, and what travels on them is encrypted.")
+	}
 	if p.every > 1 {
 		say("Of %d messages one in %d is shown.", p.count, p.every)
 	}
@@ -317,7 +322,7 @@ func (p *page) leftOut() []string {
 		say("Of %d connections made and lost the first %d are listed.", p.links, linksMax)
 	}
 	if p.full {
-		say("What happened on the devices after %.3f s is left out; broken claims are not.", p.cut.Seconds())
+		say("What happened on the devices after %s is left out; broken claims are not.", timeText(p.cut.Seconds()))
 	}
 	return out
 }
@@ -373,7 +378,9 @@ func (r *ribbon) leave(device int) {
 
 // embedded is what the script of the page reads. Times are whole microseconds. Lists of lists save bytes; page.js names their columns.
 type embedded struct {
-	End     int64    `json:"end"`
+	End int64 `json:"end"`
+	// All is the number of devices, shown or not.
+	All     int      `json:"all"`
 	Devices []string `json:"devices"`
 	Paths   []string `json:"paths"`
 	Arrows  [][]any  `json:"arrows"`
@@ -385,9 +392,9 @@ type embedded struct {
 func micros(d time.Duration) int64 { return d.Microseconds() }
 
 func (p *page) embedded(end time.Duration) embedded {
-	x := embedded{Paths: p.names, Arrows: [][]any{}, Moments: [][]any{}, Faults: [][]any{}, Ribbon: [][]any{}}
+	x := embedded{All: len(p.lane), Paths: p.names, Arrows: [][]any{}, Moments: [][]any{}, Faults: [][]any{}, Ribbon: [][]any{}}
 	for _, device := range p.shown {
-		x.Devices = append(x.Devices, p.s.DeviceName(device))
+		x.Devices = append(x.Devices, visible(p.s.DeviceName(device)))
 	}
 	for _, a := range p.arrows {
 		lost := 0
@@ -422,7 +429,8 @@ var (
 )
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"seconds": func(s float64) string { return fmt.Sprintf("%.3f", s) },
+	"time":    timeText,
+	"visible": visible,
 	"exact":   func(s float64) string { return fmt.Sprintf("%.6f", s) },
 	"count":   grouped,
 }).Parse(pageHTML))
@@ -437,7 +445,7 @@ func (p *page) html(d *Document, story string) ([]byte, error) {
 	}
 	var b bytes.Buffer
 	err = pageTemplate.Execute(&b, map[string]any{
-		"D": d, "Title": title(d), "Story": story, "LeftOut": p.leftOut(), "Data": template.JS(data), "CSS": template.CSS(pageCSS), "JS": template.JS(pageJS),
+		"D": d, "Title": visible(title(d)), "Story": visible(story), "LeftOut": p.leftOut(), "Data": template.JS(data), "CSS": template.CSS(pageCSS), "JS": template.JS(pageJS),
 		"Policy": fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; script-src 'sha256-%s'; base-uri 'none'; form-action 'none'", digest(pageCSS), digest(pageJS)),
 	})
 	return b.Bytes(), err

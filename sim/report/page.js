@@ -16,26 +16,37 @@
   const end = Math.max(run.end, 1);
 
   const device = (lane) => lane >= 0 ? devices[lane] : lane === -1 ? "all devices" : "a device that is not shown";
-  const seconds = (t, digits = 3) => (t / 1e6).toFixed(digits) + " s";
-  const many = (n, one, more) => n.toLocaleString("en").replace(/,/g, "\u00a0") + " " + (n === 1 ? one : more);
+  const hour = 3600e6, day = 24 * hour;
+  const grouped = (n) => n.toLocaleString("en").replace(/,/g, "\u00a0");
+  const two = (n) => String(n).padStart(2, "0");
+  // seconds writes a moment as 12.345 s, and from an hour on as 395 d 00:01:02.345. report.timeText does the same.
+  const seconds = (t, digits = 3) => t < hour ? (t / 1e6).toFixed(digits) + " s" : clock(t, digits);
+  function clock(t, digits) {
+    const unit = 10 ** (6 - digits);
+    t = Math.round(t / unit) * unit;
+    const part = digits ? "." + String(Math.floor(t % 1e6 / unit)).padStart(digits, "0") : "";
+    return (t < day ? "" : grouped(Math.floor(t / day)) + " d ") + two(Math.floor(t % day / hour)) + ":" + two(Math.floor(t % hour / 60e6)) + ":" + two(Math.floor(t % 60e6 / 1e6)) + part;
+  }
+  const many = (n, one, more) => grouped(n) + " " + (n === 1 ? one : more);
   const quote = (v) => "“" + v + "”";
   const list = (values) => values.length ? values.map(quote).join(" and ") : "nothing";
 
   const verbs = { put: "writes", delete: "deletes", putall: "writes over every value", sibling: "writes beside the others", resolve: "settles the conflict with",
     keep: "settles the conflict by keeping", putif: "writes, if nothing changed,", deleteall: "deletes every value" };
+  const back = (e) => e.until > e.at ? " until " + seconds(e.until) : " and starts again at once";
   // words says an event in plain words.
   function words(e) {
     const d = device(e.lane), at = e.path >= 0 ? paths[e.path] : "";
     switch (e.kind) {
       case "start": return d + " starts" + (e.text && e.text !== "first" ? " " + e.text : "");
-      case "stop": return d + " is closed" + (e.text ? " (" + e.text + ")" : "") + " until " + seconds(e.until);
-      case "crash": return d + " loses power until " + seconds(e.until);
+      case "stop": return d + " is closed" + (e.text ? " (" + e.text + ")" : "") + back(e);
+      case "crash": return d + " loses power" + back(e);
       case "write": return d + " " + (verbs[e.text] || e.text) + (e.values.length ? " " + quote(e.values[0]) : "") + " at " + at;
-      case "refused": return "refused on " + d + " at " + at + ": " + e.text;
+      case "refused": return "refused on " + d + (at ? " at " + at : "") + ": " + e.text;
       case "read": return d + " reads " + at + ": " + list(e.values);
       case "connect": return d + " is connected to " + device(e.peer);
       case "lose": return d + " has lost " + device(e.peer);
-      case "fault": return (e.lane >= 0 ? d + ": " : "") + e.text;
+      case "fault": return (e.lane >= 0 ? d + ": " : "") + e.text + (e.until > e.at ? ", until " + seconds(e.until) : "");
       case "heal": return e.text || "all faults are over";
       case "conflict": return d + " reports a conflict at " + at + " between " + list(e.values) + (e.text ? " (" + e.text + ")" : "");
       case "state": return d + " holds " + list(e.values) + " at " + at + (e.text === "open" ? ", which waits for a decision" : "");
@@ -43,7 +54,7 @@
       case "broken": return (e.lane >= 0 ? d + ": " : "") + e.text;
       case "gossip": case "message": {
         const what = e.kind === "gossip" ? "gossip" : e.text ? "session " + e.text : "session message";
-        return what + " from " + device(e.from) + " to " + device(e.to) + (e.lost ? ", lost" : ", arrives at " + seconds(e.until)) + (e.size ? ", " + e.size + " B" : "");
+        return what + " from " + device(e.from) + " to " + device(e.to) + (e.lost ? ", lost" : ", arrives " + seconds(e.until - e.at) + " later") + (e.size ? ", " + e.size + " B" : "");
       }
     }
     return e.kind + " " + (e.text || "");
@@ -137,7 +148,8 @@
   }
   function showMaps() {
     const up = states.map((s) => last(s, now)), running = up.filter((s) => s && s.up).length;
-    const different = new Set(up.filter((s) => s && s.up).map((s) => s.state)).size;
+    // The ribbon counts all devices, also those that are not shown.
+    const different = run.all > lanes ? statesAt(now) : new Set(up.filter((s) => s && s.up).map((s) => s.state)).size;
     const cellsAt = held.map((tracks) => tracks.map((track) => last(track, now)));
     const usual = paths.map((_, p) => {
       const counts = new Map();
@@ -156,11 +168,13 @@
         fillCell(td, c, differs, on);
       });
     });
-    $("summary").textContent = many(running, "device runs", "devices run") + (running < lanes ? ", " + (lanes - running) + " off" : "") + " · " +
-      (different <= 1 ? running > 1 ? "all hold the same" : "one state" : different + " different states") + faultsNow();
+    const partly = run.all > lanes, all = partly ? "all " + grouped(run.all) : "all";
+    $("summary").textContent = (partly ? running + " of " + lanes + " devices shown run" : many(running, "device runs", "devices run") + (running < lanes ? ", " + (lanes - running) + " off" : "")) + " · " +
+      (different <= 1 ? running > 1 ? all + " hold the same" : "one state" : different + " different states" + (partly ? " among " + all : "")) + faultsNow();
     $("slider").setAttribute("aria-valuetext", seconds(now) + ", " + $("summary").textContent);
   }
   const key = (c) => c ? (c.open ? "!" : "") + [...c.values].sort().join("\u0000") : "";
+  const statesAt = (t) => (run.ribbon.filter((r) => r[0] <= t).pop() || [0, 0])[1];
   function fillCell(td, c, differs, on) {
     td.className = (differs ? "differs" : "") + (c && c.values.length ? "" : " empty");
     td.replaceChildren();
@@ -208,18 +222,24 @@
     const i = order(state), hue = (i * 137.5 + 205) % 360;
     return dark.matches ? `hsl(${hue} 62% ${58 + i % 3 * 6}%)` : `hsl(${hue} 58% ${40 + i % 3 * 6}%)`;
   }
-  // Faults that overlap get tracks of their own.
-  const trackOf = [];
-  {
+  // pack gives faults that overlap, with what is written on them, tracks of their own.
+  const tracksMax = 4;
+  let trackOf = [], behind = []; // behind is the next fault of the same track
+  const labelOf = (f) => (f.lane >= 0 ? device(f.lane) + ": " : "") + f.text;
+  function pack(c) {
     const ends = [];
-    for (const f of faults) {
-      const shownUntil = Math.max(f.until, f.at + end / 12);
+    c.font = font(11);
+    trackOf = faults.map((f) => {
+      const needs = (c.measureText(labelOf(f)).width + 12) / Math.max(1, W - gutter - 10) * end;
       let k = ends.findIndex((t) => t <= f.at);
-      if (k < 0 && ends.length < 4) k = ends.length;
+      if (k < 0 && ends.length < tracksMax) k = ends.length;
       if (k < 0) k = ends.indexOf(Math.min(...ends));
-      ends[k] = shownUntil;
-      trackOf.push(k);
-    }
+      ends[k] = Math.max(f.until, f.at + Math.min(needs, end / 3));
+      return k;
+    });
+    const last = [];
+    behind = [];
+    for (let i = faults.length - 1; i >= 0; i--) { behind[i] = last[trackOf[i]]; last[trackOf[i]] = faults[i]; }
     tracks = ends.length;
   }
   function size(canvas, h) {
@@ -235,14 +255,17 @@
     W = stage.clientWidth;
     laneH = lanes <= 10 ? 38 : lanes <= 24 ? 28 : lanes <= 60 ? 20 : 16;
     const c = picture.getContext("2d");
-    c.font = font();
-    gutter = Math.min(W * .3, Math.max(34, ...devices.map((d) => c.measureText(d).width)) + 14);
+    c.font = nameFont();
+    gutter = Math.min(W * .3, Math.max(34, c.measureText(most).width, ...devices.map((d) => c.measureText(d).width)) + 18);
+    pack(c);
     top0 = ribbonH + tracks * trackH + 8;
     H = top0 + lanes * laneH + axisH;
     const css = getComputedStyle(document.documentElement);
     for (const name of ["ink", "quiet", "line", "card", "gossip", "session", "bad", "good", "conflict", "write", "accent", "unsure", "hover"]) colors[name] = css.getPropertyValue("--" + name).trim();
   }
+  const statesMost = run.ribbon.reduce((n, r) => Math.max(n, r[1]), 0), most = "up to " + statesMost;
   const font = (px = 12, weight = "") => `${weight} ${px}px system-ui, "Segoe UI", Roboto, "Noto Sans", sans-serif`;
+  const nameFont = () => font(laneH < 18 ? 11 : 12.5, "600");
 
   function draw() {
     layout();
@@ -269,16 +292,25 @@
     c.textBaseline = "middle";
     c.textAlign = "right";
     c.fillStyle = colors.ink;
-    c.font = font(laneH < 18 ? 11 : 12.5, "600");
-    devices.forEach((d, i) => c.fillText(d, gutter - 8, y(i), gutter - 10));
+    c.font = nameFont();
+    devices.forEach((d, i) => c.fillText(fit(c, d, gutter - 12), gutter - 8, y(i)));
     c.font = font(11);
     c.fillStyle = colors.quiet;
-    c.fillText("states", gutter - 8, ribbonH / 2, gutter - 10);
-    if (tracks) c.fillText("faults", gutter - 8, ribbonH + trackH / 2, gutter - 10);
+    c.fillText("states", gutter - 8, ribbonH / 2 - 7);
+    c.fillText(most, gutter - 8, ribbonH / 2 + 7);
+    if (tracks) c.fillText("faults", gutter - 8, ribbonH + trackH / 2);
+  }
+  // fit shortens a text to a width.
+  function fit(c, text, width) {
+    if (c.measureText(text).width <= width) return text;
+    const chars = [...text];
+    let lo = 0, hi = chars.length;
+    while (lo < hi) { const mid = (lo + hi + 1) >> 1; if (c.measureText(chars.slice(0, mid).join("") + "…").width <= width) lo = mid; else hi = mid - 1; }
+    return lo ? chars.slice(0, lo).join("") + "…" : "";
   }
   // drawRibbon shows how many different states the devices have.
   function drawRibbon(c) {
-    const top = Math.max(2, ...run.ribbon.map((r) => r[1])), base = ribbonH - 6, h = base - 14;
+    const top = Math.max(2, statesMost), base = ribbonH - 6, h = base - 14;
     const level = (n) => base - Math.max(0, n - 1) / Math.max(1, top - 1) * h;
     c.save();
     c.beginPath();
@@ -300,9 +332,6 @@
     c.stroke();
     c.restore();
     c.font = font(11);
-    c.textAlign = "left";
-    c.fillStyle = colors.quiet;
-    c.fillText("up to " + top, gutter + 3, 7);
     for (const m of moments) {
       if (m.kind !== "agree" && m.kind !== "heal" || x(m.at) < gutter || m.at > view[1]) continue;
       c.strokeStyle = m.kind === "agree" ? colors.good : colors.quiet;
@@ -342,18 +371,15 @@
       c.lineWidth = 1;
       c.fillRect(a, top, w, trackH - 4);
       c.strokeRect(a + .5, top + .5, w - 1, trackH - 5);
-      const label = (f.lane >= 0 ? device(f.lane) + ": " : "") + f.text;
-      c.save();
-      c.beginPath();
-      const room = faults.some((g, k) => k > i && trackOf[k] === trackOf[i] && x(g.at) < b + 110) ? w : Math.max(w, 110);
-      c.rect(a, top, Math.min(room, W - 10 - a), trackH);
-      c.clip();
+      const label = labelOf(f);
       c.fillStyle = colors.ink;
       c.font = font(11);
       c.textAlign = "left";
       c.textBaseline = "middle";
-      if (room > 24) c.fillText(label, w < 20 ? a + w + 4 : a + 5, top + trackH / 2 - 2);
-      c.restore();
+      // The label stands in the bar, or behind it where it is too long for that and there is more room.
+      const next = behind[i] ? Math.min(x(behind[i].at), W - 10) : W - 10, inside = w - 8, outside = next - a - w - 8;
+      const within = c.measureText(label).width <= inside || inside >= outside;
+      if (Math.max(inside, outside) > 20) c.fillText(fit(c, label, within ? inside : outside), within ? a + 4 : a + w + 4, top + trackH / 2 - 2);
       drawn.push({ x: (a + b) / 2, y: top + trackH / 2, w: Math.max(w / 2, 6), h: trackH / 2, say: label + "\n" + seconds(f.at) + " – " + seconds(f.until), at: f.at });
     });
   }
@@ -478,9 +504,16 @@
         shape(colors.bad, [[-r * 1.5, -r * 2.6], [r * 1.5, -r * 2.6], [0, 0]]);
     }
   }
+  // In a long view ticks stand at whole minutes, hours and days.
+  const steps = [1, 2, 5, 10, 15, 30].flatMap((k) => [k * 1e6, k * 60e6]).concat([1, 2, 3, 6, 12].map((k) => k * hour), [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000].map((k) => k * day)).sort((a, b) => a - b);
+  function axisLabel(t, tick, digits, long) {
+    if (!long) return (t / 1e6).toFixed(digits) + (digits ? "" : " s");
+    if (tick >= day) return grouped(Math.round(t / day)) + " d";
+    return tick >= 60e6 ? clock(t, 0).replace(/:\d\d$/, "") : clock(t, digits);
+  }
   function drawAxis(c) {
-    const span = view[1] - view[0], wish = span / Math.max(2, (W - gutter) / 90);
-    const unit = 10 ** Math.floor(Math.log10(wish)), tick = [1, 2, 5, 10].map((k) => k * unit).find((k) => k >= wish);
+    const span = view[1] - view[0], long = Math.min(end, view[1]) >= hour, wish = span / Math.max(2, (W - gutter) / (long ? 130 : 90));
+    const unit = 10 ** Math.floor(Math.log10(wish)), tick = (long ? steps : []).find((k) => k >= wish && wish > 1e6) || [1, 2, 5, 10].map((k) => k * unit).find((k) => k >= wish);
     const digits = Math.min(6, Math.max(0, Math.ceil(6 - Math.log10(tick) - 1e-9)));
     c.font = font(11);
     c.textBaseline = "middle";
@@ -491,7 +524,8 @@
       c.lineWidth = 1;
       line(c, x(t), H - axisH, x(t), H - axisH + 4);
       c.fillStyle = colors.quiet;
-      c.fillText((t / 1e6).toFixed(digits) + (digits ? "" : " s"), Math.min(x(t), W - 18), H - axisH / 2 + 2);
+      const label = axisLabel(t, tick, digits, long);
+      c.fillText(label, Math.min(x(t), W - 4 - c.measureText(label).width / 2), H - axisH / 2 + 2);
     }
   }
   function drawCursor() {
@@ -527,8 +561,8 @@
     const tip = $("tip"), d = px > gutter ? under(px, py) : null;
     let text = d ? d.say || seconds(d.e.at, 6) + "\n" + words(d.e) : "";
     if (!d && px > gutter && py < ribbonH) {
-      const r = run.ribbon.filter((r) => r[0] <= timeAt(px)).pop();
-      text = r ? many(r[1], "state", "different states") + " at " + seconds(timeAt(px)) : "";
+      const n = statesAt(timeAt(px));
+      text = n ? many(n, "state", "different states") + " at " + seconds(timeAt(px)) : "";
     }
     tip.hidden = !text;
     if (!text) return;
@@ -647,7 +681,7 @@
   function follow() {
     const m = /^#t=([\d.]+)$/.exec(location.hash);
     if (!m) return;
-    const t = Number(m[1]) * 1e6, half = Math.min(end / 2, 400_000);
+    const t = Number(m[1]) * 1e6, half = Math.min(end / 2, Math.max(400_000, end / 200));
     play(false);
     look(t - half, t + half);
     seek(t);
@@ -661,7 +695,8 @@
   paths.forEach((p, i) => $("path").append(make("option", { value: i, textContent: p })));
   filter();
   buildMaps();
-  seek(0);
+  if (end >= hour) $("list").classList.add("long");
+  seek(firstBroken ? firstBroken.at : 0); // what is wrong is what people look for
   whole();
   follow();
 })();

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"syncline/sim/des"
+	"syncline/sim/oracle"
 	"syncline/sim/report"
 	"syncline/sim/scenario"
 )
@@ -20,14 +21,18 @@ var shots = flag.String("shots", "", "take pictures of the page of several runs 
 func TestPageInABrowser(t *testing.T) {
 	b := newBrowser(t)
 	dir, d, rec := written(t, generated(3), early)
-	if err := rec.Explain(d, report.Explanation{Shrunk: report.Shrunk{From: 30, To: 2, Story: []string{"story"}}, GoTest: "package x"}); err != nil {
+	if err := rec.Explain(d, report.Explanation{Shrunk: report.Shrunk{From: 30, To: 2, Story: []string{strings.Repeat("a long story ", 40)}}, GoTest: "package x"}); err != nil {
 		t.Fatal(err)
 	}
 	b.screen(1400, 900, false)
 	b.open(filepath.Join(dir, report.FilePage))
 	maps := func() string { return b.eval("document.getElementById('maps').tBodies[0].textContent") }
-	first := maps()
+	if got, want := b.eval("document.getElementById('clock').textContent"), fmt.Sprintf("%.3f s", d.Violations[0].At); got != want {
+		t.Errorf("it opens at %s, want the first violation, %s", got, want)
+	}
 	b.eval("document.getElementById('slider').focus()")
+	b.press("Home")
+	first := maps()
 	b.press("End")
 	end := maps()
 	if first == end || !strings.Contains(end, "v") || b.eval("Number(document.getElementById('slider').value) > 0") != "true" {
@@ -68,9 +73,15 @@ func TestPageInABrowser(t *testing.T) {
 	if b.eval("new Promise(r => { const at = document.getElementById('clock').textContent; const look = () => document.getElementById('clock').textContent !== at ? r(true) : requestAnimationFrame(look); look() })") != "true" {
 		t.Error("it does not play")
 	}
+	if opacity := b.eval("[...document.querySelectorAll('#list li')].every(li => getComputedStyle(li).opacity === '1')"); opacity != "true" {
+		t.Error("events of later are hard to read")
+	}
 	wide := "document.documentElement.scrollWidth <= innerWidth"
 	for _, width := range []int{320, 400, 1400} {
 		b.screen(width, 800, width == 400)
+		if b.eval("{const p = document.querySelector('.story pre'); p.scrollWidth <= p.clientWidth}") != "true" {
+			t.Errorf("on a screen of %d points the story is cut", width)
+		}
 		if b.eval(wide) != "true" {
 			t.Errorf("on a screen of %d points the page is %s wide", width, b.eval("document.documentElement.scrollWidth"))
 		}
@@ -91,6 +102,43 @@ func TestNastyPageInABrowser(t *testing.T) {
 	}
 	if got := b.eval("document.getElementById('maps').tBodies[0].textContent"); !strings.Contains(got, nasty) {
 		t.Errorf("the maps do not show the value as it is: %s", got)
+	}
+	if len(b.trouble) > 0 {
+		t.Errorf("the console has errors:\n%s", strings.Join(b.trouble, "\n"))
+	}
+}
+
+// TestLongRunsInABrowser: a year is told in days, and a link to a moment of it shows more than a second.
+func TestLongRunsInABrowser(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	s := &scenario.Scenario{Devices: make([]scenario.Device, 3), Paths: []string{"a"}, End: year}
+	dir := t.TempDir()
+	rec, err := report.Create(dir, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []time.Duration{0, 90 * time.Minute, year / 2, year} {
+		rec.Event(oracle.Event{At: at, Kind: oracle.EventWrite, Device: 1, Path: "a", Values: []string{"\u202eolleh"}, Text: "put"})
+	}
+	if _, err := rec.Close(report.Outcome{Report: &oracle.Report{Elapsed: year}}); err != nil {
+		t.Fatal(err)
+	}
+	b := newBrowser(t)
+	b.screen(1280, 900, false)
+	b.open(filepath.Join(dir, report.FilePage))
+	b.eval("document.getElementById('slider').focus()")
+	b.press("End")
+	if got := b.eval("document.getElementById('clock').textContent"); got != "365 d 00:00:00.000" {
+		t.Errorf("at the end the clock shows %s", got)
+	}
+	list := b.eval("document.getElementById('list').textContent")
+	for _, want := range []string{"01:30:00.000", "182 d 12:00:00.000", `\u202eolleh`} {
+		if !strings.Contains(list, want) {
+			t.Errorf("the events\n%s\nlack %q", list, want)
+		}
+	}
+	if b.eval("[...document.querySelectorAll('#list time')].every(e => e.getClientRects().length === 1 && e.scrollWidth <= e.clientWidth + 1)") != "true" {
+		t.Error("a time is cut or wraps")
 	}
 	if len(b.trouble) > 0 {
 		t.Errorf("the console has errors:\n%s", strings.Join(b.trouble, "\n"))
@@ -127,5 +175,30 @@ func TestPictures(t *testing.T) {
 	}
 	if len(b.trouble) > 0 {
 		t.Errorf("the console has errors:\n%s", strings.Join(b.trouble, "\n"))
+	}
+}
+
+// TestHiddenDevicesCount: what a page says of all devices holds for those that it does not show, too.
+func TestHiddenDevicesCount(t *testing.T) {
+	s := &scenario.Scenario{Devices: make([]scenario.Device, 150), Paths: []string{"a"}, End: time.Minute}
+	dir := t.TempDir()
+	rec, err := report.Create(dir, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range s.Devices {
+		state := "same"
+		if i == 149 { // of devices to which nothing happens the first are shown
+			state = "other"
+		}
+		rec.Event(oracle.Event{Kind: oracle.EventStart, Device: i, State: state})
+	}
+	if _, err := rec.Close(report.Outcome{Report: &oracle.Report{}}); err != nil {
+		t.Fatal(err)
+	}
+	b := newBrowser(t)
+	b.open(filepath.Join(dir, report.FilePage))
+	if got, want := b.eval("document.getElementById('summary').textContent"), "100 of 100 devices shown run · 2 different states among all 150"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -149,6 +149,8 @@ func TestClearTakesNothingThatIsNotOurs(t *testing.T) {
 	}{
 		{"a new folder", nil, "", true},
 		{"a report", map[string]string{report.FileDocument: document, report.FilePage: "page", report.FileStory: "story", "shrunk/report.json": document, "shrunk/index.html": "page"}, "", true},
+		{"a sweep", map[string]string{report.FileDocument: `{"schema":"peer.sim.sweep/v1","report":"seed-7"}`, "seed-7/report.json": document, "seed-8/mine": "mine"}, "seed-8/mine", true},
+		{"a sweep that names what is not in it", map[string]string{report.FileDocument: `{"schema":"peer.sim.sweep/v1","report":".."}`, "notes.txt": "mine"}, "notes.txt", true},
 		{"one of another version", map[string]string{report.FileDocument: `{"schema":"peer.sim.sweep/v9"}`}, "", true},
 		{"a run that was killed", map[string]string{report.FileEvents: "", report.FileScenario: ""}, "", true},
 		{"a report with other files", map[string]string{report.FileDocument: document, "notes.txt": "mine", "shrunk/mine": "mine"}, "notes.txt shrunk/mine", true},
@@ -308,5 +310,27 @@ func TestConflictsAddUp(t *testing.T) {
 	}
 	if want := (report.Conflicts{Reported: 3, Settled: 2, Open: 1}); *d.Conflicts != want {
 		t.Errorf("got %+v, want %+v", *d.Conflicts, want)
+	}
+}
+
+// TestAPageWithoutMessagesSaysWhy: real connections do not tell what they carry.
+func TestAPageWithoutMessagesSaysWhy(t *testing.T) {
+	for _, silent := range []bool{true, false} {
+		dir := t.TempDir()
+		rec, err := report.Create(dir, generated(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec.Event(oracle.Event{Kind: oracle.EventConnect, Device: 0, Peer: 1})
+		if !silent {
+			rec.Event(oracle.Event{Kind: oracle.EventMessage, Device: 0, Peer: 1})
+		}
+		if _, err := rec.Close(report.Outcome{Report: &oracle.Report{}}); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(filepath.Join(dir, report.FilePage))
+		if err != nil || bytes.Contains(b, []byte("Messages are not drawn")) != silent {
+			t.Errorf("silent %v: the page says otherwise (%v)", silent, err)
+		}
 	}
 }

@@ -40,7 +40,7 @@ var ErrClosed = gate.ErrClosed
 
 // ErrBroken is in the chain of every error about a write after one has failed: the log then ends in the middle of a record, and what
 // comes after it would be read wrongly. Reads go on; to write again, the program must be started anew, as a crash would have it.
-var ErrBroken = errors.New("the database is broken until it is opened again")
+var ErrBroken = gate.ErrBroken
 
 // A Datastore is a LevelDB database as a datastore. It is safe for concurrent use.
 type Datastore struct {

@@ -41,7 +41,9 @@ type Datastore struct {
 	db    *pebble.DB
 	cache *pebble.Cache
 	fault *fault
-	space *reserve.Reserve
+	// readOnly says that it was opened on a full disk.
+	readOnly bool
+	space    *reserve.Reserve
 	// damages are the tables that could not be read.
 	damages gate.Damages
 	// reclaimer gives back what was deleted on a full disk.
@@ -72,7 +74,7 @@ func Open(dir string, o Options) (*Datastore, error) {
 		usage, err := o.FS.GetDiskUsage(dir)
 		return usage.AvailBytes, err
 	})}
-	db, err := d.openDB(dir, d.options(o))
+	db, err := d.openDB(dir, o)
 	if err != nil {
 		d.cache.Unref()
 		return nil, fmt.Errorf("open pebble database in %s: %w", dir, err)
@@ -215,7 +217,7 @@ func (d *Datastore) Close() error {
 	}
 	d.reclaimer.Stop()
 	// A broken database may have left locks behind. Its files are given back when the process ends.
-	if err := d.fault.err(); err != nil {
+	if err := d.fault.err(); err != nil && !d.readOnly {
 		return err
 	}
 	defer d.cache.Unref()

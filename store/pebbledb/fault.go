@@ -8,11 +8,13 @@ import (
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"syncline/store/gate"
 )
 
 // ErrBroken is in the chain of every error about a write after the database lost a part of its log or manifest. Reads go on; to
 // write again, the program must be started anew, as a crash would have it.
-var ErrBroken = errors.New("the database is broken until it is opened again")
+var ErrBroken = gate.ErrBroken
 
 // A fault keeps the error after which pebble cannot write any more. Pebble itself would end the process: it reports such errors
 // through Logger.Fatalf, or panics.
@@ -90,8 +92,28 @@ func guard(f *fault, call func() error) (err error) {
 	return call()
 }
 
-// openDB opens the database under guard: a damaged manifest must not end the process.
-func (d *Datastore) openDB(dir string, opts *pebble.Options) (db *pebble.DB, err error) {
+// openDB opens the database. If not even a delete would find room, it opens for reading what is there, and every write fails with [ErrBroken]
+// and the cause: an opening makes files, and pebble would try for ever to write into a table what its log holds.
+func (d *Datastore) openDB(dir string, o Options) (*pebble.DB, error) {
+	full := d.space.TakeToFree(0)
+	if full == nil {
+		return d.openGuarded(dir, d.options(o))
+	}
+	opts := d.options(o)
+	opts.ReadOnly = true
+	db, err := d.openGuarded(dir, opts)
+	switch {
+	case errors.Is(err, pebble.ErrDBDoesNotExist): // there is nothing in a log
+		return d.openGuarded(dir, d.options(o))
+	case err == nil:
+		d.readOnly = true
+		d.fault.mark(fmt.Errorf("the disk was full when it was opened: %w", full))
+	}
+	return db, err
+}
+
+// openGuarded opens the database under guard: a damaged manifest must not end the process.
+func (d *Datastore) openGuarded(dir string, opts *pebble.Options) (db *pebble.DB, err error) {
 	err = guard(d.fault, func() (err error) {
 		db, err = pebble.Open(dir, opts)
 		return err
