@@ -186,7 +186,7 @@ func basesOf(live []crdt.Value) map[crdt.Dot]bool {
 // committed position, so that a commit that failed can be tried again.
 func (tx *Tx) fillHistory(b *batch) {
 	before := tx.s.Head().written
-	tx.head.written = before
+	tx.head.written, tx.swept = before, nil
 	if tx.unkept {
 		return
 	}

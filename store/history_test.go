@@ -396,6 +396,25 @@ func TestFailedCommitKeepsHistoryRight(t *testing.T) {
 }
 
 // TestGoldenHistory pins the records of a past value and of the sweep.
+// TestASweepThatWasNotWrittenIsNotDone: a commit that is tried again without history on a full disk leaves the sweep to the next.
+func TestASweepThatWasNotWrittenIsNotDone(t *testing.T) {
+	p := newPast(t, HistoryBounds{})
+	for i := range 5 {
+		p.write(put("a", fmt.Sprint(i)))
+	}
+	p.write(put("b", "x"))
+	p.open(HistoryBounds{Versions: -1})
+	p.ds.Inject(mem.DiskFull)
+	p.write(crdt.Change{Path: "b", Delete: true})
+	p.ds.Inject(nil)
+	for i := range 5 {
+		p.write(put("c", fmt.Sprint(i)))
+	}
+	if got := p.texts("a"); got != "" {
+		t.Errorf("history is off, and %s is left", got)
+	}
+}
+
 func TestGoldenHistory(t *testing.T) {
 	p := newPast(t, HistoryBounds{})
 	p.write(put("a", "1"), put("a", "2"))

@@ -229,15 +229,14 @@ func (tx *Tx) replace(d *Damage, after crdt.Register, torn error) {
 	tx.live.note(e)
 }
 
-// revive returns values as they were in the record: whether the only one won over a delete is told by the index of conflicts.
+// revive returns values as they were in the record: that the only one won over a delete is told by the index of conflicts. Which of several
+// equal ones it was, nothing tells but the marks that they come with.
 func (d *Damage) revive(values []crdt.Value) []crdt.Value {
-	if !d.open || d.GivenUp || !d.isBack(values) || (crdt.Register{Live: values}).Contending() > 0 {
+	if !d.open || d.GivenUp || !d.isBack(values) || len(values) != 1 {
 		return values
 	}
 	values = slices.Clone(values)
-	for i := range values {
-		values[i].Won = true
-	}
+	values[0].Won = true
 	return values
 }
 

@@ -109,8 +109,9 @@ func (s *Store) prepare(ctx context.Context) error {
 	return nil
 }
 
+// putIncarnation may use the space that is kept for deletes: the first delete after a start on a full disk writes this record, too.
 func (s *Store) putIncarnation(ctx context.Context, n incarnation) error {
-	b, err := s.eng.batch(ctx, false)
+	b, err := s.eng.batch(ctx, true)
 	if err != nil {
 		return err
 	}

@@ -169,7 +169,7 @@ func TestIncarnationIsContinuedOnlyAfterACleanClose(t *testing.T) {
 // TestTokenIsConsumedBeforeTheFirstWrite: a first commit that cannot take the clean mark back changes nothing, and a later one can; after
 // a sync that failed, one of another run.
 func TestTokenIsConsumedBeforeTheFirstWrite(t *testing.T) {
-	for name, fail := range map[string]func(mem.Op, int) error{"disk full": mem.DiskFull, "sync fails": mem.SyncFails} {
+	for name, fail := range map[string]func(mem.Op, int) error{"disk full": mem.NoReserve, "sync fails": mem.SyncFails} {
 		t.Run(name, func(t *testing.T) {
 			ds, token := mem.New(), &store.MemoryToken{}
 			s := mustOpen(t, ds, token)
@@ -198,6 +198,25 @@ func TestTokenIsConsumedBeforeTheFirstWrite(t *testing.T) {
 				t.Error("the token is still there after a write")
 			}
 		})
+	}
+}
+
+// TestADeleteAfterACleanCloseOnAFullDisk: the first delete of a run takes the clean mark back, which the full disk does not keep it from.
+func TestADeleteAfterACleanCloseOnAFullDisk(t *testing.T) {
+	ds, token := mem.New(), &store.MemoryToken{}
+	s := mustOpen(t, ds, token)
+	writeAs(t, s, replicaOf(1), "a", "1")
+	closeStore(t, s, true)
+	s = mustOpen(t, ds, token)
+	ds.Inject(mem.DiskFull)
+	tx := s.Begin()
+	defer tx.Discard()
+	put(t, tx, []crdt.Change{{Path: "a", Delete: true, ShownAll: true}})
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if s.Head().Entries != 0 {
+		t.Errorf("%d entries", s.Head().Entries)
 	}
 }
 

@@ -173,18 +173,19 @@ func TestWhatIdlingCosts(t *testing.T) {
 	}
 	a.await(meetMax, "they meet again", func() bool { return a.sees(b) && b.sees(a) })
 	time.Sleep(idle)
-	spentA, spentB, before := a.cpu(), b.cpu(), counters(t, b)
+	spentA, residentA := a.used()
+	spentB, residentB := b.used()
+	before := counters(t, b)
 	time.Sleep(idle)
-	share := func(d *device, spent time.Duration) float64 {
-		return 100 * (d.cpu() - spent).Seconds() / idle.Seconds()
-	}
-	t.Logf("path %q, after %v of idling: %.2f and %.2f %% of a core, %.1f and %.1f MB resident, %.0f bytes/s between them", b.path(a), 2*idle,
-		share(a, spentA), share(b, spentB), float64(a.resident())/1e6, float64(b.resident())/1e6,
-		float64(counters(t, b).Sub(before).Total())/idle.Seconds())
+	t.Logf("path %q, idle for %v: %.1f and %.1f MB resident", b.path(a), idle, float64(residentA)/1e6, float64(residentB)/1e6)
+	endA, _ := a.used()
+	endB, _ := b.used()
+	t.Logf("in the next %v %.2f and %.2f %% of a core, %.0f bytes/s between them", idle, 100*(endA-spentA).Seconds()/idle.Seconds(),
+		100*(endB-spentB).Seconds()/idle.Seconds(), float64(counters(t, b).Sub(before).Total())/idle.Seconds())
 }
 
-// cpu is the time that the daemon has spent on a core. Linux counts it in hundredths of a second.
-func (d *device) cpu() time.Duration {
+// used is the time that the daemon has spent on a core, which Linux counts in hundredths of a second, and the bytes of its memory.
+func (d *device) used() (cpu time.Duration, resident int64) {
 	d.t.Helper()
 	pid, err := d.PID()
 	must(d.t, err)
@@ -192,13 +193,13 @@ func (d *device) cpu() time.Duration {
 	must(d.t, err)
 	_, rest, _ := strings.Cut(string(b), ") ") // behind the name, from the third field on
 	fields := strings.Fields(rest)
-	var ticks int64
-	for _, field := range fields[11:13] { // utime and stime
-		n, err := strconv.ParseInt(field, 10, 64)
+	number := func(field int) int64 { // as proc(5) counts them
+		n, err := strconv.ParseInt(fields[field-3], 10, 64)
 		must(d.t, err)
-		ticks += n
+		return n
 	}
-	return time.Duration(ticks) * 10 * time.Millisecond
+	const utime, stime, rss = 14, 15, 24
+	return time.Duration(number(utime)+number(stime)) * 10 * time.Millisecond, number(rss) * int64(os.Getpagesize())
 }
 
 func measureIdle(t *testing.T, a, b *device) {

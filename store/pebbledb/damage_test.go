@@ -131,3 +131,44 @@ func TestADamagedTableIsReadAround(t *testing.T) {
 		}
 	}
 }
+
+// TestAReaderFindsWhatIsAboveTheDamage: a reader, which looks at all levels and walks over neighbours, finds what a look-up finds: keys of
+// a damaged block that were written anew, and whole keys before and behind the block.
+func TestAReaderFindsWhatIsAboveTheDamage(t *testing.T) {
+	const n = 20000
+	dir, _ := damaged(t, n)
+	key := func(i int) string { return fmt.Sprintf("/k/%d", 100000+i) }
+	ds := reopened(t, dir)
+	var lost []int
+	for i := range n {
+		if _, _, err := ds.AppendValue(ctx, nil, []byte(key(i))); err != nil {
+			lost = append(lost, i)
+		}
+	}
+	want := func(keys ...int) {
+		t.Helper()
+		r, err := ds.OpenReader(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		for _, i := range keys {
+			if value, found, err := r.AppendValue(ctx, nil, []byte(key(i))); err != nil || !found || len(value) != 10 {
+				t.Fatalf("%s: %q, %v, %v", key(i), value, found, err)
+			}
+		}
+	}
+	first, last := lost[0], lost[len(lost)-1]
+	for before := first - 4; before < first; before++ {
+		want(before, last+1, last+2)
+	}
+	for _, i := range lost {
+		if err := commit(ds, 100000+i, 10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, i := range lost {
+		want(i)
+	}
+	want(lost...)
+}

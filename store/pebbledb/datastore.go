@@ -162,12 +162,12 @@ func (d *Datastore) Put(ctx context.Context, key datastore.Key, value []byte) er
 	if err := d.room(d.space.Take, len(value)); err != nil {
 		return err
 	}
-	return d.write(func() error { return d.ds.Put(ctx, key, value) })
+	return d.change(func() error { return d.ds.Put(ctx, key, value) })
 }
 
 // Delete implements [datastore.Datastore].
 func (d *Datastore) Delete(ctx context.Context, key datastore.Key) error {
-	return d.write(func() error { return d.ds.Delete(ctx, key) })
+	return d.change(func() error { return d.ds.Delete(ctx, key) })
 }
 
 // Sync implements [datastore.Datastore]: an fsync of the log, which covers all keys.

@@ -129,16 +129,23 @@ func (d *Datastore) room(take func(int) error, n int) error {
 	return take(n)
 }
 
-// write runs a call that changes the database, unless it is closed, broken, or the disk is nearly full.
+// change runs a call that brings something new into the database, unless it is closed, broken or stuck.
+func (d *Datastore) change(call func() error) error {
+	return d.write(func() error {
+		if err := d.stuck(); err != nil {
+			return err
+		}
+		return call()
+	})
+}
+
+// write runs a call that changes the database or makes durable what was changed, unless it is closed or broken.
 func (d *Datastore) write(call func() error) error {
 	if err := d.gate.Enter(); err != nil {
 		return err
 	}
 	defer d.gate.Leave()
 	if err := d.fault.err(); err != nil {
-		return err
-	}
-	if err := d.stuck(); err != nil {
 		return err
 	}
 	err := guard(d.fault, call)

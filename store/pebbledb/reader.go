@@ -45,15 +45,22 @@ func (d *Datastore) OpenReader(ctx context.Context) (interface {
 }
 
 // AppendValue appends the value of key to dst, if there is one.
-func (r *reader) AppendValue(_ context.Context, dst, key []byte) ([]byte, bool, error) {
-	if !r.find(key) || !bytes.Equal(r.it.Key(), key) {
-		return dst, false, told(r.it.Error())
+func (r *reader) AppendValue(ctx context.Context, dst, key []byte) ([]byte, bool, error) {
+	found := r.find(key) && bytes.Equal(r.it.Key(), key)
+	value, err := []byte(nil), r.it.Error()
+	if found {
+		value, err = r.it.ValueAndErr()
 	}
-	value, err := r.it.ValueAndErr()
-	if err != nil {
-		return dst, false, told(err)
+	switch {
+	case err == nil:
+		return append(dst, value...), found, nil
+	case pebble.ExtractDataCorruptionInfo(err) == nil:
+		return dst, false, err
 	}
-	return append(dst, value...), true, nil
+	// An iterator reads every level, and walks over keys beside this one. Looking up a key ends at its newest version, so it still finds what
+	// was written anew above a damaged block.
+	r.walking = false
+	return r.d.AppendValue(ctx, dst, key)
 }
 
 // find moves the iterator to key, if there is such a key; it reports false, or stands at another one, if not.
@@ -82,7 +89,7 @@ func (r *reader) walk(key []byte) bool {
 		}
 		r.it.Next()
 	}
-	return !r.it.Valid() || bytes.Compare(r.it.Key(), key) >= 0
+	return r.it.Error() == nil && (!r.it.Valid() || bytes.Compare(r.it.Key(), key) >= 0)
 }
 
 // Close ends the reader.
