@@ -15,11 +15,7 @@ func (s *Store) record(from ByteReader, key []byte, path string) (value []byte, 
 	if value, found, err = get(context.Background(), from, nil, key); err == nil {
 		return value, found, nil
 	}
-	file := new(FileDamage)
-	if errors.As(err, &file) { // a reader may have met it below or beside what was asked for; a lookup ends with the newest that has the key
-		value, found, err = s.eng.get(context.Background(), nil, key)
-	}
-	if errors.As(err, &file) && s.rolls.absent(s, key, path, file) {
+	if file := new(FileDamage); errors.As(err, &file) && s.rolls.absent(s, key, path, file) {
 		return nil, false, nil
 	}
 	return value, found, damaged(key, path, err)

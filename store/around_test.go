@@ -38,20 +38,6 @@ func (r *rotten) AppendValue(ctx context.Context, dst, key []byte) ([]byte, bool
 	return r.Datastore.AppendValue(ctx, dst, key)
 }
 
-// OpenReader implements [ReadOpener]. The reader looks at all files at once, and meets the damage below what was written anew.
-func (r *rotten) OpenReader(context.Context) (Reader, error) { return rottenReader{r}, nil }
-
-type rottenReader struct{ r *rotten }
-
-func (x rottenReader) AppendValue(ctx context.Context, dst, key []byte) ([]byte, bool, error) {
-	if x.r.in(key) {
-		return dst, false, errRot
-	}
-	return x.r.Datastore.AppendValue(ctx, dst, key)
-}
-
-func (x rottenReader) Close() error { return nil }
-
 // Range implements [Ranger].
 func (r *rotten) Range(ctx context.Context, lo, hi []byte, yield func(key, value []byte) bool) (err error) {
 	if e := r.RangeAround(ctx, lo, hi, yield, func(_, _ []byte, damage error) bool { err = damage; return false }); e != nil {
@@ -214,7 +200,7 @@ func TestWhatTheIndexDoesNotNameIsNotThere(t *testing.T) {
 			t.Fatalf("a path that never was: %+v, %v", r, err)
 		}
 		var changes []crdt.Change
-		for i := range 2 * readerMin { // enough to be read with a reader, some of them twice
+		for i := range 8 {
 			changes = append(changes, put(fmt.Sprintf("e/09x%d", i), "new"))
 		}
 		for range 2 {

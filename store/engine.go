@@ -21,7 +21,8 @@ type Ranger interface {
 
 // A ByteReader is a datastore that can be read without a datastore.Key and without a copy of the store's making.
 type ByteReader interface {
-	// AppendValue appends the value of key to dst. It reports false, and returns dst, if there is none.
+	// AppendValue appends the value of key to dst. It reports false, and returns dst, if there is none. With a [FileDamage] it fails only if
+	// no file above that one holds the key: its newest value is in there, or there is none.
 	AppendValue(ctx context.Context, dst, key []byte) (value []byte, found bool, err error)
 }
 
