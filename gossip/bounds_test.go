@@ -271,7 +271,7 @@ func TestAPathOfTooManyValuesIsLeftOut(t *testing.T) {
 		for _, floor := range []bool{false, true} {
 			w := newWorld(t, "A", "B")
 			a, b := w.devices[0], w.devices[1]
-			w.rowsMax = load{bytes: 1 << 20, memory: 40 * valueMemory}
+			w.rowsMemory = 40 * valueMemory
 			if floor {
 				w.write(a, put("k0", "old"), put("z", "old"))
 				w.sync(a, b)

@@ -139,6 +139,9 @@ type SessionConfig struct {
 	WallMillis int64
 	// Limits bound one answer; zero means those that are meant for devices.
 	Limits crdt.Limits
+	// RowsMemory bounds what the rows of one answer take in memory, in bytes; a path that takes more by itself is left out. Zero means half of
+	// AnswerMemoryMax.
+	RowsMemory int
 	// Symbols is the number of symbols of a first sketch, at most sketch.SymbolsMax; sets that are smaller than it travel as they are. Zero
 	// means the number that is meant for devices.
 	Symbols int
@@ -152,6 +155,9 @@ func NewSession(c SessionConfig) *Session {
 		s.limits = answerLimits
 	}
 	s.rowsMax = rowsLoadMax
+	if c.RowsMemory > 0 {
+		s.rowsMax.memory = c.RowsMemory
+	}
 	if s.symbols == 0 {
 		s.symbols = firstSymbols
 	}

@@ -157,7 +157,8 @@ func (r *Replica) startDue() error {
 func (r *Replica) addSession(id SessionID, p gossip.DeviceID, out bool) *session {
 	s := &session{replica: r.id, peer: p, out: out, last: r.now.Mono}
 	s.Session = gossip.NewSession(gossip.SessionConfig{Initiator: out, BelievedEqual: r.peers[p].equal, WallMillis: r.now.Wall,
-		Replica: crdt.Dot{Replica: r.id, Counter: r.tx.Context().Get(r.id)}, Limits: r.cfg.Limits, Symbols: r.cfg.Symbols})
+		Replica: crdt.Dot{Replica: r.id, Counter: r.tx.Context().Get(r.id)}, Limits: r.cfg.Limits,
+		RowsMemory: r.cfg.RowsMemory, Symbols: r.cfg.Symbols})
 	r.sessions[id] = s
 	r.peers[p].session = id
 	return s

@@ -136,11 +136,11 @@ type Output interface{ output() }
 type Reply struct {
 	Tag     uint64
 	Results []WriteResult // one per WriteOp
-	// Mended are the paths that a Repair mended, and Unread those that the peer cannot read either. Busy says that the same Repair may
-	// do more soon.
-	Mended, Unread []string
-	Busy           bool
-	Err            *Problem
+	// Mended are the paths that a Repair mended, Unread those that the peer cannot read either, and Left those of which it has more values
+	// than can be exchanged. Busy says that the same Repair may do more soon.
+	Mended, Unread, Left []string
+	Busy                 bool
+	Err                  *Problem
 }
 
 // Publish gives an operation to gossip. It need not wait for the sync: if it is lost in a crash, so is the incarnation.
