@@ -486,3 +486,27 @@ func TestWhatIsTooMuchElsewhereIsNotLost(t *testing.T) {
 		t.Errorf("the desktop shows %v, %v", e, err)
 	}
 }
+
+// TestAWaitNamesWhatIsLeftOut: the other device cannot catch up with it.
+func TestAWaitNamesWhatIsLeftOut(t *testing.T) {
+	var hub nodetest.Hub
+	a := open(t, node.Config{Name: "laptop", Network: hub.New(), RowsMemory: 800, NoGossip: true})
+	b := open(t, node.Config{Name: "desktop", Network: hub.New()})
+	join(t, a, b)
+	s, busy := space(t, a), strings.Repeat("busy", 200)
+	if _, err := s.Put(within(t), busy, node.Text("1")); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(within(t))
+	go func() { // no longer than until it is known
+		defer cancel()
+		for ctx.Err() == nil {
+			if st, err := s.Status(ctx); err == nil && len(st.Warnings) > 0 {
+				return
+			}
+		}
+	}()
+	if _, err := s.WaitSync(ctx, node.SyncOptions{}); !errors.Is(err, node.ErrNotCaughtUp) || !strings.Contains(err.Error(), busy) {
+		t.Error(err)
+	}
+}

@@ -30,6 +30,8 @@ type peer struct {
 	session SessionID // the outbound or inbound session under way, 0 if none
 	// again says that there was a new reason for a session while one was under way.
 	again bool
+	// stuck says that the last session met what the next cannot exchange either, unless somebody decides or repairs it.
+	stuck bool
 }
 
 // A session is a gossip.Session with the peer it is with.
@@ -119,7 +121,18 @@ func (r *Replica) lost(p gossip.DeviceID) {
 	r.hasten(p, gossip.GapDelay)
 }
 
-func (r *Replica) syncNow(p gossip.DeviceID) { r.hasten(p, 0) }
+// syncNow makes a peer, or all if p is zero, due at once. With one that is stuck that would go on for as long as somebody waits.
+func (r *Replica) syncNow(p gossip.DeviceID) {
+	for _, id := range r.peerIDs() {
+		switch {
+		case !p.IsZero() && id != p:
+		case r.peers[id].stuck:
+			r.hasten(id, gossip.RetryDelay)
+		default:
+			r.hasten(id, 0)
+		}
+	}
+}
 
 // hasten makes a peer, or all if p is zero, due after delay, or again after the session that is under way.
 func (r *Replica) hasten(p gossip.DeviceID, delay time.Duration) {
@@ -246,7 +259,7 @@ func (r *Replica) badMessage(id SessionID, s *session, err error) error {
 		}
 		s.Refuse(gossip.ByeDamaged, "a record that it has to carry cannot be read here")
 		if p := r.peers[s.peer]; p != nil && p.session == id {
-			p.equal = false
+			p.equal, p.stuck = false, true
 			r.schedule.Put(s.peer, r.now.Mono, r.cfg.AntiEntropy)
 		}
 		r.pump(id)
@@ -349,13 +362,15 @@ func (r *Replica) finish(s *session) error {
 	delay := time.Duration(0)
 	if p := r.peers[s.peer]; p != nil {
 		p.equal = res.SameHash || res.Busy && p.equal
+		p.stuck = len(res.Left) > 0 || res.Refused == gossip.ByeDamaged || res.Busy && p.stuck
+		goesOn := (p.again || r.goesOn(res)) && !res.SameHash
 		switch {
 		case res.Busy:
 			delay = gossip.BusyDelay
 		case res.Refused == gossip.ByeDamaged: // nothing is different soon
-		case (p.again || r.goesOn(res)) && !res.SameHash:
+		case goesOn && !p.stuck:
 			delay = gossip.GapDelay
-		case res.Refused != "":
+		case goesOn, res.Refused != "":
 			delay = gossip.RetryDelay
 		}
 		p.again = false

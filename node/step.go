@@ -65,7 +65,8 @@ type (
 // Lost says that gossip with a peer, or with all if it is zero, was dropped somewhere.
 type Lost struct{ Peer gossip.DeviceID }
 
-// SyncNow asks for a session with a connected peer, or with all if it is zero, at once.
+// SyncNow asks for a session with a connected peer, or with all if it is zero, at once: within seconds, if the last one had to leave something
+// out.
 type SyncNow struct{ Peer gossip.DeviceID }
 
 // A SessionID names a session of one replica, inbound or outbound.
