@@ -48,3 +48,54 @@ func TestWhatIsLeftOutIsNotAskedForAtOnceAgain(t *testing.T) {
 		})
 	}
 }
+
+// TestASessionIsDoneOnceAllWasLookedAt: only then the warning of too many values is over. One that ended early has not looked at all paths, nor
+// has one that fetched.
+func TestASessionIsDoneOnceAllWasLookedAt(t *testing.T) {
+	a, b := newRig(t, "a"), newRig(t, "b")
+	b.put("torn", "1")
+	w := meet(a, b)
+	w.replies = []Reply{{}} // none is due
+	sync := func() {
+		w.step(a, SyncNow{Peer: b.self})
+		a.now.Mono += 2 * gossip.RetryDelay
+		w.step(a, Tick{})
+		w.run()
+	}
+	for _, c := range []struct {
+		name string
+		does func()
+		done bool
+	}{
+		{"a whole session", sync, true},
+		{"one that finds nothing new", sync, true},
+		{"a repair", func() { a.spoil("torn"); a.open("a"); w = meet(a, b); w.repair("torn") }, false},
+		{"one that met damage", func() {
+			b.put("torn", "2")
+			b.spoil("torn")
+			b.open("b")
+			w = meet(a, b)
+			w.replies = []Reply{{}}
+			sync()
+		}, false},
+	} {
+		w.synced = nil
+		if c.does(); len(w.synced) == 0 {
+			t.Errorf("%s: no end came to its end", c.name)
+		}
+		for _, o := range w.synced {
+			if o.Result.Done != c.done {
+				t.Errorf("%s: %+v", c.name, o.Result)
+			}
+		}
+	}
+}
+
+func TestTheAlarmOfTooManyValuesCounts(t *testing.T) {
+	paths := []string{"a", "b", "c"}
+	for i, want := range []string{"“a”", "“a” and 1 other path", "“a” and 2 other paths"} {
+		if got := leftOut(paths[:i+1]); got != want {
+			t.Errorf("%d paths: %q", i+1, got)
+		}
+	}
+}

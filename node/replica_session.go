@@ -382,12 +382,8 @@ func (r *Replica) finish(s *session) error {
 	if res.Brought {
 		r.relay(s.peer)
 	}
-	if n := len(res.Left); n > 0 {
-		text := fmt.Sprintf("“%s”", res.Left[0])
-		if n > 1 {
-			text += fmt.Sprintf(" and %d other paths", n-1)
-		}
-		r.alarm(AlarmValues, s.peer, "%s: more values compete than can be exchanged with device %s at once", text, s.peer.Short())
+	if len(res.Left) > 0 {
+		r.alarm(AlarmValues, s.peer, "%s: more values compete than can be exchanged with device %s at once", leftOut(res.Left), s.peer.Short())
 	}
 	if res.Diverged {
 		r.alarm(AlarmDiverged, s.peer, "this device and %s have seen the same and hold different values", s.peer.Short())
@@ -404,6 +400,18 @@ func (r *Replica) finish(s *session) error {
 	}
 	r.emit(Synced{Peer: s.peer, Result: res})
 	return nil
+}
+
+// leftOut names what a session left out, for people.
+func leftOut(paths []string) string {
+	switch n := len(paths); n {
+	case 1:
+		return fmt.Sprintf("“%s”", paths[0])
+	case 2:
+		return fmt.Sprintf("“%s” and 1 other path", paths[0])
+	default:
+		return fmt.Sprintf("“%s” and %d other paths", paths[0], n-1)
+	}
 }
 
 // relay arranges sessions soon with the other neighbours, because what a session with p brought is not gossiped: else it would wait a
