@@ -53,7 +53,7 @@ func (s *Session) answer(v View, m *ask, asked crdt.Vector, live []crdt.Name, go
 	}
 	if !fit(d, s.rowsMax) {
 		s.answered, s.next, s.more = true, m.From+"\x00", true
-		s.result.Left = append(s.result.Left, m.From)
+		s.leave(m.From)
 		s.say(&left{Type: msgLeft, Path: m.From})
 		s.finishExchange(v)
 		return nil

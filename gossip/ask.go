@@ -2,7 +2,7 @@ package gossip
 
 import (
 	"fmt"
-	"strings"
+	"slices"
 
 	"syncline/crdt"
 	"syncline/gossip/sketch"
@@ -132,14 +132,21 @@ func (s *Session) onLeft(v View, msg []byte) error {
 	if err := m.decode(msg); err != nil {
 		return err
 	}
-	if !s.waiting || !s.nothingCame() || m.Path == "" || m.Path != s.from || strings.HasSuffix(m.Path, "\x00") {
+	if !s.waiting || !s.nothingCame() || m.Path != s.from || crdt.CheckStoredPath(m.Path) != nil {
 		return s.unexpected(msgLeft)
 	}
-	s.result.Left = append(s.result.Left, m.Path)
+	s.leave(m.Path)
 	if s.from = m.Path + "\x00"; s.from == s.to || s.to != "" && s.from > s.to {
 		s.from = s.to
 	}
 	return s.askFrom(v, s.from)
+}
+
+// leave takes note of a path that one end leaves out. The other may do the same.
+func (s *Session) leave(path string) {
+	if i, known := slices.BinarySearch(s.result.Left, path); !known {
+		s.result.Left = slices.Insert(s.result.Left, i, path)
+	}
 }
 
 // nothingCame reports whether nothing of the answer that is due has come.

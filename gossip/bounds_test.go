@@ -150,6 +150,17 @@ func TestABoundaryIsAPathOrRightBehindOne(t *testing.T) {
 			}
 		}
 	}
+	var e end
+	for _, to := range []string{"\x00", "p\x00\x00", "p\x1b[2J", "p/", "\xff"} {
+		if err := e.decode((&end{Type: msgEnd, To: to}).encode()); !errors.Is(err, crdt.ErrDecode) {
+			t.Errorf("an END to %q: %v", to, err)
+		}
+	}
+	for _, to := range []string{"p", "p\x00", "/member", "/member\x00", ""} {
+		if err := e.decode((&end{Type: msgEnd, To: to}).encode()); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // TestAFarewellIsShort: what is kept and shown of a peer's reason is bounded.
@@ -271,7 +282,7 @@ func TestAPathOfTooManyValuesIsLeftOut(t *testing.T) {
 		for _, floor := range []bool{false, true} {
 			w := newWorld(t, "A", "B")
 			a, b := w.devices[0], w.devices[1]
-			w.rowsMax = load{bytes: 1 << 20, memory: 40 * valueMemory}
+			w.rowsMemory = 40 * valueMemory
 			if floor {
 				w.write(a, put("k0", "old"), put("z", "old"))
 				w.sync(a, b)
@@ -326,6 +337,25 @@ func TestAPathOfTooManyValuesIsLeftOut(t *testing.T) {
 	}
 }
 
+// TestWhatBothLeaveOutIsNamedOnce: each end has too many values of the path.
+func TestWhatBothLeaveOutIsNamedOnce(t *testing.T) {
+	w := newWorld(t, "A", "B")
+	w.rowsMemory = 10 * valueMemory
+	for _, d := range w.devices {
+		for _, path := range []string{"q", "p"} {
+			for i := range 20 {
+				w.write(d, crdt.Change{Path: path, Data: []byte(d.name + fmt.Sprint(i))})
+			}
+		}
+	}
+	m := w.sync(w.devices[0], w.devices[1])
+	for i, s := range m.sessions {
+		if left := s.Result().Left; !slices.Equal(left, []string{"p", "q"}) {
+			t.Errorf("end %d: %q\n%s", i, left, m.transcript())
+		}
+	}
+}
+
 // TestWhatIsLeftOutIsWhatWasAskedFor: nobody is led astray by it.
 func TestWhatIsLeftOutIsWhatWasAskedFor(t *testing.T) {
 	w := newWorld(t, "A")
@@ -334,10 +364,11 @@ func TestWhatIsLeftOutIsWhatWasAskedFor(t *testing.T) {
 		"another path":       {waiting: true, from: "o"},
 		"all paths":          {waiting: true},
 		"behind a path":      {waiting: true, from: "p\x00"},
+		"no path":            {waiting: true, from: "p\x1b[2J"},
 		"an answer has come": {waiting: true, from: "p", rows: make([]crdt.Row, 1)},
 	} {
 		path := "p"
-		if name == "behind a path" || name == "all paths" {
+		if name == "behind a path" || name == "all paths" || name == "no path" {
 			path = s.from
 		}
 		if _, err := s.Receive(w.devices[0], (&left{Type: msgLeft, Path: path}).encode()); !errors.Is(err, crdt.ErrDecode) {

@@ -37,8 +37,8 @@ type world struct {
 	limits crdt.Limits
 	// symbols is the size of first sketches.
 	symbols int
-	// rowsMax bounds the rows of the answers of all devices, unless it is zero.
-	rowsMax load
+	// rowsMemory bounds the rows of the answers of all devices, unless it is zero.
+	rowsMemory int
 }
 
 // A device is a replica in memory, and its writer.
@@ -164,14 +164,11 @@ type meeting struct {
 func (w *world) meet(a, b *device, believed bool) *meeting {
 	m := &meeting{w: w, devices: [2]*device{a, b}}
 	for i, d := range m.devices {
-		c := SessionConfig{Initiator: i == 0, BelievedEqual: believed, WallMillis: wallMillis, Limits: w.limits, Symbols: w.symbols}
+		c := SessionConfig{Initiator: i == 0, BelievedEqual: believed, WallMillis: wallMillis, Limits: w.limits, RowsMemory: w.rowsMemory, Symbols: w.symbols}
 		if n := d.Context().Get(d.id); n > 0 {
 			c.Replica = crdt.Dot{Replica: d.id, Counter: n}
 		}
 		m.sessions[i] = NewSession(c)
-		if w.rowsMax != (load{}) {
-			m.sessions[i].rowsMax = w.rowsMax
-		}
 	}
 	m.sessions[0].Start(a)
 	m.pump(0)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"strings"
 
 	"syncline/crdt"
 )
@@ -299,7 +300,13 @@ func (m *end) decode(msg []byte) error {
 	i.Fill(m.Hash[:])
 	i.Fill(m.Digest[:])
 	m.To = i.Text(crdt.BoundaryBytesMax)
-	return i.End()
+	if err := i.End(); err != nil {
+		return err
+	}
+	if m.To != "" && crdt.CheckStoredPath(strings.TrimSuffix(m.To, "\x00")) != nil {
+		return fmt.Errorf("%w: an answer that ends at %q, which is no path", crdt.ErrDecode, m.To)
+	}
+	return nil
 }
 
 func (m *opens) encode() []byte {

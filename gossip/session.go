@@ -100,6 +100,8 @@ type Result struct {
 	PeerWall int64
 	// SameHash says that both vectors were equal at the end.
 	SameHash bool
+	// Done says that both ends came to the end of what they had to exchange.
+	Done bool
 	// Busy says that the peer was busy with another session: try again soon.
 	Busy bool
 	// Diverged says that both had seen the same operations and yet held different values: a mistake in the program, damage on a
@@ -111,7 +113,7 @@ type Result struct {
 	Answers int
 	// Brought says that one of them held what this replica had not seen when it came.
 	Brought bool
-	// Left holds the paths, of either end, that were left out because their values are more than one answer may hold. They stay as they are; all
+	// Left holds the paths, of either end and sorted, that were left out because their values are more than one answer may hold. They stay as they are; all
 	// others were exchanged.
 	Left []string
 	// RowsIn and RowsOut count the rows that were exchanged.
@@ -139,6 +141,9 @@ type SessionConfig struct {
 	WallMillis int64
 	// Limits bound one answer; zero means those that are meant for devices.
 	Limits crdt.Limits
+	// RowsMemory bounds what the rows of one answer take in memory, in bytes; a path that takes more by itself is left out. Zero means half of
+	// AnswerMemoryMax.
+	RowsMemory int
 	// Symbols is the number of symbols of a first sketch, at most sketch.SymbolsMax; sets that are smaller than it travel as they are. Zero
 	// means the number that is meant for devices.
 	Symbols int
@@ -152,6 +157,9 @@ func NewSession(c SessionConfig) *Session {
 		s.limits = answerLimits
 	}
 	s.rowsMax = rowsLoadMax
+	if c.RowsMemory > 0 {
+		s.rowsMax.memory = c.RowsMemory
+	}
 	if s.symbols == 0 {
 		s.symbols = firstSymbols
 	}
@@ -307,7 +315,7 @@ func (s *Session) onHello(v View, msg []byte) error {
 // sameVector ends the session of the responder when both have seen the same.
 func (s *Session) sameVector(v View, h *hello) error {
 	s.say(&plain{Type: msgOK, Wall: s.wall})
-	s.result.Equal, s.result.SameHash = true, true
+	s.result.Equal, s.result.SameHash, s.result.Done = true, true, true
 	s.result.Held = v.Context().Clone()
 	s.result.Diverged = h.Digest != v.Digest().Short()
 	s.finished = true
@@ -326,7 +334,7 @@ func (s *Session) onPlain(kind uint8, msg []byte) error {
 	s.result.Busy = kind == msgBusy
 	s.result.Equal = kind == msgOK
 	if s.result.Equal {
-		s.result.SameHash, s.result.Held = true, s.asked
+		s.result.SameHash, s.result.Done, s.result.Held = true, true, s.asked
 	}
 	s.finished = true
 	return nil
@@ -454,7 +462,7 @@ func (s *Session) finish(v View) {
 		// What differed after our last commit may agree by now: another session has repaired what was damaged here.
 		s.result.Diverged = s.result.Diverged && !(s.sameAsAnswer(v) && v.Digest().Short() == s.theirDigest)
 		s.result.SameHash = isWhole(v) && (s.theirDone == v.Context().Hash() || s.sameAsAnswer(v))
-		s.finished = true
+		s.result.Done, s.finished = true, true
 	}
 }
 

@@ -98,6 +98,8 @@ type Config struct {
 	Observe StepObserver
 	// Limits bound the answers of sessions; for simulations. Default: those of package gossip.
 	Limits crdt.Limits
+	// RowsMemory bounds what the rows of one answer take in memory, in bytes; for simulations. Default: that of package gossip.
+	RowsMemory int
 	// Logger receives what the node has to say; default: nothing.
 	Logger *slog.Logger
 }

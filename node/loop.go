@@ -332,7 +332,7 @@ func (l *loop) learned(o Synced) {
 		s.held[o.Peer] = l.space.replica.held[o.Peer].Clone()
 		if !o.Result.Busy { // who is busy has not looked at our version
 			delete(s.warnings, warningKey(AlarmVersion, o.Peer))
-			if len(o.Result.Left) == 0 {
+			if o.Result.Done && len(o.Result.Left) == 0 { // else it did not come to all paths
 				delete(s.warnings, warningKey(AlarmValues, o.Peer))
 			}
 		}

@@ -128,6 +128,7 @@ var (
 	ErrUnreachable     = &Problem{Code: "unreachable", Status: 504, Title: "The other device cannot be reached", Retryable: true}
 	ErrNowhere         = &Problem{Code: "not_elsewhere", Status: 409, Title: "No connected device has it", Hint: "Connect a device that has it, and run peer repair again.\nOr delete it with  peer repair PATH --give-up  and put it again, from a backup if there is one."}
 	ErrLost            = &Problem{Code: "damaged_elsewhere", Status: 409, Title: "Damaged on other devices, too", Hint: "Connect a device that can read it, and run peer repair again.\nOr delete it with  peer repair PATH --give-up  and put it again, from a backup if there is one."}
+	ErrTooManyValues   = &Problem{Code: AlarmValues, Status: 409, Title: "It has more values than can be exchanged", Hint: "Decide that conflict on the device that has the values:  peer resolve PATH.  Then run peer repair here again."}
 	ErrLocalOnly       = &Problem{Code: "local_only", Status: 409, Title: "This node has no network"}
 	ErrClosed          = &Problem{Code: "closed", Status: 503, Title: "The node is closing", Retryable: true}
 	ErrForbidden       = &Problem{Code: "forbidden", Status: 403, Title: "Not allowed"}

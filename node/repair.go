@@ -13,7 +13,7 @@ import (
 // RepairOptions say how Repair goes about it.
 type RepairOptions struct {
 	// GiveUp deletes what no connected device has, here and, with the next session, on every device. Nothing is given up if one of those that
-	// are connected could not be asked.
+	// are connected could not be asked, and no path of which one has more values than can be exchanged.
 	GiveUp bool
 }
 
@@ -79,6 +79,7 @@ func (s *Space) repair(ctx context.Context, prefix string, o RepairOptions) ([]R
 		open = slices.DeleteFunc(open, func(p string) bool { return slices.Contains(mended, p) })
 	}
 	blind := map[string][]string{} // the devices that cannot read a path either
+	many := map[string][]string{}  // those that have more of its values than can be exchanged
 	var asked []string             // the devices that have said what they have
 	var unasked *Problem           // why a connected device has not
 	why := ErrUnreachable.With("no device that has what was lost is connected").Next("Connect a device that has it, and run it again. peer repair --give-up deletes what nobody has.")
@@ -100,6 +101,9 @@ func (s *Space) repair(ctx context.Context, prefix string, o RepairOptions) ([]R
 		for _, path := range rep.Unread {
 			blind[path] = append(blind[path], from.Name)
 		}
+		for _, path := range rep.Left {
+			many[path] = append(many[path], from.Name)
+		}
 		switch {
 		case peer.IsZero():
 		case rep.Err == nil:
@@ -109,8 +113,9 @@ func (s *Space) repair(ctx context.Context, prefix string, o RepairOptions) ([]R
 			unasked = why
 		}
 	}
-	if o.GiveUp && len(open) > 0 && unasked == nil {
-		rep, err := s.repairFrom(ctx, Repair{Paths: slices.Clone(open), GiveUp: true})
+	nowhere := slices.DeleteFunc(slices.Clone(open), func(p string) bool { return len(many[p]) > 0 })
+	if o.GiveUp && len(nowhere) > 0 && unasked == nil {
+		rep, err := s.repairFrom(ctx, Repair{Paths: nowhere, GiveUp: true})
 		if err != nil {
 			return found, err
 		}
@@ -120,8 +125,13 @@ func (s *Space) repair(ctx context.Context, prefix string, o RepairOptions) ([]R
 		why = ErrNowhere.With("%s has not seen what was lost here", strings.Join(asked, ", "))
 	}
 	note(slices.Clone(open), func(r *Repaired) {
-		if r.Err = why.On(r.Path); len(blind[r.Path]) > 0 {
+		switch {
+		case len(many[r.Path]) > 0:
+			r.Err = ErrTooManyValues.With("%s has it, but with more values than can be exchanged; decide the conflict there", strings.Join(many[r.Path], ", ")).On(r.Path)
+		case len(blind[r.Path]) > 0:
 			r.Err = ErrLost.With("%s cannot read it either", strings.Join(blind[r.Path], ", ")).On(r.Path)
+		default:
+			r.Err = why.On(r.Path)
 		}
 	})
 	return found, nil
@@ -150,7 +160,7 @@ func (s *Space) repairFrom(ctx context.Context, in Repair) (Reply, error) {
 		if len(rep.Mended) > 0 {
 			try = 0
 		}
-		all.Mended, all.Unread, all.Err = append(all.Mended, rep.Mended...), rep.Unread, rep.Err
+		all.Mended, all.Unread, all.Left, all.Err = append(all.Mended, rep.Mended...), rep.Unread, rep.Left, rep.Err
 		in.Paths = slices.DeleteFunc(slices.Clone(in.Paths), func(p string) bool { return slices.Contains(rep.Mended, p) })
 		if !rep.Busy || len(in.Paths) == 0 || try == repairTries || time.Now().After(end) {
 			return all, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/ipfs/go-datastore"
@@ -447,4 +448,65 @@ func TestTwoDamagedDevicesRepairEachOther(t *testing.T) {
 	}
 	a.check()
 	b.check()
+}
+
+// TestWhatIsTooMuchElsewhereIsNotLost: the desktop has what was lost and cannot send it. That is not given up; what nobody has is.
+func TestWhatIsTooMuchElsewhereIsNotLost(t *testing.T) {
+	var hub nodetest.Hub
+	a := newPatient(t, &hub, "laptop")
+	b := open(t, node.Config{Name: "desktop", Network: hub.New(), RowsMemory: 800})
+	join(t, a.n, b)
+	busy := strings.Repeat("busy", 200)
+	a.put(busy, "1")
+	a.sync()
+	hub.Cut(b.ID())
+	a.put("own", "1")
+	a.damage("/d/"+busy, "/d/own")
+	hub.Heal()
+	var o node.RepairOptions
+	for gone := false; !gone; { // until both are connected and in no other session
+		all, err := a.s.Repair(within(t), "", o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range all {
+			switch {
+			case r.Path == "own":
+				gone = r.GivenUp
+			case r.Err == nil:
+				t.Fatalf("%+v", r)
+			case errors.Is(r.Err, node.ErrTooManyValues) && strings.Contains(r.Err.Detail, "desktop"):
+				o.GiveUp = true
+			case !errors.Is(r.Err, node.ErrUnreachable):
+				t.Fatal(r.Err)
+			}
+		}
+	}
+	if e, err := space(t, b).Get(within(t), busy); err != nil || string(e.Shown().Data) != "1" {
+		t.Errorf("the desktop shows %v, %v", e, err)
+	}
+}
+
+// TestAWaitNamesWhatIsLeftOut: the other device cannot catch up with it.
+func TestAWaitNamesWhatIsLeftOut(t *testing.T) {
+	var hub nodetest.Hub
+	a := open(t, node.Config{Name: "laptop", Network: hub.New(), RowsMemory: 800, NoGossip: true})
+	b := open(t, node.Config{Name: "desktop", Network: hub.New()})
+	join(t, a, b)
+	s, busy := space(t, a), strings.Repeat("busy", 200)
+	if _, err := s.Put(within(t), busy, node.Text("1")); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(within(t))
+	go func() { // no longer than until it is known
+		defer cancel()
+		for ctx.Err() == nil {
+			if st, err := s.Status(ctx); err == nil && len(st.Warnings) > 0 {
+				return
+			}
+		}
+	}()
+	if _, err := s.WaitSync(ctx, node.SyncOptions{}); !errors.Is(err, node.ErrNotCaughtUp) || !strings.Contains(err.Error(), busy) {
+		t.Error(err)
+	}
 }

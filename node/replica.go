@@ -28,6 +28,8 @@ type ReplicaConfig struct {
 	DeleteLog   int
 	// Limits bound the answers of sessions; zero means those of package gossip.
 	Limits crdt.Limits
+	// RowsMemory bounds what the rows of one answer take in memory, in bytes; zero means that of package gossip.
+	RowsMemory int
 	// Symbols is the size of the first sketch of a session; zero means that of package gossip.
 	Symbols int
 	// Sign returns the signature of message under Key; nil means [ed25519.Sign]. Verify says whether sig is the signature of message by

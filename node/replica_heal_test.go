@@ -28,6 +28,7 @@ type ward struct {
 	replies []Reply
 	alarms  []string // their codes
 	texts   []string // of the alarms
+	synced  []Synced
 	// before is called before a message is delivered to a, if it is not nil.
 	before func()
 	// fails says that a's steps may fail.
@@ -78,6 +79,8 @@ func (w *ward) perform(r *rig, out []Output) {
 			w.queue = append(w.queue, func() (*rig, Input) { return r, SessionReady{ID: o.ID} })
 		case Reply:
 			w.replies = append(w.replies, o)
+		case Synced:
+			w.synced = append(w.synced, o)
 		case Alarm:
 			w.alarms, w.texts = append(w.alarms, o.Code), append(w.texts, o.Text)
 		}

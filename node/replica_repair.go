@@ -26,8 +26,8 @@ type repair struct {
 	Repair
 	until time.Duration
 	// rest holds the paths that were not asked for, in order, asking those of the session under way, unread those that the peer cannot read
-	// either.
-	rest, asking, unread, mended []string
+	// either, left those that it has and leaves out.
+	rest, asking, unread, left, mended []string
 	// came holds the answers that were not mended yet, of about so many bytes.
 	came  []*crdt.Delta
 	bytes int
@@ -190,7 +190,7 @@ func (r *Replica) take(x *repair, d *crdt.Delta) error {
 func (r *Replica) fetched(s *session, res gossip.Result) {
 	x := s.repair
 	path := s.Fetching()
-	x.unread = append(x.unread, res.Left...)
+	x.left = append(x.left, res.Left...)
 	switch {
 	case res.Busy:
 		x.end(true, "device %s is busy", x.Peer.Short())
@@ -217,7 +217,7 @@ func (r *Replica) endRepairs() error {
 		}
 		r.repairs = slices.DeleteFunc(r.repairs, func(y *repair) bool { return y == x })
 		r.answered = append(r.answered, x)
-		r.emit(Reply{Tag: x.Tag, Mended: x.mended, Unread: x.unread, Busy: x.busy, Err: x.why})
+		r.emit(Reply{Tag: x.Tag, Mended: x.mended, Unread: x.unread, Left: x.left, Busy: x.busy, Err: x.why})
 		if len(x.mended) > 0 {
 			r.hasten(gossip.DeviceID{}, gossip.GapDelay) // what it was in the way of goes on
 		}

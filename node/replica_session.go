@@ -30,6 +30,8 @@ type peer struct {
 	session SessionID // the outbound or inbound session under way, 0 if none
 	// again says that there was a new reason for a session while one was under way.
 	again bool
+	// stuck says that the last session met what the next cannot exchange either, unless somebody decides or repairs it.
+	stuck bool
 }
 
 // A session is a gossip.Session with the peer it is with.
@@ -119,7 +121,18 @@ func (r *Replica) lost(p gossip.DeviceID) {
 	r.hasten(p, gossip.GapDelay)
 }
 
-func (r *Replica) syncNow(p gossip.DeviceID) { r.hasten(p, 0) }
+// syncNow makes a peer, or all if p is zero, due at once. With one that is stuck that would go on for as long as somebody waits.
+func (r *Replica) syncNow(p gossip.DeviceID) {
+	for _, id := range r.peerIDs() {
+		switch {
+		case !p.IsZero() && id != p:
+		case r.peers[id].stuck:
+			r.hasten(id, gossip.RetryDelay)
+		default:
+			r.hasten(id, 0)
+		}
+	}
+}
 
 // hasten makes a peer, or all if p is zero, due after delay, or again after the session that is under way.
 func (r *Replica) hasten(p gossip.DeviceID, delay time.Duration) {
@@ -157,7 +170,8 @@ func (r *Replica) startDue() error {
 func (r *Replica) addSession(id SessionID, p gossip.DeviceID, out bool) *session {
 	s := &session{replica: r.id, peer: p, out: out, last: r.now.Mono}
 	s.Session = gossip.NewSession(gossip.SessionConfig{Initiator: out, BelievedEqual: r.peers[p].equal, WallMillis: r.now.Wall,
-		Replica: crdt.Dot{Replica: r.id, Counter: r.tx.Context().Get(r.id)}, Limits: r.cfg.Limits, Symbols: r.cfg.Symbols})
+		Replica: crdt.Dot{Replica: r.id, Counter: r.tx.Context().Get(r.id)}, Limits: r.cfg.Limits,
+		RowsMemory: r.cfg.RowsMemory, Symbols: r.cfg.Symbols})
 	r.sessions[id] = s
 	r.peers[p].session = id
 	return s
@@ -245,7 +259,7 @@ func (r *Replica) badMessage(id SessionID, s *session, err error) error {
 		}
 		s.Refuse(gossip.ByeDamaged, "a record that it has to carry cannot be read here")
 		if p := r.peers[s.peer]; p != nil && p.session == id {
-			p.equal = false
+			p.equal, p.stuck = false, true
 			r.schedule.Put(s.peer, r.now.Mono, r.cfg.AntiEntropy)
 		}
 		r.pump(id)
@@ -348,13 +362,15 @@ func (r *Replica) finish(s *session) error {
 	delay := time.Duration(0)
 	if p := r.peers[s.peer]; p != nil {
 		p.equal = res.SameHash || res.Busy && p.equal
+		p.stuck = len(res.Left) > 0 || res.Refused == gossip.ByeDamaged || res.Busy && p.stuck
+		goesOn := (p.again || r.goesOn(res)) && !res.SameHash
 		switch {
 		case res.Busy:
 			delay = gossip.BusyDelay
 		case res.Refused == gossip.ByeDamaged: // nothing is different soon
-		case (p.again || r.goesOn(res)) && !res.SameHash:
+		case goesOn && !p.stuck:
 			delay = gossip.GapDelay
-		case res.Refused != "":
+		case goesOn, res.Refused != "":
 			delay = gossip.RetryDelay
 		}
 		p.again = false
@@ -366,12 +382,8 @@ func (r *Replica) finish(s *session) error {
 	if res.Brought {
 		r.relay(s.peer)
 	}
-	if n := len(res.Left); n > 0 {
-		text := fmt.Sprintf("“%s”", res.Left[0])
-		if n > 1 {
-			text += fmt.Sprintf(" and %d other paths", n-1)
-		}
-		r.alarm(AlarmValues, s.peer, "%s: more values compete than can be exchanged with device %s at once", text, s.peer.Short())
+	if len(res.Left) > 0 {
+		r.alarm(AlarmValues, s.peer, "%s: more values compete than can be exchanged with device %s at once", leftOut(res.Left), s.peer.Short())
 	}
 	if res.Diverged {
 		r.alarm(AlarmDiverged, s.peer, "this device and %s have seen the same and hold different values", s.peer.Short())
@@ -388,6 +400,18 @@ func (r *Replica) finish(s *session) error {
 	}
 	r.emit(Synced{Peer: s.peer, Result: res})
 	return nil
+}
+
+// leftOut names what a session left out, for people.
+func leftOut(paths []string) string {
+	switch n := len(paths); n {
+	case 1:
+		return fmt.Sprintf("“%s”", paths[0])
+	case 2:
+		return fmt.Sprintf("“%s” and 1 other path", paths[0])
+	default:
+		return fmt.Sprintf("“%s” and %d other paths", paths[0], n-1)
+	}
 }
 
 // relay arranges sessions soon with the other neighbours, because what a session with p brought is not gossiped: else it would wait a

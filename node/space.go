@@ -89,7 +89,8 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 		return nil, err
 	}
 	s.replica = NewReplica(ReplicaConfig{Store: s.store, Space: id, Key: n.key, Rand: rand.NewChaCha8(seed),
-		AntiEntropy: n.cfg.AntiEntropy, NoGossip: n.cfg.NoGossip, DeleteLog: n.cfg.DeleteLog, Limits: n.cfg.Limits})
+		AntiEntropy: n.cfg.AntiEntropy, NoGossip: n.cfg.NoGossip, DeleteLog: n.cfg.DeleteLog, Limits: n.cfg.Limits,
+		RowsMemory: n.cfg.RowsMemory})
 	for rec, err := range s.store.Metas(heldPrefix) {
 		if err != nil {
 			return nil, openProblem(err)

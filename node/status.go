@@ -332,9 +332,14 @@ func (s *Space) notCaughtUp(res SyncResult) *Problem {
 	}
 	var parts []string
 	for _, d := range res.Devices {
+		s.mu.Lock()
+		left, some := s.warnings[warningKey(AlarmValues, d.ID)]
+		s.mu.Unlock()
 		switch {
 		case d.Path == "":
 			parts = append(parts, fmt.Sprintf("%s is not connected", d.Name))
+		case some:
+			parts = append(parts, fmt.Sprintf("%s: %s", d.Name, left.Text))
 		case d.Missing.Entries > 0:
 			parts = append(parts, fmt.Sprintf("%s lacks %d entries", d.Name, d.Missing.Entries))
 		default:

@@ -65,7 +65,8 @@ type (
 // Lost says that gossip with a peer, or with all if it is zero, was dropped somewhere.
 type Lost struct{ Peer gossip.DeviceID }
 
-// SyncNow asks for a session with a connected peer, or with all if it is zero, at once.
+// SyncNow asks for a session with a connected peer, or with all if it is zero, at once: within seconds, if the last one had to leave something
+// out.
 type SyncNow struct{ Peer gossip.DeviceID }
 
 // A SessionID names a session of one replica, inbound or outbound.
@@ -136,11 +137,11 @@ type Output interface{ output() }
 type Reply struct {
 	Tag     uint64
 	Results []WriteResult // one per WriteOp
-	// Mended are the paths that a Repair mended, and Unread those that the peer cannot read either. Busy says that the same Repair may
-	// do more soon.
-	Mended, Unread []string
-	Busy           bool
-	Err            *Problem
+	// Mended are the paths that a Repair mended, Unread those that the peer cannot read either, and Left those of which it has more values
+	// than can be exchanged. Busy says that the same Repair may do more soon.
+	Mended, Unread, Left []string
+	Busy                 bool
+	Err                  *Problem
 }
 
 // Publish gives an operation to gossip. It need not wait for the sync: if it is lost in a crash, so is the incarnation.

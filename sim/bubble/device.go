@@ -195,7 +195,7 @@ func inject(s *mem.Datastore, full bool) {
 
 // tellDisk tells the oracle whether writes are refused with good reason. The caller holds the world's mutex.
 func (d *device) tellDisk() {
-	d.w.oracle.DiskFails(d.index, d.full || d.disk != nil && d.disk.life == d.life && d.disk.fails != works)
+	d.w.oracle.DiskFails(d.index, d.full, d.disk != nil && d.disk.life == d.life && d.disk.fails != works)
 }
 
 // enter makes a started device one that takes part.

@@ -251,7 +251,7 @@ func (d *device) fill(full bool) {
 }
 
 // tellDisk tells the oracle whether writes are refused with good reason.
-func (d *device) tellDisk() { d.w.oracle.DiskFails(d.index, d.full || d.disk.fails != works) }
+func (d *device) tellDisk() { d.w.oracle.DiskFails(d.index, d.full, d.disk.fails != works) }
 
 // noteGossip counts what became of an operation that came by gossip.
 func (d *device) noteGossip(known bool, dot crdt.Dot) {

@@ -21,3 +21,15 @@ func TestAlarmsCallDevicesByTheirNames(t *testing.T) {
 		}
 	}
 }
+
+// TestHistoryMayBeMissedOnAFullDiskOnly: that values are not kept is no news of a disk that fails otherwise.
+func TestHistoryMayBeMissedOnAFullDiskOnly(t *testing.T) {
+	for _, c := range []struct{ full, fails, may bool }{{may: false}, {fails: true}, {full: true, may: true}, {full: true, fails: true, may: true}} {
+		o := New(&scenario.Scenario{Devices: make([]scenario.Device, 1)}, func() time.Duration { return 0 })
+		o.DiskFails(0, c.full, c.fails)
+		o.Alarm(0, -1, node.Alarm{Code: node.AlarmUnkept})
+		if allowed := len(o.Violations) == 0; allowed != c.may {
+			t.Errorf("full %v, fails %v: %v", c.full, c.fails, o.Violations)
+		}
+	}
+}

@@ -162,6 +162,7 @@ type truth struct {
 	// once holds the conflicts that were told since the start; starts counts those.
 	once   map[told]bool
 	starts int
+	full   bool
 	fails  bool
 	// rules are the policies that the device has seen.
 	rules []rule
@@ -273,8 +274,11 @@ func (o *Oracle) BackedUp(device int) { o.devices[device].backup = o.devices[dev
 // CanRestore reports whether there is a backup with something in it.
 func (o *Oracle) CanRestore(device int) bool { return o.devices[device].backup.len() > 0 }
 
-// DiskFails takes note of whether the disk of a device refuses writes.
-func (o *Oracle) DiskFails(device int, fails bool) { o.devices[device].fails = fails }
+// DiskFails takes note of whether the disk of a device refuses writes, because it is full or fails.
+func (o *Oracle) DiskFails(device int, full, fails bool) {
+	d := o.devices[device]
+	d.full, d.fails = full, full || fails
+}
 
 // Durable is what a sync that begins now will cover; call the result when it is done.
 func (o *Oracle) Durable(device int) (done func()) {

@@ -1,0 +1,101 @@
+package node
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"syncline/gossip"
+)
+
+// TestWhatIsLeftOutIsNotAskedForAtOnceAgain: whoever waits until the peer has caught up asks for a session as often as one ends. What the last
+// one could not exchange, the next cannot either.
+func TestWhatIsLeftOutIsNotAskedForAtOnceAgain(t *testing.T) {
+	for name, hinder := range map[string]func(b *rig, path string){
+		"too many values": func(b *rig, _ string) { b.cfg.RowsMemory = 800 },
+		"a damaged peer":  func(b *rig, path string) { b.spoil(path) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := newRig(t, "a"), newRig(t, "b")
+			path := strings.Repeat("busy", 200)
+			b.put(path, "1")
+			if hinder(b, path); name == "a damaged peer" {
+				b.open("b")
+			}
+			w := meet(a, b)
+			w.replies = []Reply{{}} // none is due
+			opens := func(out []Output) bool {
+				return slices.ContainsFunc(out, func(o Output) bool { _, ok := o.(OpenSession); return ok })
+			}
+			out := a.step(SyncNow{Peer: b.self})
+			if !opens(out) {
+				t.Fatal("no session")
+			}
+			w.perform(a, out)
+			w.perform(a, a.step(SyncNow{Peer: b.self})) // while it is under way
+			w.run()
+			for _, wait := range []time.Duration{0, gossip.BusyDelay} {
+				for r, other := range map[*rig]*rig{a: b, b: a} {
+					if r.now.Mono += wait; opens(r.step(SyncNow{Peer: other.self}, Tick{})) {
+						t.Errorf("after %v the next session begins", wait)
+					}
+				}
+			}
+			if a.now.Mono += 2 * gossip.RetryDelay; !opens(a.step(Tick{})) {
+				t.Error("no other session begins")
+			}
+		})
+	}
+}
+
+// TestASessionIsDoneOnceAllWasLookedAt: only then the warning of too many values is over. One that ended early has not looked at all paths, nor
+// has one that fetched.
+func TestASessionIsDoneOnceAllWasLookedAt(t *testing.T) {
+	a, b := newRig(t, "a"), newRig(t, "b")
+	b.put("torn", "1")
+	w := meet(a, b)
+	w.replies = []Reply{{}} // none is due
+	sync := func() {
+		w.step(a, SyncNow{Peer: b.self})
+		a.now.Mono += 2 * gossip.RetryDelay
+		w.step(a, Tick{})
+		w.run()
+	}
+	for _, c := range []struct {
+		name string
+		does func()
+		done bool
+	}{
+		{"a whole session", sync, true},
+		{"one that finds nothing new", sync, true},
+		{"a repair", func() { a.spoil("torn"); a.open("a"); w = meet(a, b); w.repair("torn") }, false},
+		{"one that met damage", func() {
+			b.put("torn", "2")
+			b.spoil("torn")
+			b.open("b")
+			w = meet(a, b)
+			w.replies = []Reply{{}}
+			sync()
+		}, false},
+	} {
+		w.synced = nil
+		if c.does(); len(w.synced) == 0 {
+			t.Errorf("%s: no end came to its end", c.name)
+		}
+		for _, o := range w.synced {
+			if o.Result.Done != c.done {
+				t.Errorf("%s: %+v", c.name, o.Result)
+			}
+		}
+	}
+}
+
+func TestTheAlarmOfTooManyValuesCounts(t *testing.T) {
+	paths := []string{"a", "b", "c"}
+	for i, want := range []string{"“a”", "“a” and 1 other path", "“a” and 2 other paths"} {
+		if got := leftOut(paths[:i+1]); got != want {
+			t.Errorf("%d paths: %q", i+1, got)
+		}
+	}
+}
