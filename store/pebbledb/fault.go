@@ -3,6 +3,7 @@ package pebbledb
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -92,10 +93,10 @@ func guard(f *fault, call func() error) (err error) {
 	return call()
 }
 
-// openDB opens the database. If not even a delete would find room, it opens for reading what is there, and every write fails with [ErrBroken]
+// openDB opens the database. If there is no room for what its log holds, it opens for reading what is there, and every write fails with [ErrBroken]
 // and the cause: an opening makes files, and pebble would try for ever to write into a table what its log holds.
 func (d *Datastore) openDB(dir string, o Options) (*pebble.DB, error) {
-	full := d.space.TakeToFree(0)
+	full := d.space.TakeToOpen(logBytes(dir))
 	if full == nil {
 		return d.openGuarded(dir, d.options(o))
 	}
@@ -110,6 +111,17 @@ func (d *Datastore) openDB(dir string, o Options) (*pebble.DB, error) {
 		d.fault.mark(fmt.Errorf("the disk was full when it was opened: %w", full))
 	}
 	return db, err
+}
+
+// logBytes returns the size of the logs in a folder, which an opening writes into tables.
+func logBytes(dir string) (n int) {
+	files, _ := os.ReadDir(dir)
+	for _, f := range files {
+		if info, err := f.Info(); err == nil && strings.HasSuffix(f.Name(), ".log") {
+			n += int(info.Size())
+		}
+	}
+	return n
 }
 
 // openGuarded opens the database under guard: a damaged manifest must not end the process.
