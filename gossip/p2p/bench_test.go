@@ -16,6 +16,11 @@ import (
 // benchmarkOp is about as long as one small put.
 var benchmarkOp = []byte("an operation of about one hundred bytes: a dot, a timestamp, a path, a value and what it supersedes...")
 
+// numbered returns benchmarkOp, different for each n, because a message whose content was seen before does not travel again.
+func numbered(n int) []byte {
+	return fmt.Appendf(benchmarkOp[:len(benchmarkOp):len(benchmarkOp)], "%d", n)
+}
+
 // reportMedian times calls of once, one at a time with a pause between, as a person writes.
 func reportMedian(b *testing.B, once func()) {
 	var all []time.Duration
@@ -39,8 +44,10 @@ func BenchmarkPublishVisible(b *testing.B) {
 		b.Run("syncline/"+name, func(b *testing.B) {
 			from, to, access := connected(b, listen)
 			awaitSubscribed(b, from, to, access)
+			count := 0
 			reportMedian(b, func() {
-				must(b, from.Publish(access.Space, benchmarkOp))
+				count++
+				must(b, from.Publish(access.Space, numbered(count)))
 				next(b, to.frames, "frame")
 			})
 		})
@@ -51,7 +58,7 @@ func BenchmarkPublishVisible(b *testing.B) {
 			b.Run("bare-"+policy+"/"+name, func(b *testing.B) {
 				publish, arrived := barePair(b, listen, options)
 				reportMedian(b, func() {
-					publish(benchmarkOp)
+					publish()
 					next(b, arrived, "message")
 				})
 			})
@@ -60,7 +67,7 @@ func BenchmarkPublishVisible(b *testing.B) {
 }
 
 // barePair connects two hosts by gossipsub alone, without our frames and admission.
-func barePair(b *testing.B, listen func(*Config), options []pubsub.Option) (publish func([]byte), arrived <-chan *pubsub.Message) {
+func barePair(b *testing.B, listen func(*Config), options []pubsub.Option) (publish func(), arrived <-chan *pubsub.Message) {
 	from, to := startNode(b, "bare a", listen), startNode(b, "bare b", listen)
 	access := testAccess("bare", from.key, to.key)
 	for _, n := range []*node{from, to} {
@@ -92,9 +99,9 @@ func barePair(b *testing.B, listen func(*Config), options []pubsub.Option) (publ
 		}
 	}()
 	count := 0
-	return func(op []byte) {
+	return func() {
 		count++
-		must(b, topics[0].Publish(b.Context(), fmt.Appendf(op[:len(op):len(op)], "%d", count)))
+		must(b, topics[0].Publish(b.Context(), numbered(count)))
 	}, out
 }
 
@@ -109,7 +116,7 @@ func BenchmarkPublishThroughput(b *testing.B) {
 	start := time.Now()
 	for got < b.N {
 		for sent < b.N && sent-got < window {
-			must(b, from.Publish(access.Space, benchmarkOp))
+			must(b, from.Publish(access.Space, numbered(sent)))
 			sent++
 		}
 		got += len(next(b, to.frames, "frame").Ops)
