@@ -81,6 +81,9 @@ func diffLive(before, after []crdt.Value, yield func(old, new *crdt.Value)) {
 // fill puts all records that the transaction changed into a batch: space of keys after space of keys, and each in order, since a datastore
 // that sorts takes a key beside the one before for much less. Seats come last: the indexes may give out ordinals.
 func (tx *Tx) fill(b *batch) {
+	if n := tx.size(); n >= growMin {
+		b.grow(n)
+	}
 	tx.fillIndex(b)
 	byPath := func(x, y *entry) int { return strings.Compare(x.path, y.path) }
 	if !slices.IsSortedFunc(tx.dirty, byPath) { // those of one operation are
@@ -120,6 +123,24 @@ func (tx *Tx) fill(b *batch) {
 	}
 	tx.fillHistory(b)
 	tx.fillOwn(b)
+}
+
+// growMin is the size from which on a batch is told how large it will be. Databases keep the buffers of smaller ones.
+const growMin = 1 << 20
+
+// size estimates the bytes of the keys and values of what changed, a little too high for all but odd cases.
+func (tx *Tx) size() int {
+	const record = 64 // what a value has beside its path and data, in all its records
+	n := 0
+	for _, e := range tx.dirty {
+		for i := range e.after.Live {
+			n += 2*len(e.path) + record + len(e.after.Live[i].Data)
+		}
+		for i := range e.past {
+			n += 2*len(e.path) + record + len(e.past[i].Value.Data)
+		}
+	}
+	return n
 }
 
 // fillOwn puts the records that exist once.

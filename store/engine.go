@@ -50,6 +50,12 @@ type ByteBatch interface {
 	DeleteBytes(key []byte) error
 }
 
+// A GrowingBatch is a batch that can be told how much will come, so that it need not outgrow one buffer after the other.
+type GrowingBatch interface {
+	// Grow makes room for so many bytes of keys and values. It is called before the first write.
+	Grow(bytes int)
+}
+
 // An engine reads and writes a datastore by the shortest way that it offers.
 type engine struct {
 	ds     datastore.Batching
@@ -158,6 +164,13 @@ func (e *engine) batch(ctx context.Context, frees bool) (*batch, error) {
 	out := &batch{ctx: ctx, batch: b}
 	out.bytes, _ = b.(ByteBatch)
 	return out, nil
+}
+
+// grow makes room for so many bytes.
+func (b *batch) grow(bytes int) {
+	if g, ok := b.batch.(GrowingBatch); ok {
+		g.Grow(bytes)
+	}
 }
 
 // put and delete keep neither key nor value. The first error stays until commit.

@@ -19,6 +19,9 @@ type batch struct {
 
 var _ datastore.Batch = (*batch)(nil)
 
+// Grow makes room for so many bytes of keys and values, before the first write.
+func (b *batch) Grow(bytes int) { b.b = b.d.db.NewBatchWithSize(bytes) }
+
 // Put implements [datastore.Batch].
 func (b *batch) Put(_ context.Context, key datastore.Key, value []byte) error {
 	return b.PutBytes(key.Bytes(), value)
