@@ -164,3 +164,33 @@ func TestWhatCannotRunIsRefused(t *testing.T) {
 	s.Ops[0].Device = 7
 	des.Run(s, des.Options{})
 }
+
+// lostToAll is a scenario after which a record is damaged, and nobody has what was in it: the only other device that had it was set back.
+const lostToAll = `
+[[at]]
+t = "1s"
+backup = "laptop"
+[[at]]
+t = "2s"
+write = "a"
+on = "phone"
+[[at]]
+t = "5s"
+partition = "laptop | phone"
+[[at]]
+t = "6s"
+damage = "a"
+on = "phone"
+[[at]]
+t = "7s"
+restore = "laptop"
+for = "1s"
+`
+
+// TestARunWithoutAVerdictSaysWhy: what nobody can repair leaves nothing to be judged, which is not that all is well.
+func TestARunWithoutAVerdictSaysWhy(t *testing.T) {
+	r := mustHold(t, "what was lost to all", parsed(t, lostToAll), des.Options{})
+	if r.Final != nil || !strings.Contains(r.Undecided, "damaged") {
+		t.Errorf("undecided because %q, in the end there is %v", r.Undecided, r.Final)
+	}
+}
