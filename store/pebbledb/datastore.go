@@ -172,7 +172,11 @@ func (d *Datastore) Delete(ctx context.Context, key datastore.Key) error {
 
 // Sync implements [datastore.Datastore]: an fsync of the log, which covers all keys.
 func (d *Datastore) Sync(ctx context.Context, prefix datastore.Key) error {
-	return d.write(func() error { return d.ds.Sync(ctx, prefix) })
+	err := d.write(func() error { return d.ds.Sync(ctx, prefix) })
+	if err == nil {
+		err = d.fault.err() // pebble is not told of it
+	}
+	return err
 }
 
 // Batch implements [datastore.Batching].

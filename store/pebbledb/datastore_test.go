@@ -116,7 +116,7 @@ func TestDeletesMakeRoomOnAFullDisk(t *testing.T) {
 }
 
 // TestBrokenLogDoesNotEndTheProcess: after the log cannot be written or synced, every write fails with ErrBroken and the cause, reads go
-// on, Close returns, and a new Open finds what was synced.
+// on, Close returns, and a new Open finds what was synced. What a failed commit wrote is not seen.
 func TestBrokenLogDoesNotEndTheProcess(t *testing.T) {
 	kinds := map[string][]errorfs.OpKind{
 		"write":  {errorfs.OpFileWrite},
@@ -147,7 +147,11 @@ func TestBrokenLogDoesNotEndTheProcess(t *testing.T) {
 				full.Store(true)
 				var broken error
 				for n := 1; n < 6 && broken == nil; n++ {
-					if broken = commit(ds, n, size); broken == nil {
+					broken = commit(ds, n, size)
+					if found, err := ds.Has(ctx, datastore.RawKey(fmt.Sprintf("/k/%d", n))); err != nil || found != (broken == nil) {
+						t.Errorf("the commit says %v, and what it wrote is found: %t (%v)", broken, found, err)
+					}
+					if broken == nil {
 						broken = ds.Sync(ctx, datastore.RawKey("/"))
 					}
 				}

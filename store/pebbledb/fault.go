@@ -141,7 +141,8 @@ func (d *Datastore) room(take func(int) error, n int) error {
 	return take(n)
 }
 
-// change runs a call that brings something new into the database, unless it is closed, broken or stuck.
+// change runs a call that brings something new into the database, unless it is closed, broken or stuck. What pebble took can be read from
+// then on, so the call has not failed, even if the log was lost meanwhile: the next Sync says so.
 func (d *Datastore) change(call func() error) error {
 	return d.write(func() error {
 		if err := d.stuck(); err != nil {
@@ -160,9 +161,5 @@ func (d *Datastore) write(call func() error) error {
 	if err := d.fault.err(); err != nil {
 		return err
 	}
-	err := guard(d.fault, call)
-	if err == nil {
-		err = d.fault.err()
-	}
-	return err
+	return guard(d.fault, call)
 }
