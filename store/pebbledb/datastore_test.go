@@ -298,3 +298,54 @@ func TestNothingIsNamedThatMayBeLost(t *testing.T) {
 		t.Errorf("what was synced is lost: %v", err)
 	}
 }
+
+// TestABrokenDatabaseIsOpenedAnew: in the same process, as soon as the disk confirms what is written, and no sooner. It holds what was synced, and
+// is written again.
+func TestABrokenDatabaseIsOpenedAnew(t *testing.T) {
+	for _, file := range []string{".log", "MANIFEST-000001"} {
+		t.Run(file, func(t *testing.T) {
+			dir := t.TempDir()
+			var failing atomic.Bool
+			fs := errorfs.Wrap(vfs.Default, errorfs.InjectorFunc(func(op errorfs.Op) error {
+				syncs := op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSyncTo
+				if failing.Load() && syncs && (strings.HasSuffix(op.Path, file) || strings.HasSuffix(op.Path, ".tmp")) {
+					return syscall.EIO
+				}
+				return nil
+			}))
+			ds, err := Open(dir, Options{FS: fs})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(commit(ds, 0, 10), ds.Sync(ctx, datastore.RawKey("/")), ds.Failed()); err != nil {
+				t.Fatal(err)
+			}
+			failing.Store(true)
+			for n := 1; ds.Failed() == nil; n++ {
+				if err := commit(ds, n, 3<<20); err == nil {
+					ds.Sync(ctx, datastore.RawKey("/"))
+				}
+			}
+			if err := ds.Reopenable(); !errors.Is(err, syscall.EIO) {
+				t.Errorf("while the disk confirms nothing: %v", err)
+			}
+			failing.Store(false)
+			if err := ds.Reopenable(); err != nil {
+				t.Errorf("when it does again: %v", err)
+			}
+			if err := ds.Close(); !errors.Is(err, ErrBroken) || !errors.Is(err, syscall.EIO) {
+				t.Errorf("close: %v", err)
+			}
+			if ds, err = Open(dir, Options{FS: fs}); err != nil {
+				t.Fatal(err)
+			}
+			defer ds.Close()
+			if _, err := ds.Get(ctx, datastore.RawKey("/k/0")); err != nil {
+				t.Errorf("what was synced is lost: %v", err)
+			}
+			if err := errors.Join(commit(ds, 9, 10), ds.Sync(ctx, datastore.RawKey("/")), ds.Failed()); err != nil {
+				t.Errorf("opened anew: %v", err)
+			}
+		})
+	}
+}
