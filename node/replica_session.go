@@ -440,16 +440,15 @@ func (r *Replica) goesOn(res gossip.Result) bool {
 // deletes had removed may come back as a sibling.
 func (r *Replica) renew() error {
 	old := crdt.Dot{Replica: r.id, Counter: max(r.opened, 1)}
-	values, err := r.forgetSince(old)
+	again, err := r.forgetSince(old)
 	if err != nil {
 		return err
 	}
 	r.tx.Retreat(old)
 	r.id, r.opened = crdt.ReplicaID{}, 0
 	r.tx.SetIncarnation(r.id)
-	for _, path := range slices.Sorted(maps.Keys(values)) {
-		v := values[path]
-		op, effects, err := r.commitOp([]crdt.Change{{Path: path, Kind: v.Kind, Type: v.Type, Data: v.Data}})
+	for _, c := range again {
+		op, effects, err := r.commitOp([]crdt.Change{c})
 		if err != nil {
 			return err
 		}
@@ -461,8 +460,9 @@ func (r *Replica) renew() error {
 	return nil
 }
 
-// forgetSince removes what our incarnation wrote after the dot old, and returns the live values among it by path.
-func (r *Replica) forgetSince(old crdt.Dot) (map[string]crdt.Value, error) {
+// forgetSince removes what our incarnation wrote after the dot old, and returns what writes the values that were live among it again, in their
+// order: of one path there may be several.
+func (r *Replica) forgetSince(old crdt.Dot) ([]crdt.Change, error) {
 	seen := r.tx.Parts().Top().Clone()
 	seen.Retreat(old)
 	var names []crdt.Name
@@ -472,7 +472,7 @@ func (r *Replica) forgetSince(old crdt.Dot) (map[string]crdt.Value, error) {
 		}
 		names = append(names, name)
 	}
-	values := map[string]crdt.Value{}
+	var again []crdt.Change
 	for _, name := range names {
 		reg, err := r.tx.Register(name.Path)
 		if err != nil {
@@ -480,7 +480,7 @@ func (r *Replica) forgetSince(old crdt.Dot) (map[string]crdt.Value, error) {
 		}
 		for _, v := range reg.Live {
 			if v.Dot == name.Dot {
-				values[name.Path] = v
+				again = append(again, crdt.Change{Path: name.Path, Kind: v.Kind, Type: v.Type, Data: v.Data})
 			}
 		}
 		reg.Live = slices.DeleteFunc(slices.Clone(reg.Live), func(v crdt.Value) bool { return v.Dot == name.Dot })
@@ -489,7 +489,7 @@ func (r *Replica) forgetSince(old crdt.Dot) (map[string]crdt.Value, error) {
 			return nil, err
 		}
 	}
-	return values, nil
+	return again, nil
 }
 
 // pump hands out the next messages of a session, up to a bound; more when they are sent. A finished session is closed after
