@@ -315,7 +315,7 @@ func (n *Node) rename(ctx context.Context) (bool, error) {
 	renamed := false
 	for _, s := range n.spaceList() {
 		m, ok := s.roster.Load().members[n.id]
-		if !ok || m.Name == n.name {
+		if !ok || m.Name == n.name || m.Name == "" { // the last: its record is damaged, and takes no write before it is repaired
 			continue
 		}
 		m.Name, renamed = n.name, true

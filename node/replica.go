@@ -277,6 +277,15 @@ func (r *Replica) alarm(code string, peer gossip.DeviceID, format string, args .
 	r.emit(Alarm{Code: code, Peer: peer, Text: fmt.Sprintf(format, args...)})
 }
 
+// unreadable reports whether err says that the disk has damaged a record, or the file that it lies in.
+func unreadable(err error) bool {
+	if err == nil {
+		return false
+	}
+	record, file := new(store.CorruptError), new(store.FileDamage)
+	return errors.As(err, &record) || errors.As(err, &file)
+}
+
 // damaged reports whether err says that a record of a path does not decode, and raises the alarm if so.
 func (r *Replica) damaged(err error) bool {
 	if err == nil {

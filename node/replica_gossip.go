@@ -73,6 +73,12 @@ func (r *Replica) deliver(op *crdt.Op, author gossip.DeviceID) error {
 		}
 	}
 	bound, ok, err := r.boundFor(op)
+	if lost := err == nil && !ok && op.Dot.Counter > 1; lost || unreadable(err) { // it was bound when its first operation was seen
+		r.unbound(op.Dot.Replica)
+		r.distrust(gossip.DeviceID{})
+		r.hasten(gossip.DeviceID{}, gossip.RetryDelay)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func (r *Replica) heldBy(p gossip.DeviceID) (crdt.Vector, error) {
 		return v, nil
 	}
 	b, err := r.tx.Meta(heldKey(p))
-	if err != nil {
+	if err != nil && !unreadable(err) {
 		return crdt.Vector{}, err
 	}
 	v, err := crdt.DecodeVector(b)
@@ -249,14 +249,15 @@ func (r *Replica) sessionMsg(in SessionMsg) error {
 // badMessage ends a session whose peer broke the rules. Errors of our own store are passed on.
 func (r *Replica) badMessage(id SessionID, s *session, err error) error {
 	var version *gossip.VersionError
-	var corrupt *store.CorruptError
 	switch {
-	case errors.As(err, &corrupt):
+	case unreadable(err):
 		// Nothing was changed: only this session cannot go on, and will not before the record is repaired.
-		r.emit(Alarm{Code: AlarmCorrupt, Peer: s.peer, Path: corrupt.Path, Text: fmt.Sprintf("a session was broken off: %v", err)})
-		if corrupt.Path != "" {
+		alarm := Alarm{Code: AlarmCorrupt, Peer: s.peer, Text: fmt.Sprintf("a session was broken off: %v", err)}
+		if corrupt := new(store.CorruptError); errors.As(err, &corrupt) && corrupt.Path != "" {
+			alarm.Path = corrupt.Path
 			r.torn[corrupt.Path] = true
 		}
+		r.emit(alarm)
 		s.Refuse(gossip.ByeDamaged, "a record that it has to carry cannot be read here")
 		if p := r.peers[s.peer]; p != nil && p.session == id {
 			p.equal, p.stuck = false, true
@@ -333,17 +334,22 @@ func (r *Replica) bindings(bound map[crdt.ReplicaID]gossip.DeviceID, opens []crd
 			continue
 		}
 		_, ok, err := r.deviceOf(top.Replica)
-		switch corrupt := new(store.CorruptError); {
+		switch {
 		case ok:
-		case err != nil && !errors.As(err, &corrupt):
+		case err != nil && !unreadable(err):
 			return err
 		case r.tx.Parts().Top().Get(top.Replica) > 0: // it was bound when it was first seen
-			r.emit(Alarm{Code: AlarmCorrupt, Text: fmt.Sprintf("damaged record: the binding of replica %v cannot be read; what its device writes comes by sessions only", top.Replica)})
+			r.unbound(top.Replica)
 		default:
 			return errors.Join(errUnbound, errors.New(top.Replica.String()))
 		}
 	}
 	return nil
+}
+
+// unbound says of a replica that was seen that its binding is damaged.
+func (r *Replica) unbound(id crdt.ReplicaID) {
+	r.emit(Alarm{Code: AlarmCorrupt, Text: fmt.Sprintf("damaged record: the binding of replica %v cannot be read; what its device writes comes by sessions only", id)})
 }
 
 // hasBinding reports whether the binding of a replica is here and can be read.
