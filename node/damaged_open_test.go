@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -102,5 +103,26 @@ func testOpensBesideDamage(t *testing.T, hub *nodetest.Hub, healthy, sick *patie
 	}
 	if err := b.n.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestADamagedUndoIsPassedOver: the other resolutions can be taken back.
+func TestADamagedUndoIsPassedOver(t *testing.T) {
+	a := newPatient(t, new(nodetest.Hub), "laptop")
+	for _, path := range []string{"x", "y"} {
+		line := node.ImportLine{Path: path, Values: []node.Content{node.Text("1"), node.Text("2")}}
+		if _, err := a.s.Import(within(t), func(yield func(node.ImportLine, error) bool) { yield(line, nil) }); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.s.Resolve(within(t), path, node.Resolution{Policy: node.PolicyMax}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ruin(t, a.ds, "/p/undo/0")
+	if e, err := a.s.Undo(within(t), ""); err != nil || e.Path != "y" || len(e.Values) != 2 {
+		t.Errorf("%+v, %v", e, err)
+	}
+	if _, err := a.s.Undo(within(t), ""); !errors.Is(err, node.ErrNotFound) {
+		t.Errorf("the one that is damaged: %v", err)
 	}
 }
