@@ -78,6 +78,8 @@ type Replica struct {
 	differed  map[string]int
 	running   map[mergeID]bool
 	rescan    bool
+	// mergesAt is when the next function may be asked, after a result could not be written.
+	mergesAt time.Duration
 
 	// raised counts the alarms about what others said.
 	raised int
@@ -247,6 +249,7 @@ func (r *Replica) fail(in []Input, err error) ([]Output, error) {
 			r.emit(Reply{Tag: i.Tag, Err: storeProblem(err), Busy: damage})
 		case Merged:
 			delete(r.running, mergeID{i.Path, i.Version}) // its function has ended, whatever becomes of the result
+			r.mergesAt = r.now.Mono + r.cfg.AntiEntropy
 		}
 	}
 	for _, x := range append(r.answered, r.repairs...) { // an answer of this step was not heard

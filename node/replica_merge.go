@@ -136,7 +136,7 @@ func (r *Replica) place(v Version, author gossip.DeviceID) int {
 
 // mergeDue asks for the merges whose time has come.
 func (r *Replica) mergeDue() {
-	if len(r.merges) == 0 {
+	if len(r.merges) == 0 || r.now.Mono < r.mergesAt {
 		return // as in almost every step
 	}
 	for _, path := range slices.Sorted(maps.Keys(r.merges)) {
@@ -159,7 +159,7 @@ func (r *Replica) mergeWake() (at time.Duration, ok bool) {
 	}
 	for _, m := range r.merges {
 		if !m.asked && !m.over && (!ok || m.due < at) {
-			at, ok = m.due, true
+			at, ok = max(m.due, r.mergesAt), true
 		}
 	}
 	return at, ok
