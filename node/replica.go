@@ -259,6 +259,7 @@ func (r *Replica) fail(in []Input, err error) ([]Output, error) {
 	}
 	r.repairs = nil
 	for _, id := range r.sessionIDs() {
+		r.peers[r.sessions[id].peer].stuck = true // the next would fail, too, as long as the store does
 		r.emit(CloseSession{ID: id, Reset: true})
 		r.dropSession(id, gossip.RetryDelay)
 	}

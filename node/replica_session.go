@@ -30,7 +30,7 @@ type peer struct {
 	session SessionID // the outbound or inbound session under way, 0 if none
 	// again says that there was a new reason for a session while one was under way.
 	again bool
-	// stuck says that the last session met what the next cannot exchange either, unless somebody decides or repairs it.
+	// stuck says that the last session met what the next cannot exchange either, unless somebody decides or repairs it, or the store writes again.
 	stuck bool
 }
 
