@@ -113,18 +113,20 @@ type mergeFailure struct {
 	reason  string
 }
 
-// mergeReason returns why what competes at a version stays open under a merge policy, "" if it may still be settled.
-func (s *Space) mergeReason(path string, version Version, p Policy) string {
-	name, ok := p.Merge()
-	if !ok {
+// mergeReason returns why what competes in an entry stays open under its policy, if that is a merge; "" if it may still be settled.
+func (s *Space) mergeReason(e Entry) string {
+	name, ok := e.Policy.Merge()
+	switch {
+	case !ok:
 		return ""
-	}
-	if s.node.mergeFunc(name) == nil {
+	case e.Conflict == 1:
+		return "one side deleted the entry, and no merge decides that"
+	case s.node.mergeFunc(name) == nil:
 		return "no program on this device registered the function; a device that has it may settle this"
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f := s.failures[path]; f.version == version {
+	if f := s.failures[e.Path]; f.version == e.Version {
 		return f.reason
 	}
 	return ""

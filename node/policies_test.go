@@ -438,6 +438,38 @@ func TestAMergeFunctionSettlesConflictsByItself(t *testing.T) {
 	}
 }
 
+// TestAPolicySaysThatNoMergeDecidesADelete: a value that won over a delete waits for a person on every device, also where nobody
+// registered the function.
+func TestAPolicySaysThatNoMergeDecidesADelete(t *testing.T) {
+	hub, ctx := new(nodetest.Hub), within(t)
+	a, b := pair(t, hub)
+	err := a.RegisterMerge("own", func(_ context.Context, c node.Conflict) (node.Content, error) { return c.Values[0].Content, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, policy := range []node.Policy{node.PolicyMerge("own"), node.PolicyMergeText} {
+		path := string(policy)
+		if err := space(t, a).SetPolicy(ctx, path, policy); err != nil {
+			t.Fatal(err)
+		}
+		mustPut(t, space(t, a), path, "1")
+		meet(t, ctx, a, b)
+		hub.Cut(b.ID())
+		mustPut(t, space(t, a), path, "2")
+		if _, err := space(t, b).Delete(ctx, path); err != nil {
+			t.Fatal(err)
+		}
+		hub.Heal()
+		meet(t, ctx, a, b)
+		for _, n := range []*node.Node{a, b} {
+			c, err := space(t, n).Conflict(ctx, path)
+			if err != nil || c.Reason != node.DeleteUpdate || !strings.Contains(c.PolicyReason, "deleted the entry") {
+				t.Errorf("%s, %s: %s, because %q, %v", n.Name(), policy, c.Reason, c.PolicyReason, err)
+			}
+		}
+	}
+}
+
 // What hangs or panics on one device is settled by another whose function works. Where each device has a function of its own, results meet,
 // and the devices end with one of them.
 func TestDevicesWithDifferentFunctions(t *testing.T) {

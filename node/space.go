@@ -273,7 +273,7 @@ func (s *Space) entry(path string, reg crdt.Register) Entry {
 	if e.Conflict > 0 {
 		e.Policy, e.PolicyReason = rules.policy(path), reason
 		if reason == "" {
-			e.PolicyReason = s.mergeReason(path, e.Version, e.Policy)
+			e.PolicyReason = s.mergeReason(e)
 		}
 	}
 	if settled {
