@@ -43,6 +43,12 @@ func TestAViewYieldsWhatFitsAndTellsOfTheRest(t *testing.T) {
 	if _, err := tasks.Get(ctx, "4"); !errors.Is(err, node.ErrNotFound) {
 		t.Errorf("Get of nothing: %v", err)
 	}
+	if _, err := tasks.Delete(ctx, "3"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tasks.Get(ctx, "3"); !errors.Is(err, node.ErrNotFound) {
+		t.Errorf("Get of what was deleted: %v", err)
+	}
 	if _, err := node.Of[chan int](s, "").Put(ctx, "c", nil); !errors.Is(err, node.ErrBadRequest) {
 		t.Errorf("Put of a channel: %v", err)
 	}
