@@ -13,6 +13,7 @@ import (
 
 	"github.com/ipfs/go-datastore"
 
+	"syncline/crdt"
 	"syncline/node"
 	"syncline/node/nodetest"
 )
@@ -467,6 +468,32 @@ func TestAPolicySaysThatNoMergeDecidesADelete(t *testing.T) {
 				t.Errorf("%s, %s: %s, because %q, %v", n.Name(), policy, c.Reason, c.PolicyReason, err)
 			}
 		}
+	}
+}
+
+// TestMergeValuesGivesEachContentOnce: newest first, as crdt.MergeValues does; an error is the function's own.
+func TestMergeValuesGivesEachContentOnce(t *testing.T) {
+	refuse := false
+	f := node.MergeValues(func(values []crdt.Value) (crdt.Value, error) {
+		if refuse {
+			return crdt.Value{}, errors.New("no")
+		}
+		var all []string
+		for _, v := range values {
+			all = append(all, v.Type+" "+string(v.Data))
+		}
+		return crdt.Value{Type: "text/plain", Data: []byte(strings.Join(all, ", "))}, nil
+	})
+	var c node.Conflict
+	for _, content := range []node.Content{{Data: []byte("2"), Type: "a/b"}, {Data: []byte("1"), Type: "a/b"}, {Data: []byte("2"), Type: "a/b"}, {Data: []byte("2"), Type: "c/d"}} {
+		c.Values = append(c.Values, node.Value{Content: content})
+	}
+	if got, err := f(t.Context(), c); err != nil || got.Type != "text/plain" || string(got.Data) != "a/b 2, a/b 1, c/d 2" {
+		t.Errorf("got %q of type %q, %v", got.Data, got.Type, err)
+	}
+	refuse = true
+	if _, err := f(t.Context(), c); err == nil || err.Error() != "no" {
+		t.Errorf("got %v, want the function's error", err)
 	}
 }
 
