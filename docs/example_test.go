@@ -27,7 +27,10 @@ func Example() {
 		log.Fatal(err)
 	}
 	for ev, err := range space.Watch(ctx, "notes/", node.CursorNow) { // also what other devices write
-		if err == nil && !ev.UpToDate {
+		if err != nil {
+			log.Fatal(err) // the last event
+		}
+		if !ev.UpToDate {
 			fmt.Println(ev.Change.Type, ev.Change.Path)
 		}
 	}
