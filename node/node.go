@@ -91,6 +91,13 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
+	if cfg.Dir != "" {
+		dir, err := filepath.Abs(cfg.Dir) // the program may change its working directory
+		if err != nil {
+			return nil, ErrStore.Because(err)
+		}
+		cfg.Dir = dir
+	}
 	n := &Node{cfg: cfg, log: cfg.Logger, started: cfg.Clock(), refresh: make(chan struct{}, 1),
 		spaces: map[gossip.SpaceID]*Space{}, invites: map[string]*invite{}}
 	n.ctx, n.stop = context.WithCancel(context.Background())
