@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"syncline/crdt"
 	"syncline/node"
@@ -65,22 +66,22 @@ func TestCartsOnDevices(t *testing.T) {
 	})
 }
 
-// settleCart merges what competes at path.
-func settleCart(ctx context.Context, space *node.Space, path string) error {
-	_, err := space.Resolve(ctx, path, node.Resolution{Merge: func(c node.Conflict) (node.Content, error) {
-		var values []crdt.Value
-		for _, v := range c.Values {
-			values = append(values, crdt.Value{Type: v.Type, Data: v.Data})
-		}
-		merged, err := mergeCart(values)
-		return node.Content{Type: merged.Type, Data: merged.Data}, err
-	}})
-	return err
+// useCart lets mergeCart settle the Conflicts between carts.
+func useCart(ctx context.Context, n *node.Node) error {
+	if err := n.RegisterMerge("cart", node.MergeValues(mergeCart)); err != nil {
+		return err
+	}
+	space, err := n.Space("")
+	if err != nil {
+		return err
+	}
+	return space.SetPolicy(ctx, "cart/*", node.PolicyMerge("cart"))
 }
 
-// TestSettleCart: the code that the document shows for programs settles a Conflict between two devices.
-func TestSettleCart(t *testing.T) {
-	ctx := context.Background()
+// TestUseCart: the code that the document shows for programs settles a Conflict between two devices, with and without the policy.
+func TestUseCart(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	hub := new(nodetest.Hub)
 	open := func() *node.Node {
 		n, err := node.Open(ctx, node.Config{Network: hub.New()})
@@ -98,23 +99,35 @@ func TestSettleCart(t *testing.T) {
 	if _, err := phone.Join(ctx, inv.Ticket); err != nil {
 		t.Fatal(err)
 	}
+	for _, n := range []*node.Node{laptop, phone} {
+		if err := useCart(ctx, n); err != nil {
+			t.Fatal(err)
+		}
+	}
 	onLaptop, _ := laptop.Space("")
 	onPhone, _ := phone.Space("")
 	hub.Cut(phone.ID())
-	onLaptop.Put(ctx, "cart/home", node.JSON([]string{"tea"}))
-	onPhone.Put(ctx, "cart/home", node.JSON([]string{"milk", "tea"}))
+	for _, path := range []string{"cart/home", "elsewhere"} {
+		onLaptop.Put(ctx, path, node.JSON([]string{"tea"}))
+		onPhone.Put(ctx, path, node.JSON([]string{"milk", "tea"}))
+	}
 	hub.Heal()
-	if _, err := onPhone.WaitSync(ctx, node.SyncOptions{}); err != nil {
+	if err := onLaptop.WaitFor(ctx, phone.ID().String()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := onLaptop.WaitSync(ctx, node.SyncOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if err := settleCart(ctx, onPhone, "cart/home"); err != nil {
-		t.Fatal(err)
-	}
-	e, err := onPhone.Get(ctx, "cart/home")
+	e, err := onPhone.Resolve(ctx, "elsewhere", node.Resolution{Policy: node.PolicyMerge("cart")})
 	if err != nil || e.Conflict != 0 || string(e.Shown().Data) != `["milk","tea"]` {
 		t.Errorf("got %+v, %v", e, err)
+	}
+	for ev, err := range onLaptop.Watch(ctx, "cart/", "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ev.Change.Type == node.ChangeResolved {
+			if got := ev.Change.Entry.Shown(); string(got.Data) != `["milk","tea"]` || ev.Change.Policy != "merge:cart" {
+				t.Errorf("got %s by %q", got.Data, ev.Change.Policy)
+			}
+			return
+		}
 	}
 }

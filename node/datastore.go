@@ -144,7 +144,7 @@ func (d *Datastore) shown(key datastore.Key) (crdt.Value, error) {
 }
 
 // Get implements [datastore.Datastore]. Of a key with an open Conflict it returns the newest value, of one
-// that a policy settles what the policy shows.
+// that a policy settles what the policy shows. The bytes are the caller's.
 func (d *Datastore) Get(_ context.Context, key datastore.Key) ([]byte, error) {
 	v, err := d.shown(key)
 	return v.Data, err

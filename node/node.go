@@ -4,9 +4,24 @@
 //	sp, err := n.Space("")
 //	_, err = sp.Put(ctx, "hello", node.Text("world"))
 //
+// # For programs
+//
+// A [Node] is this device. Its [Space] holds entries, each a path and a value: [Space.Put], [Space.Get], [Space.List], [Space.Tx]; [Of] has them
+// as values of a Go type, [Space.Datastore] as a go-datastore. Other devices share a space after [Node.Invite] here and [Node.Join] there. What they
+// write is told by [Space.Watch] and [Space.Changes]; [Space.WaitFor] waits until one of them has what is here.
+//
+// Values that were written without knowledge of each other compete: an [Entry] shows the newest and is a [Conflict] until [Space.Resolve]
+// decides, or a [Policy] does, which may call a function of the program ([Node.RegisterMerge]).
+//
+// An error is a [Problem], for errors.Is with [ErrNotFound] and its like; or it is that of a context, or of a function that was handed in.
+// Package nodetest has a network in memory for tests, package api serves a node to curl and to the command peer.
+//
+// # The core
+//
 // [Replica] is the deterministic core: crdt, store and gossip tied together as a function of its inputs. [Node] surrounds it
 // with what is not: clocks, disks, sockets, and goroutines. Data flows one way: a write becomes an operation in Replica.Step, one
-// atomic batch in the store, then gossip, and is acknowledged after the sync that it shares with all who wait.
+// atomic batch in the store, then gossip, and is acknowledged after the sync that it shares with all who wait. Simulators drive a Replica
+// by [Input] and [Output] themselves, or watch one by [StepObserver]; programs need neither.
 package node
 
 import (
@@ -76,6 +91,13 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
+	if cfg.Dir != "" {
+		dir, err := filepath.Abs(cfg.Dir) // the program may change its working directory
+		if err != nil {
+			return nil, ErrStore.Because(err)
+		}
+		cfg.Dir = dir
+	}
 	n := &Node{cfg: cfg, log: cfg.Logger, started: cfg.Clock(), refresh: make(chan struct{}, 1),
 		spaces: map[gossip.SpaceID]*Space{}, invites: map[string]*invite{}}
 	n.ctx, n.stop = context.WithCancel(context.Background())

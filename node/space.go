@@ -277,7 +277,7 @@ func (s *Space) entry(path string, reg crdt.Register) Entry {
 	if e.Conflict > 0 {
 		e.Policy, e.PolicyReason = rules.policy(path), reason
 		if reason == "" {
-			e.PolicyReason = s.mergeReason(path, e.Version, e.Policy)
+			e.PolicyReason = s.mergeReason(e)
 		}
 	}
 	if settled {
@@ -454,7 +454,9 @@ func (t *Tx) add(path string, opts []WriteOption, edit func(*WriteOp)) {
 }
 
 // Tx carries out what f puts into the transaction, at most TxEntriesMax paths and TxBytesMax bytes. If f returns an error
-// nothing is written and Tx returns it. The results are in the order of the writes.
+// nothing is written and Tx returns it. The results are in the order of the writes. A transaction does not read: what f read before it
+// wrote may have changed, unless the write says so by [IfVersion]. An error of one write has its number in [Problem].Index. A
+// transaction without writes is refused with [ErrBadRequest].
 func (s *Space) Tx(ctx context.Context, f func(*Tx) error) ([]WriteResult, error) {
 	if f == nil {
 		return nil, ErrBadRequest.With("a transaction needs a function that fills it")
