@@ -499,3 +499,43 @@ func rangeAskedWithTop(*scenario.Scenario) des.Taps {
 		return [][]byte{msg}
 	}}
 }
+
+// Mistakes about paths of too many values.
+
+// leftTakenForSeen lets an answer that begins with a path that was left out before be one about what lies behind it: nothing of the path comes, and
+// all of it counts as seen.
+func leftTakenForSeen(*scenario.Scenario) des.Taps {
+	type place struct {
+		device int
+		path   string
+	}
+	left := map[place]bool{}
+	return des.Taps{Session: func(from, to int, _ uint64, msg []byte) [][]byte {
+		switch msg[1] {
+		case typeLeft:
+			var m leftMessage
+			unmarshal(msg, &m)
+			left[place{from, m.Path}] = true
+		case typeAsk:
+			var m askMessage
+			unmarshal(msg, &m)
+			if left[place{to, m.From}] {
+				if m.From += "\x00"; m.To == m.From {
+					m.To = m.From[:len(m.From)-1] + "\x01" // where no path is
+				}
+				return [][]byte{crdt.Marshal(&m)}
+			}
+		}
+		return [][]byte{msg}
+	}}
+}
+
+// leftEndsSession lets a device take leave in place of leaving a path out: what lies behind the path never comes.
+func leftEndsSession(*scenario.Scenario) des.Taps {
+	return des.Taps{Session: func(_, _ int, _ uint64, msg []byte) [][]byte {
+		if msg[1] == typeLeft {
+			return [][]byte{crdt.Marshal(&byeMessage{Type: typeBye, Code: "too_many_values"})}
+		}
+		return [][]byte{msg}
+	}}
+}

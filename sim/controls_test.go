@@ -79,6 +79,10 @@ var controls = []control{
 	{mistake: "a range is asked for with what was seen of others", check: oracle.Exact, taps: rangeAskedWithTop},
 	{mistake: "ranges are made one at a restart", check: oracle.Exact, taps: rangesMadeEqual},
 
+	// Paths of too many values.
+	{mistake: "what is left out of an answer counts as seen", check: oracle.Exact, taps: leftTakenForSeen},
+	{mistake: "a session ends at a path that it leaves out", check: oracle.Convergence, taps: leftEndsSession},
+
 	// Gossip.
 	{mistake: "an operation does not name what its writer left alone", check: oracle.FalseConflict, taps: alsoNotSent},
 	{mistake: "an operation does not wait for what its writer left alone", check: oracle.Settled, taps: alsoNotAwaited, rare: true},

@@ -143,6 +143,7 @@ func (d *device) synced(s node.Synced) {
 	if peer := d.w.deviceOf(s.Peer); peer >= 0 {
 		o.Held(d.index, peer, s.Result.Held)
 	}
+	o.LeftOut(d.index, s.Result.Left)
 	switch {
 	case s.Result.Busy:
 		o.Sometimes("session refused for another")

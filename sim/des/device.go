@@ -168,7 +168,7 @@ func (d *device) start(how oracle.Start) {
 		w.oracle.Sometimes("replica id continued")
 	}
 	d.replica = node.NewReplica(node.ReplicaConfig{Store: st, Space: w.space, Key: d.key, Rand: source, AntiEntropy: w.s.Period(d.index), NoGossip: !d.gossips(),
-		DeleteLog: w.s.DeleteLog, Limits: w.limits(), Symbols: w.symbols(d), Sign: w.signatures.sign, Verify: w.signatures.verify})
+		DeleteLog: w.s.DeleteLog, Limits: w.limits(), RowsMemory: w.s.AnswerMemory, Symbols: w.symbols(d), Sign: w.signatures.sign, Verify: w.signatures.verify})
 	w.tell("device %d starts, having seen %v", d.index, st.Context().Len())
 	w.fold(uint64(d.index)<<8 | uint64(how))
 	w.oracle.Started(d.index, how, st)
@@ -468,6 +468,7 @@ func (d *device) synced(o node.Synced) {
 	}
 	peer := d.w.byID[o.Peer]
 	d.w.oracle.Held(d.index, peer.index, o.Result.Held)
+	d.w.oracle.LeftOut(d.index, o.Result.Left)
 	switch {
 	case o.Result.Busy:
 		d.w.oracle.Sometimes("session refused for another")

@@ -257,6 +257,7 @@ func (o *Oracle) checkPath(device int, path string, fresh bool) {
 	for _, e := range es {
 		live.add(e.index)
 	}
+	o.crowded[path] = o.crowded[path] || len(es) > 1
 	o.checkTransactions(device, path, live)
 	if want := o.spec(path, d.app); !slices.Equal(live, want) {
 		o.checkResurrection(device, path, live.minus(want))
