@@ -54,6 +54,24 @@ func valueDamaged(*scenario.Scenario) des.Taps {
 	}})
 }
 
+// descentLost drops from the values of answers what they were written over.
+func descentLost(*scenario.Scenario) des.Taps {
+	return rowsTap(&rowsEditor{row: func(r *crdt.Row) {
+		for i := range r.Values {
+			r.Values[i].Descent = crdt.Descent{}
+		}
+	}})
+}
+
+// resolutionLost drops from the values of answers that they settled a conflict.
+func resolutionLost(*scenario.Scenario) des.Taps {
+	return rowsTap(&rowsEditor{row: func(r *crdt.Row) {
+		for i := range r.Values {
+			r.Values[i].Resolved, r.Values[i].Policy = false, ""
+		}
+	}})
+}
+
 // siblingDropped leaves one of the values that come together for a path.
 func siblingDropped(*scenario.Scenario) des.Taps {
 	return rowsTap(&rowsEditor{row: func(r *crdt.Row) { r.Values = r.Values[:min(1, len(r.Values))] }})

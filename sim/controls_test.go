@@ -72,6 +72,10 @@ var controls = []control{
 	{mistake: "the bindings of new replicas are not sent", check: oracle.NoAlarm, taps: bindingsNotSent},
 	{mistake: "conflicts that a session brings are not reported", check: oracle.MissedConflict, taps: sessionConflictsDropped},
 
+	{mistake: "an answer does not say what its values were written over", check: oracle.Phantom, taps: descentLost},
+	{mistake: "an answer does not say what settled a conflict", check: oracle.Phantom, taps: resolutionLost},
+	{mistake: "an operation does not say which policy settled a conflict", check: oracle.Phantom, taps: policyNotNamed},
+
 	// Answers about ranges of paths.
 	{mistake: "an answer about a range is taken for one about all", check: oracle.LostUpdate, taps: rangeForAll},
 	{mistake: "an answer about a range lacks its last row", check: oracle.LostUpdate, taps: rangeShort},

@@ -187,7 +187,8 @@ func (o *Oracle) adopt(device int, out []node.Output) {
 }
 
 func (o *Oracle) reissued(e *crdt.OpEntry) *entry {
-	out := &entry{path: e.Path, put: !e.Delete, data: string(e.Data), mime: e.Type, kind: e.Kind, preds: newSet(o.limit), below: newSet(o.limit), kept: newSet(o.limit)}
+	out := &entry{path: e.Path, put: !e.Delete, resolve: e.Clear, settledBy: e.Policy, descent: e.Descent, data: string(e.Data), mime: e.Type, kind: e.Kind,
+		preds: newSet(o.limit), below: newSet(o.limit), kept: newSet(o.limit)}
 	for _, d := range slices.Concat(e.Preds, e.PredDeletes) {
 		if w := o.byDot[d]; w != nil {
 			f := w.at(e.Path)
@@ -264,12 +265,25 @@ func (o *Oracle) checkPath(device int, path string, fresh bool) {
 		o.Fail(Exact, device, "%s holds %s, want %s", path, o.names(live), o.names(want))
 	}
 	o.checkPairs(device, path, es)
-	for i, e := range es {
-		if reg.Live[i].Won && !o.mayBeMarked(e) {
-			o.Fail(DeleteUpdate, device, "%s is marked as having won over a delete; there was none", e.write)
+	for _, v := range reg.Live {
+		if e := o.identify(path, v); e != nil {
+			o.checkMarks(device, e, v)
 		}
 	}
 	o.checkOpen(device, path, es, fresh)
+}
+
+// checkMarks compares what a value says of itself, beside its content, with the truth.
+func (o *Oracle) checkMarks(device int, e *entry, v crdt.Value) {
+	if v.Won && !o.mayBeMarked(e) {
+		o.Fail(DeleteUpdate, device, "%s is marked as having won over a delete; there was none", e.write)
+	}
+	if v.Resolved != e.resolve || v.Policy != e.settledBy {
+		o.Fail(Phantom, device, "%s says of having settled a conflict %v, by the policy %q; it was written with %v, %q", e.write, v.Resolved, v.Policy, e.resolve, e.settledBy)
+	}
+	if v.Descent.Since != e.descent.Since || !slices.Equal(v.Descent.From, e.descent.From) {
+		o.Fail(Phantom, device, "%s says that it was written over %v; it was over %v", e.write, v.Descent, e.descent)
+	}
 }
 
 // checkTransactions says whether all of each transaction of which a part stands here has been seen.

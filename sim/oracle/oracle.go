@@ -128,6 +128,9 @@ type entry struct {
 	// mime is the media type, rule the policy if the entry is one.
 	mime string
 	rule *rule
+	// settledBy is the policy of which the value is a merge, descent what the value has to say that it was written over.
+	settledBy string
+	descent   crdt.Descent
 	// inputs is what a program made the value of.
 	inputs []crdt.Value
 	// preds are what its writer was shown and replaced, and all deletes that it had seen there; below is their closure. kept is
