@@ -45,6 +45,7 @@ var controls = []control{
 	{mistake: "the delete log is lost at a restart, without the floor", check: oracle.Exact, taps: deletesLost},
 	{mistake: "a record of several values loses one", check: oracle.Exact, taps: recordCut},
 	{mistake: "old entries of the index stay", check: oracle.Metadata, taps: indexLeaks},
+	{mistake: "the store fails now and then over what a session brings", check: oracle.Available, taps: sessionsFail},
 	{mistake: "the clock is not kept over a restart", check: oracle.ClockOrder, taps: clockForgotten},
 	{mistake: "a replica id is continued after a crash", check: oracle.DotReuse, taps: idContinued},
 	{mistake: "the counter of a replica begins anew at a restart", check: oracle.DotReuse, taps: counterReset},
@@ -106,6 +107,7 @@ var controls = []control{
 	{mistake: "a write replaces values that its writer was not shown", check: oracle.LostUpdate, taps: unseenReplaced},
 	{mistake: "a write does not know what it replaces", check: oracle.FalseConflict, taps: blindWrite},
 	{mistake: "a condition is not looked at", check: oracle.Conditional, taps: conditionIgnored},
+	{mistake: "a conflict that is open is not settled", check: oracle.Available, taps: resolutionRefused},
 	{mistake: "a resolution covers one side", check: oracle.Finality, taps: resolvedOneSided},
 
 	// Damaged records.

@@ -88,7 +88,7 @@ func (o *observer) Stepped(space gossip.SpaceID, out []node.Output, err error) {
 	d.steps++
 	w.steps++
 	if err != nil {
-		w.oracle.Sometimes("step that failed")
+		w.oracle.StepFailed(d.index, err)
 	}
 	out = w.userOnly(out)
 	w.oracle.Stepped(d.index, out, d.current, d.gossip)

@@ -277,7 +277,7 @@ func (d *device) stepFor(how Phase, a *oracle.Attempt, in ...node.Input) {
 		out = tap(d.index, how, out)
 	}
 	if err != nil {
-		w.oracle.Sometimes("step that failed")
+		w.oracle.StepFailed(d.index, err)
 		w.tell("device %d: %T failed: %v", d.index, in[0], err)
 		if len(in) > 1 {
 			out = withoutAnswers(out, in)

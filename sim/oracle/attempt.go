@@ -134,10 +134,8 @@ func (a *Attempt) condition(o *Oracle, op *node.WriteOp, p scenario.Part, reg cr
 		if v.live != o.versionKey(o.devices[a.device], p.Path, reg) {
 			want = refusal
 		}
-	case op.Delete && len(reg.Live) == 0, op.Resolve && len(reg.Live) == 0:
+	case op.Delete && len(reg.Live) == 0, op.Resolve && reg.Contending() == 0:
 		want = refusal
-	case op.Resolve:
-		want = either // there may be nothing to resolve
 	}
 	if want == refusal || a.expect == success {
 		a.expect = want
