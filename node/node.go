@@ -191,7 +191,8 @@ func (n *Node) openSpaces(ctx context.Context) error {
 			}
 		}
 	}
-	lost := "" // a folder with a database and no record
+	lost := ""            // a folder with a database and no record
+	var unopened *Problem // why one whose record is there is left alone
 	for _, dir := range dirs {
 		if err := clearParts(dir, spaceFile); err != nil {
 			n.log.Warn("a file that was not written to its end stays", "err", err)
@@ -206,6 +207,11 @@ func (n *Node) openSpaces(ctx context.Context) error {
 		} else if err != nil {
 			return err
 		}
+		if named := filepath.Join(n.cfg.Dir, spacesDir, rec.ID); dir != named { // a copy, perhaps an older one
+			n.log.Warn("a folder of a space that is not named after it is not opened", "dir", dir, "space", rec.ID)
+			unopened = ErrStore.With("%s holds space %s and does not have its name", dir, rec.ID).Next("Rename it:  mv " + dir + " " + named)
+			continue
+		}
 		s, err := n.openSpaceDir(rec, dir)
 		if err != nil {
 			return err
@@ -216,6 +222,9 @@ func (n *Node) openSpaces(ctx context.Context) error {
 				return err
 			}
 		}
+	}
+	if len(n.spaces) == 0 && unopened != nil {
+		return unopened
 	}
 	if len(n.spaces) == 0 && lost != "" {
 		return ErrStore.With("%s is missing, and nothing else says what the entries beside it belong to", filepath.Join(lost, spaceFile)).
@@ -337,7 +346,7 @@ func (n *Node) rename(ctx context.Context) (bool, error) {
 	renamed := false
 	for _, s := range n.spaceList() {
 		m, ok := s.roster.Load().members[n.id]
-		if !ok || m.Name == n.name {
+		if !ok || m.Name == n.name || m.Name == "" { // the last: its record is damaged, and takes no write before it is repaired
 			continue
 		}
 		m.Name, renamed = n.name, true

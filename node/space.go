@@ -91,12 +91,14 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 	s.replica = NewReplica(ReplicaConfig{Store: s.store, Space: id, Key: n.key, Rand: rand.NewChaCha8(seed),
 		AntiEntropy: n.cfg.AntiEntropy, NoGossip: n.cfg.NoGossip, DeleteLog: n.cfg.DeleteLog, Limits: n.cfg.Limits,
 		RowsMemory: n.cfg.RowsMemory})
-	for rec, err := range s.store.Metas(heldPrefix) {
-		if err != nil {
+	for rec, err := range s.store.Metas(heldPrefix) { // hints, made anew by the next session
+		if unreadable(err) {
+			continue
+		} else if err != nil {
 			return nil, openProblem(err)
 		}
 		if d, err := gossip.ParseDeviceID(rec.Key[len(heldPrefix):]); err == nil {
-			s.held[d], _ = crdt.DecodeVector(rec.Data) // a hint, made anew by the next session
+			s.held[d], _ = crdt.DecodeVector(rec.Data)
 		}
 	}
 	ro, err := s.loadRoster()
@@ -104,7 +106,9 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 		return nil, openProblem(err)
 	}
 	s.roster.Store(ro)
-	if err := s.loadRules(); err != nil {
+	if err := s.loadRules(); unreadable(err) {
+		s.log.Warn("what the policies settle cannot be told", "err", err)
+	} else if err != nil {
 		return nil, openProblem(err)
 	}
 	s.loop = startLoop(s)

@@ -78,6 +78,8 @@ type SweepResult struct {
 	Never    []string
 	// Unequal are the seeds whose two runs had different traces.
 	Unequal []uint64
+	// Undecided is the number of seeds of whose end nothing could be said.
+	Undecided int
 	// agreed holds, for each seed whose devices agreed, how long after the last fault they did.
 	agreed []time.Duration
 }
@@ -228,9 +230,12 @@ func (w *sweep) add(run Run) {
 	for _, c := range r.Checks() {
 		out.Checks[c]++
 	}
-	if len(r.Violations) > 0 {
+	switch {
+	case len(r.Violations) > 0:
 		out.Failed++
 		out.Failures = append(out.Failures, r)
+	case r.Undecided != "":
+		out.Undecided++
 	}
 	if !run.Equal {
 		out.Unequal = append(out.Unequal, r.Seed)

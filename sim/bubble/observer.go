@@ -159,7 +159,7 @@ func (d *device) changed(c node.Changed) {
 	if w.events == nil {
 		return
 	}
-	d.holds(c.Paths, true)
+	d.holds(w.oracle.Told(d.index, c.Paths), true)
 	for _, x := range c.Conflicts {
 		if !crdt.IsSystemPath(x.Path) {
 			w.emit(oracle.ConflictEvent(d.index, x))
@@ -170,9 +170,6 @@ func (d *device) changed(c node.Changed) {
 // holds tells what paths hold, those that hold nothing only if empty is set.
 func (d *device) holds(paths []string, empty bool) {
 	for _, path := range paths {
-		if crdt.IsSystemPath(path) {
-			continue
-		}
 		reg, err := d.view.Get(path)
 		if err != nil || len(reg.Live) == 0 && !empty {
 			continue

@@ -62,13 +62,15 @@ type world struct {
 	oracle *oracle.Oracle
 	events func(oracle.Event)
 	told   int // violations that were emitted
-	space  gossip.SpaceID
-	folder string // of the space, in a data directory
-	byID   map[gossip.DeviceID]*device
-	steps  int
-	begin  time.Time // of the scenario; zero before
-	over   bool
-	ended  chan struct{} // closed when nothing is judged any more
+	// undecided says why nothing can be said of the end.
+	undecided string
+	space     gossip.SpaceID
+	folder    string // of the space, in a data directory
+	byID      map[gossip.DeviceID]*device
+	steps     int
+	begin     time.Time // of the scenario; zero before
+	over      bool
+	ended     chan struct{} // closed when nothing is judged any more
 }
 
 // An end is what becomes of a fault when its time has come.
@@ -207,7 +209,7 @@ func (w *world) run() (*oracle.Report, error) {
 	}
 	w.emitBroken()
 	return &oracle.Report{Seed: w.s.Seed, Violations: w.oracle.Violations, Coverage: w.oracle.Coverage, Converged: converged, Elapsed: elapsed,
-		Checked: w.oracle.Checked, Events: w.steps, Final: final}, nil
+		Checked: w.oracle.Checked, Events: w.steps, Final: final, Undecided: w.undecided}, nil
 }
 
 // beat shows that virtual time goes on.
@@ -602,7 +604,8 @@ func (w *world) probe(converged *time.Duration, final *map[string][]string) (don
 	open := w.oracle.Unmerged()
 	switch {
 	case lost && w.now() > w.s.End+w.s.ConvergeMax/4:
-		w.oracle.Sometimes("damage that nobody could repair") // nothing can be said of how it ends
+		w.oracle.Sometimes("damage that nobody could repair")
+		w.undecided = oracle.LostToAll
 	case w.oracle.Agree() && !damage && open == "":
 		*converged = w.now() - w.s.End
 		w.emit(oracle.Event{Kind: oracle.EventAgree, Device: -1})

@@ -67,7 +67,7 @@ func run(ctx context.Context, s *scenario.Scenario, o Options) (*oracle.Report, 
 	w.schedule()
 	err := w.loop(ctx)
 	return &oracle.Report{Seed: s.Seed, Violations: w.oracle.Violations, Coverage: w.oracle.Coverage, Checked: w.oracle.Checked,
-		Converged: w.converged, Elapsed: w.now, Events: w.events, Final: w.final, Trace: w.hash}, err
+		Converged: w.converged, Elapsed: w.now, Events: w.events, Final: w.final, Undecided: w.undecided, Trace: w.hash}, err
 }
 
 // A world is one run.
@@ -101,6 +101,7 @@ type world struct {
 	// healed says that all faults are over, done that the run is.
 	healed, done bool
 	final        map[string][]string
+	undecided    string
 	converged    time.Duration
 	// quietFrom is when the devices agreed and began to be watched for what they still say; said counts it.
 	quietFrom time.Duration
@@ -202,7 +203,7 @@ func (w *world) probe() {
 	damage, lost := w.oracle.Damage()
 	if lost && w.now > w.s.End+w.s.ConvergeMax/4 {
 		w.oracle.Sometimes("damage that nobody could repair")
-		w.done = true // nothing can be said of how it ends
+		w.undecided, w.done = oracle.LostToAll, true
 		return
 	}
 	if w.oracle.Agree() && !w.merging() && w.oracle.Unmerged() == "" && !damage {
