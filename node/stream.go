@@ -160,7 +160,7 @@ func (s *streams) read(st *stream, conn gossip.Stream) {
 			s.loop.put(context.Background(), SessionEnd{ID: st.id, Err: err})
 			return
 		}
-		if s.loop.put(context.Background(), SessionMsg{ID: st.id, Msg: msg}) != nil {
+		if s.loop.putMessage(SessionMsg{ID: st.id, Msg: msg}) != nil {
 			return
 		}
 	}
