@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"syscall"
 
 	"syncline/gossip"
 	"syncline/store"
@@ -106,8 +107,8 @@ func openProblem(err error) error {
 		return ErrStoreNewer.Because(err)
 	case errors.As(err, &corrupt):
 		return ErrStore.Because(err)
-	case strings.Contains(err.Error(), "resource temporarily unavailable"), strings.Contains(err.Error(), "lock"):
-		return ErrDirInUse.Because(err)
+	case errors.Is(err, syscall.EAGAIN), strings.Contains(err.Error(), "lock held by current process"): // the latter is pebble's
+		return ErrDirInUse.Because(err).Next("Close the program that has it open, or name another directory.")
 	}
 	return storeProblem(err)
 }
