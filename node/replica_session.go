@@ -366,7 +366,7 @@ func (r *Replica) hasBinding(id crdt.ReplicaID) bool {
 func (r *Replica) finish(s *session) error {
 	res := s.Result()
 	delay := time.Duration(0)
-	if p := r.peers[s.peer]; p != nil {
+	if p := r.peers[s.peer]; p != nil && r.sessions[p.session] == s { // else it gave way to another, which knows more
 		p.equal = res.SameHash || res.Busy && p.equal
 		p.stuck = len(res.Left) > 0 || res.Refused == gossip.ByeDamaged || res.Busy && p.stuck
 		goesOn := (p.again || r.goesOn(res)) && !res.SameHash
