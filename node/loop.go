@@ -37,7 +37,7 @@ type loop struct {
 	calls chan func()
 	quit  chan struct{}
 	start time.Time
-	ctx   context.Context // ends with quit, for calls of merge functions
+	ctx   context.Context // ends with quit, for what the loop has others do
 	end   context.CancelFunc
 
 	synced  *syncer

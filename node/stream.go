@@ -70,7 +70,7 @@ func (s *streams) open(o OpenSession) {
 	}
 	go func() {
 		defer s.drop(o.ID)
-		ctx, cancel := context.WithTimeout(context.Background(), openTimeMax)
+		ctx, cancel := context.WithTimeout(s.loop.ctx, openTimeMax)
 		defer cancel()
 		conn, err := s.loop.space.node.cfg.Network.Open(ctx, s.loop.space.id, o.Peer)
 		if err != nil {
