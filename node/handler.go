@@ -22,8 +22,8 @@ func (h handler) space(id gossip.SpaceID) *Space {
 // PeerUp implements gossip.Handler.
 func (h handler) PeerUp(id gossip.SpaceID, p gossip.DeviceID) {
 	if s := h.space(id); s != nil {
+		s.touch(func() { s.up[p], s.unheard[p] = true, true }) // before the first session can tell
 		s.loop.put(context.Background(), PeerUp{p})
-		s.touch(func() { s.up[p] = true })
 		s.log.Info("connected", "device", s.roster.Load().ref(p).Name)
 	}
 }
@@ -32,7 +32,7 @@ func (h handler) PeerUp(id gossip.SpaceID, p gossip.DeviceID) {
 func (h handler) PeerDown(id gossip.SpaceID, p gossip.DeviceID) {
 	if s := h.space(id); s != nil {
 		s.loop.put(context.Background(), PeerDown{p})
-		s.touch(func() { delete(s.up, p) })
+		s.touch(func() { delete(s.up, p); delete(s.unheard, p) })
 		s.log.Info("disconnected", "device", s.roster.Load().ref(p).Name)
 	}
 }

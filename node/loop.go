@@ -351,6 +351,9 @@ func (l *loop) learned(o Synced) {
 	wall := unixMilli(s.node.cfg.Clock())
 	s.touch(func() {
 		s.held[o.Peer] = l.space.replica.held[o.Peer].Clone()
+		if tellsHeld(o.Result) {
+			delete(s.unheard, o.Peer)
+		}
 		if !o.Result.Busy { // who is busy has not looked at our version
 			delete(s.warnings, warningKey(AlarmVersion, o.Peer))
 			if o.Result.Done && len(o.Result.Left) == 0 { // else it did not come to all paths

@@ -71,12 +71,15 @@ func (r *Replica) heldBy(p gossip.DeviceID) (crdt.Vector, error) {
 // learnHeld takes note of what a device has on disk.
 func (r *Replica) learnHeld(p gossip.DeviceID, v crdt.Vector) error {
 	old, err := r.heldBy(p)
-	if err != nil || v.Len() == 0 || v.Equal(old) {
+	if err != nil || v.Equal(old) {
 		return err
 	}
 	r.held[p] = v.Clone()
 	return r.tx.SetMeta(heldKey(p), crdt.AppendVector(nil, v))
 }
+
+// tellsHeld reports whether a session came so far that the peer told what it holds, if only that it is nothing.
+func tellsHeld(res gossip.Result) bool { return res.Done || res.Held.Len() > 0 }
 
 func (r *Replica) peerUp(p gossip.DeviceID) error {
 	if r.peers[p] != nil {
@@ -382,8 +385,10 @@ func (r *Replica) finish(s *session) error {
 		p.again = false
 		r.schedule.Put(s.peer, r.now.Mono, delay)
 	}
-	if err := r.learnHeld(s.peer, res.Held); err != nil {
-		return err
+	if tellsHeld(res) {
+		if err := r.learnHeld(s.peer, res.Held); err != nil {
+			return err
+		}
 	}
 	if res.Brought {
 		r.relay(s.peer)

@@ -150,6 +150,7 @@ func (s *Space) deviceStatus(ctx context.Context, ro *roster, d gossip.DeviceID,
 	s.mu.Lock()
 	held, met := s.held[d]
 	up := s.up[d]
+	met = met && !s.unheard[d]
 	st.ClockSkew = s.skew[d]
 	s.mu.Unlock()
 	if met {
@@ -327,7 +328,7 @@ func (s *Space) caughtUp(only gossip.DeviceID, target crdt.Vector) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !only.IsZero() {
-		return target.Within(s.held[only])
+		return !s.unheard[only] && target.Within(s.held[only])
 	}
 	connected := 0
 	for d, up := range s.up {
@@ -335,7 +336,7 @@ func (s *Space) caughtUp(only gossip.DeviceID, target crdt.Vector) bool {
 			continue
 		}
 		connected++
-		if !target.Within(s.held[d]) {
+		if s.unheard[d] || !target.Within(s.held[d]) {
 			return false
 		}
 	}
@@ -347,7 +348,7 @@ func (s *Space) hastenLagging(ctx context.Context, only gossip.DeviceID, target 
 	s.mu.Lock()
 	var lagging []gossip.DeviceID
 	for d, up := range s.up {
-		if up && (only.IsZero() || d == only) && !target.Within(s.held[d]) {
+		if up && (only.IsZero() || d == only) && (s.unheard[d] || !target.Within(s.held[d])) {
 			lagging = append(lagging, d)
 		}
 	}
