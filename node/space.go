@@ -62,6 +62,7 @@ type Space struct {
 	held       map[gossip.DeviceID]crdt.Vector
 	skew       map[gossip.DeviceID]time.Duration
 	up         map[gossip.DeviceID]bool
+	unheard    map[gossip.DeviceID]bool // those of up that have not told yet what they hold, which may be less than before
 	warnings   map[string]Warning
 	alarms     map[string]int
 	datastores map[*Datastore]struct{}
@@ -79,7 +80,7 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 	}
 	s := &Space{node: n, id: id, key: key, genesis: gen, dir: dir, rec: rec, ds: ds, name: rec.Name, log: n.log.With("space", rec.Name),
 		changed: make(chan struct{}), held: map[gossip.DeviceID]crdt.Vector{}, skew: map[gossip.DeviceID]time.Duration{},
-		up: map[gossip.DeviceID]bool{}, warnings: map[string]Warning{}, alarms: map[string]int{}, datastores: map[*Datastore]struct{}{}, readings: map[*reading]struct{}{},
+		up: map[gossip.DeviceID]bool{}, unheard: map[gossip.DeviceID]bool{}, warnings: map[string]Warning{}, alarms: map[string]int{}, datastores: map[*Datastore]struct{}{}, readings: map[*reading]struct{}{},
 		failures: map[string]mergeFailure{}, repairing: make(chan struct{}, 1)}
 	if s.store, err = store.Open(context.Background(), ds, store.Options{Token: token, Random: n.cfg.Rand, CacheBytes: n.cacheBytes(dir),
 		History: store.HistoryBounds{Versions: n.cfg.HistoryVersions, Age: n.cfg.HistoryAge}}); err != nil {
