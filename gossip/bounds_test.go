@@ -409,3 +409,46 @@ func TestTheLargestRowsAreTaken(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingHidesBehindWhatIsLeftOut: however many paths are left out, and whatever lies between them, some sessions come to all others, and then each
+// names all of them, as far as there is room for names.
+func TestNothingHidesBehindWhatIsLeftOut(t *testing.T) {
+	const crowded = asksMax + asksMax/8
+	for _, between := range []bool{false, true} {
+		w := newWorld(t, "A", "B")
+		a, b := w.devices[0], w.devices[1]
+		w.rowsMemory = 3 * valueMemory
+		var want []string
+		for i := range crowded {
+			path := fmt.Sprintf("crowded/%04d", i)
+			want = append(want, path)
+			for k := range 4 {
+				w.write(a, crdt.Change{Path: path, Data: []byte(fmt.Sprint(k))})
+			}
+			if between {
+				w.write(a, put(path+"/behind", "x"))
+			}
+		}
+		w.write(a, put("last", "x"))
+		sessions := 0
+		for ; len(b.Get("last").Live) == 0; sessions++ {
+			if sessions > 5 {
+				t.Fatalf("between %v: after %d sessions the last path has not come", between, sessions)
+			}
+			m := w.sync(b, a)
+			if r := m.sessions[0].Result(); r.Done != (len(b.Get("last").Live) > 0) {
+				t.Errorf("between %v: done %v, and the last path has come %v", between, r.Done, !r.Done)
+			}
+		}
+		t.Logf("between %v: %d sessions", between, sessions)
+		m := w.sync(b, a)
+		for i, s := range m.sessions {
+			if r := s.Result(); !slices.Equal(r.Left, want) || !r.Done {
+				t.Errorf("between %v: end %d names %d paths, want %d", between, i, len(r.Left), len(want))
+			}
+		}
+		if got, all := len(b.Paths()), len(a.Paths()); got != all-crowded {
+			t.Errorf("between %v: %d paths came, want %d", between, got, all-crowded)
+		}
+	}
+}
