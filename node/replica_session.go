@@ -383,9 +383,7 @@ func (r *Replica) finish(s *session) error {
 	if res.Brought {
 		r.relay(s.peer)
 	}
-	if len(res.Left) > 0 {
-		r.alarm(AlarmValues, s.peer, "%s: more values compete than can be exchanged with device %s at once", leftOut(res.Left), s.peer.Short())
-	}
+	r.learnLeft(s.peer, res)
 	if res.Diverged {
 		r.alarm(AlarmDiverged, s.peer, "this device and %s have seen the same and hold different values", s.peer.Short())
 	}
@@ -401,6 +399,25 @@ func (r *Replica) finish(s *session) error {
 	}
 	r.emit(Synced{Peer: s.peer, Result: res})
 	return nil
+}
+
+// learnLeft takes note of what sessions with p leave out, and raises the alarm when that is something else than before. A session that was not done
+// has not looked at all paths: what it did not name may be left out as before.
+func (r *Replica) learnLeft(p gossip.DeviceID, res gossip.Result) {
+	left := res.Left
+	if !res.Done {
+		left = slices.Concat(r.left[p], left)
+		slices.Sort(left)
+		left = slices.Compact(left)
+		left = left[:min(len(left), gossip.LeftMax)]
+	}
+	if slices.Equal(left, r.left[p]) {
+		return
+	}
+	r.left[p] = left
+	if len(left) > 0 {
+		r.alarm(AlarmValues, p, "%s: more values compete than can be exchanged with device %s at once", leftOut(left), p.Short())
+	}
 }
 
 // leftOut names what a session left out, for people.
