@@ -150,15 +150,20 @@ func TestABoundaryIsAPathOrRightBehindOne(t *testing.T) {
 			}
 		}
 	}
-	var e end
-	for _, to := range []string{"\x00", "p\x00\x00", "p\x1b[2J", "p/", "\xff"} {
-		if err := e.decode((&end{Type: msgEnd, To: to}).encode()); !errors.Is(err, crdt.ErrDecode) {
-			t.Errorf("an END to %q: %v", to, err)
-		}
-	}
-	for _, to := range []string{"p", "p\x00", "/member", "/member\x00", ""} {
-		if err := e.decode((&end{Type: msgEnd, To: to}).encode()); err != nil {
-			t.Error(err)
+	for ok, boundaries := range map[bool][]string{
+		false: {"\x00", "p\x00\x00", "p\x1b[2J", "p/", "\xff", "/", "a//b"},
+		true:  {"p", "p\x00", "/member", "/member\x00", ""},
+	} {
+		for _, b := range boundaries {
+			for what, err := range map[string]error{
+				"an END to":   new(end).decode((&end{Type: msgEnd, To: b}).encode()),
+				"an ASK from": new(ask).decode((&ask{Type: msgAsk, From: b}).encode()),
+				"an ASK to":   new(ask).decode((&ask{Type: msgAsk, To: b}).encode()),
+			} {
+				if (err == nil) != ok || err != nil && !errors.Is(err, crdt.ErrDecode) {
+					t.Errorf("%s %q: %v", what, b, err)
+				}
+			}
 		}
 	}
 }
