@@ -457,3 +457,15 @@ func TestNothingHidesBehindWhatIsLeftOut(t *testing.T) {
 		}
 	}
 }
+
+// TestAFarewellIsReadable: the reason of a peer is shown to people, on terminals, too.
+func TestAFarewellIsReadable(t *testing.T) {
+	w := newWorld(t, "A")
+	for code, ok := range map[string]bool{"rolled_back": true, "\x1b[2Jfetched": false, "a\nb": false, "\u009b2J": false, "": true} {
+		s := NewSession(SessionConfig{})
+		_, err := s.Receive(w.devices[0], (&bye{Type: msgBye, Code: code}).encode())
+		if (err == nil) != ok || s.Finished() != ok || err != nil && !errors.Is(err, crdt.ErrDecode) {
+			t.Errorf("%q: %v, kept %q", code, err, s.Result().Refused)
+		}
+	}
+}

@@ -165,7 +165,7 @@ type done struct {
 	Hash [16]byte
 }
 
-// byeCodeMax and byeTextMax bound what a peer says when it ends a session early: it is kept and shown.
+// byeCodeMax and byeTextMax bound what a peer says when it ends a session early. The code is kept and shown.
 const (
 	byeCodeMax = 64
 	byeTextMax = 1024

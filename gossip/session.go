@@ -3,6 +3,7 @@ package gossip
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"syncline/crdt"
 	"syncline/gossip/sketch"
@@ -471,6 +472,9 @@ func (s *Session) onBye(msg []byte) error {
 	var m bye
 	if err := m.decode(msg); err != nil {
 		return err
+	}
+	if strings.ContainsFunc(m.Code, func(c rune) bool { return c < ' ' || c > '~' }) { // it is shown to people, on terminals, too
+		return fmt.Errorf("%w: a reason %q", crdt.ErrDecode, m.Code)
 	}
 	s.finished = true
 	s.result.Refused = m.Code
