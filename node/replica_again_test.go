@@ -157,3 +157,36 @@ func TestTheAlarmOfTooManyValuesIsRaisedOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestAnotherVersionIsToldOnce and tried again after a period, by whoever begins: the next session meets it as well, until one of the programs is
+// another, and that connects anew.
+func TestAnotherVersionIsToldOnce(t *testing.T) {
+	for _, out := range []bool{true, false} {
+		a, b := newRig(t, "a"), newRig(t, "b")
+		meet(a, b)
+		hello := []byte{0x88, 1, gossip.ProtocolVersion + 1}
+		codes, sessions := []string{}, 0
+		for id := inboundBit + 1; sessions < 3; id++ {
+			a.now.Mono += 40 * time.Second
+			opened := a.step(Tick{})
+			if !out { // b is faster
+				for _, own := range a.sessionIDs() {
+					a.step(SessionEnd{ID: own})
+				}
+				opened = a.step(SessionIn{ID: id, Peer: b.self})
+			}
+			for _, own := range a.sessionIDs() {
+				sessions++
+				opened = append(opened, a.step(SessionReady{ID: own}, SessionMsg{ID: own, Msg: hello}, SessionReady{ID: own}, SessionEnd{ID: own})...)
+			}
+			codes = append(codes, alarms(opened)...)
+			a.now.Mono += 3 * gossip.RetryDelay
+			if later := a.step(Tick{}); out && slices.ContainsFunc(later, func(o Output) bool { _, ok := o.(OpenSession); return ok }) {
+				t.Fatal("it is tried again soon")
+			}
+		}
+		if !slices.Equal(codes, []string{AlarmVersion}) {
+			t.Errorf("begun here %v: alarms %v", out, codes)
+		}
+	}
+}

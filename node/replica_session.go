@@ -32,6 +32,8 @@ type peer struct {
 	again bool
 	// stuck says that the last session met what the next cannot exchange either, unless somebody decides or repairs it.
 	stuck bool
+	// other is what was told of it last: that it speaks another version of the protocol.
+	other *gossip.VersionError
 }
 
 // A session is a gossip.Session with the peer it is with.
@@ -266,11 +268,16 @@ func (r *Replica) badMessage(id SessionID, s *session, err error) error {
 		r.pump(id)
 		return nil
 	case errors.As(err, &version):
-		r.alarm(AlarmVersion, s.peer, "device %s: %v", s.peer.Short(), err)
+		if p := r.peers[s.peer]; p != nil && (p.other == nil || *p.other != *version) {
+			p.other = version
+			r.alarm(AlarmVersion, s.peer, "device %s: %v", s.peer.Short(), err)
+		}
 		if s.Finished() { // it has a last word, which tells our version
 			r.pump(id)
-			return nil
+		} else {
+			r.breakOff(id, 0) // nothing is different before one of both is another program, and connects anew
 		}
+		return nil
 	case errors.Is(err, crdt.ErrDecode), errors.Is(err, errUnbound):
 		r.alarm(AlarmBadFrame, s.peer, "a session was broken off: %v", err)
 	default:
