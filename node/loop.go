@@ -288,7 +288,7 @@ func (l *loop) perform(out []Output) {
 			if hint, ok := alarmHints[o.Code]; ok {
 				s.warn(warningKey(o.Code, o.Peer), Warning{Code: o.Code, Text: o.Text, Hint: hint})
 			}
-			if o.Path != "" {
+			if o.Path != "" || !o.Replica.IsZero() {
 				l.heal(o.Path)
 			}
 		}

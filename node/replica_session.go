@@ -32,6 +32,8 @@ type peer struct {
 	again bool
 	// stuck says that the last session met what the next cannot exchange either, unless somebody decides or repairs it, or the store writes again.
 	stuck bool
+	// other is what was told of it last: that it speaks another version of the protocol.
+	other *gossip.VersionError
 }
 
 // A session is a gossip.Session with the peer it is with.
@@ -270,11 +272,16 @@ func (r *Replica) badMessage(id SessionID, s *session, err error) error {
 		r.pump(id)
 		return nil
 	case errors.As(err, &version):
-		r.alarm(AlarmVersion, s.peer, "device %s: %v", s.peer.Short(), err)
+		if p := r.peers[s.peer]; p != nil && (p.other == nil || *p.other != *version) {
+			p.other = version
+			r.alarm(AlarmVersion, s.peer, "device %s: %v", s.peer.Short(), err)
+		}
 		if s.Finished() { // it has a last word, which tells our version
 			r.pump(id)
-			return nil
+		} else {
+			r.breakOff(id, 0) // nothing is different before one of both is another program, and connects anew
 		}
+		return nil
 	case errors.Is(err, crdt.ErrDecode), errors.Is(err, errUnbound):
 		r.alarm(AlarmBadFrame, s.peer, "a session was broken off: %v", err)
 	default:
@@ -389,9 +396,7 @@ func (r *Replica) finish(s *session) error {
 	if res.Brought {
 		r.relay(s.peer)
 	}
-	if len(res.Left) > 0 {
-		r.alarm(AlarmValues, s.peer, "%s: more values compete than can be exchanged with device %s at once", leftOut(res.Left), s.peer.Short())
-	}
+	r.learnLeft(s.peer, res)
 	if res.Diverged {
 		r.alarm(AlarmDiverged, s.peer, "this device and %s have seen the same and hold different values", s.peer.Short())
 	}
@@ -407,6 +412,25 @@ func (r *Replica) finish(s *session) error {
 	}
 	r.emit(Synced{Peer: s.peer, Result: res})
 	return nil
+}
+
+// learnLeft takes note of what sessions with p leave out, and raises the alarm when that is something else than before. A session that was not done
+// has not looked at all paths: what it did not name may be left out as before.
+func (r *Replica) learnLeft(p gossip.DeviceID, res gossip.Result) {
+	left := res.Left
+	if !res.Done {
+		left = slices.Concat(r.left[p], left)
+		slices.Sort(left)
+		left = slices.Compact(left)
+		left = left[:min(len(left), gossip.LeftMax)]
+	}
+	if slices.Equal(left, r.left[p]) {
+		return
+	}
+	r.left[p] = left
+	if len(left) > 0 {
+		r.alarm(AlarmValues, p, "%s: more values compete than can be exchanged with device %s at once", leftOut(left), p.Short())
+	}
 }
 
 // leftOut names what a session left out, for people.
