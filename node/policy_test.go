@@ -76,6 +76,9 @@ func TestViewsAreWhatTheirPoliciesSay(t *testing.T) {
 		{PolicyMax, text("100000000000000000001", "100000000000000000002"), "100000000000000000002"}, // no float
 		{PolicyMax, text("1e999999999", "2"), "2"},                                                   // not taken for a number: by bytes
 		{PolicyUnion, array(`["b", {"y":1,"x":2}]`, `[{"x":2,"y":1},"a"]`, `[]`), `["a","b",{"x":2,"y":1}]`},
+		{PolicyUnion, array(`["\ud800"]`, `["\udbff"]`), `["\ud800","\udbff"]`}, // halves of characters, which no text tells apart
+		{PolicyUnion, array(`[{"a":1,"a":2}]`, `[]`), ""},                       // of which one would be lost
+		{PolicyUnion, array("[\"\xff\"]", `[]`), ""},
 		{PolicyUnion, text("b\na\n", "c\r\na"), "a\nb\nc\n"},
 		{PolicyUnion, append(array(`["a"]`), Text("a")), ""},
 		{PolicyUnion, array(`["a"]`, `{"a":1}`), ""},
