@@ -38,7 +38,10 @@ func (p Policy) view(values []crdt.Value) (v view, ok bool, reason string) {
 	v.policy, v.value = p, values[0]
 	switch p {
 	default:
-		return view{}, false, ""
+		if p.check() != nil {
+			reason = "this version of the program does not know the policy"
+		}
+		return view{}, false, reason
 	case PolicyNewest:
 	case PolicyMax:
 		v.value = slices.MaxFunc(values, greater(values))
@@ -81,7 +84,9 @@ func (b *ruleBook) version(path string, reg crdt.Register) Version {
 }
 
 // version returns the version of the register that it is the view of.
-func (v view) version(reg crdt.Register) Version { return versionOf(reg) + Version("."+string(v.policy)) }
+func (v view) version(reg crdt.Register) Version {
+	return versionOf(reg) + Version("."+string(v.policy))
+}
 
 // greater returns the order of max and min: by number if all values are numbers, else by bytes. Equal numbers that are written in
 // different ways, and equal bytes of different types, follow their text, so that the order is total.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2" // only its types: the source is given by the caller
 	"slices"
-	"strings"
 	"time"
 
 	"syncline/crdt"
@@ -339,10 +338,10 @@ func (r *Replica) changed(effects []crdt.Effect, remote bool) error {
 	c := Changed{Remote: remote, Conflicts: crdt.Conflicts(effects)}
 	for _, e := range effects {
 		c.Paths = append(c.Paths, e.Path)
-		if strings.HasPrefix(e.Path, policiesPrefix) {
-			r.rules = r.rules.with(e.Path, e.After)
-			r.rescanMerges()
-		}
+	}
+	if rules := r.rules.with(effects); rules != r.rules {
+		r.rules = rules
+		r.rescanMerges()
 	}
 	r.emit(c)
 	for _, e := range effects {
