@@ -70,10 +70,12 @@ type Replica struct {
 	rules *ruleBook
 	// undoNext counts the resolutions that were kept for undo.
 	undoNext uint64
-	// functions are the merge functions of this device, merges the Conflicts that they may settle, running those that are being asked.
-	// differed counts the results in a row that met another result. rescan says that everything must be looked at anew.
+	// functions are the merge functions of this device, merges the Conflicts that they may settle, running those that are being asked, tried
+	// those, by path, that they did not settle. differed counts the results in a row that met another result. rescan says that everything
+	// must be looked at anew.
 	functions map[string]bool
 	merges    map[string]*merging
+	tried     map[string]Version
 	differed  map[string]int
 	running   map[mergeID]bool
 	rescan    bool
@@ -99,7 +101,7 @@ func NewReplica(c ReplicaConfig) *Replica {
 	r := &Replica{cfg: c, self: gossip.DeviceID(c.Key.Public().(ed25519.PublicKey)), store: c.Store, rand: rand.New(c.Rand),
 		peers: map[gossip.DeviceID]*peer{}, sessions: map[SessionID]*session{},
 		held: map[gossip.DeviceID]crdt.Vector{}, devices: map[crdt.ReplicaID]gossip.DeviceID{}, suspect: map[gossip.DeviceID]bool{},
-		merges: map[string]*merging{}, running: map[mergeID]bool{}, differed: map[string]int{}, torn: map[string]bool{}}
+		merges: map[string]*merging{}, tried: map[string]Version{}, running: map[mergeID]bool{}, differed: map[string]int{}, torn: map[string]bool{}}
 	if r.cfg.Sign == nil {
 		r.cfg.Sign = ed25519.Sign
 	}
