@@ -292,6 +292,13 @@ func (r *Replica) damaged(err error) bool {
 	return true
 }
 
+// unreadable reports whether err says that a record cannot be read, of a path or of none, while others can.
+func unreadable(err error) bool {
+	var corrupt *store.CorruptError
+	var file *store.FileDamage
+	return errors.As(err, &corrupt) || errors.As(err, &file)
+}
+
 // apply dispatches one input. An error is one of the store.
 func (r *Replica) apply(in Input) error {
 	switch in := in.(type) {

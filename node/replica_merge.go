@@ -51,12 +51,16 @@ func (r *Replica) rescanMerges() {
 	r.rescan = len(r.merges)+len(r.tried) > 0 || len(r.functions) > 0 && r.rules.merges()
 }
 
-// scanConflicts looks at everything that competes, after the policies or the functions have changed. What failed is tried again.
+// scanConflicts looks at everything that competes, after the policies or the functions have changed. What failed is tried again. What a damaged
+// file keeps from being listed is left to other devices: this one has to go on without it.
 func (r *Replica) scanConflicts() error {
 	r.rescan = false
 	clear(r.merges)
 	clear(r.tried)
 	for path, err := range r.store.Conflicts("", "") {
+		if unreadable(err) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -106,9 +110,18 @@ func (r *Replica) lookMerge(path string, reg crdt.Register) error {
 		return nil
 	}
 	newest, _ := reg.Shown()
-	author, _, err := r.deviceOf(newest.Dot.Replica)
+	author, err := r.authorOf(newest)
 	m.due = r.now.Mono + mergeFirst + mergeStep*time.Duration(r.place(m.version, author))
 	return err
+}
+
+// authorOf returns the device that wrote a value, zero if that cannot be read here.
+func (r *Replica) authorOf(v crdt.Value) (gossip.DeviceID, error) {
+	d, _, err := r.deviceOf(v.Dot.Replica)
+	if unreadable(err) {
+		err = nil
+	}
+	return d, err
 }
 
 // mergeFailed notes that what competes at a path stays open until it changes, and says so.
@@ -188,6 +201,9 @@ func (r *Replica) merged(in Merged) error {
 	delete(r.merges, in.Path)
 	r.tried[in.Path] = in.Version
 	reg, err := r.tx.Register(in.Path)
+	if r.damaged(err) {
+		return nil // it is looked at anew when it is repaired
+	}
 	if err != nil {
 		return err
 	}

@@ -200,3 +200,32 @@ func TestMergesAreAskedForInOrder(t *testing.T) {
 		t.Errorf("asked for %q, want %q; %d conflicts are left", got, want, a.st.Head().Conflicts)
 	}
 }
+
+// The binding of the author of a value is damaged: who merges first is not known, and nothing else suffers.
+func TestAMergeOfAnUnknownAuthorIsPlanned(t *testing.T) {
+	a, _ := rivalRigs(t)
+	a.rot("/o/10")
+	a.rot("/o/11")
+	clear(a.devices)
+	a.step(MergeNames{Names: []string{"join"}})
+	a.put("y", "1")
+	m := askedMerge(a)
+	if m == nil || m.Path != "x" {
+		t.Fatalf("asked for %+v", m)
+	}
+	a.step(Merged{Path: "x", Version: m.Version, Content: Text("12")})
+	if got := a.shown("x"); got != "12" {
+		t.Errorf("x = %q", got)
+	}
+}
+
+// The record of what competes is damaged while a function runs.
+func TestAMergeOfADamagedRecordIsNotWritten(t *testing.T) {
+	a, b := rivalRigs(t)
+	m := askedMerge(a)
+	a.spoil("x")
+	op := from(b, b.put("y", "1"))
+	if out := a.step(Merged{Path: "x", Version: m.Version, Content: Text("12")}, op); len(published(out)) != 0 || a.shown("y") != "1" {
+		t.Errorf("%+v, y = %q", out, a.shown("y"))
+	}
+}

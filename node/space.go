@@ -104,9 +104,7 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 		return nil, openProblem(err)
 	}
 	s.roster.Store(ro)
-	if err := s.loadRules(); err != nil {
-		return nil, openProblem(err)
-	}
+	s.loadRules()
 	s.loop = startLoop(s)
 	return s, s.tellMerges()
 }
