@@ -86,7 +86,7 @@ type Replica struct {
 	torn    map[string]bool
 	repairs []*repair
 
-	// trimAt is when the remembered deletes are looked at again after the record of one was found damaged.
+	// trimAt is when the remembered deletes are looked at again after some could not be forgotten.
 	trimAt time.Duration
 
 	// now, tx and out belong to the Step under way, as do the repairs that it answered.
@@ -188,15 +188,18 @@ func (r *Replica) tellUnkept() {
 	r.emit(Alarm{Code: AlarmUnkept, Text: "the disk is full: what was deleted is not in the history"})
 }
 
-// trim bounds the remembered deletes. While the record of one is damaged none is forgotten: the bound is exceeded until it is repaired.
+// trim bounds the remembered deletes. While the record of one is damaged, those that its replica made later, or all, are not forgotten either: the
+// bound may be exceeded until it is repaired. It is looked at now and then, for that costs a pass over all of them.
 func (r *Replica) trim() error {
 	if r.now.Mono < r.trimAt {
 		return nil
 	}
 	err := crdt.Trim(r.tx, r.cfg.DeleteLog)
-	if r.damaged(err) { // it was met before anything was forgotten
+	if r.damaged(err) {
+		err = nil // it was met before anything was forgotten
+	}
+	if err == nil && r.tx.DeleteCount() > r.cfg.DeleteLog {
 		r.trimAt = r.now.Mono + r.cfg.AntiEntropy
-		return nil
 	}
 	return err
 }
