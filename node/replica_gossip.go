@@ -62,7 +62,7 @@ func (r *Replica) holdBack(h gossip.Held, from gossip.DeviceID) {
 }
 
 // deliver applies a ready operation, if its replica is bound to the device that signed it. One that meets a damaged record has not been
-// seen: it comes again by session, when the record is repaired.
+// seen: it comes again by session, when the record is repaired, or, if it is the binding, in any case.
 func (r *Replica) deliver(op *crdt.Op, author gossip.DeviceID) error {
 	for i := range op.Entries {
 		if _, err := r.tx.Register(op.Entries[i].Path); r.damaged(err) {
@@ -73,6 +73,11 @@ func (r *Replica) deliver(op *crdt.Op, author gossip.DeviceID) error {
 		}
 	}
 	bound, ok, err := r.boundFor(op)
+	if unreadable(err) || err == nil && !ok && op.Dot.Counter > 1 { // it was bound when it was first seen
+		r.emit(Alarm{Code: AlarmCorrupt, Text: unreadBinding(op.Dot.Replica)})
+		r.distrust(gossip.DeviceID{})
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func (r *Replica) heldBy(p gossip.DeviceID) (crdt.Vector, error) {
 		return v, nil
 	}
 	b, err := r.tx.Meta(heldKey(p))
-	if err != nil {
+	if err != nil && !unreadable(err) {
 		return crdt.Vector{}, err
 	}
 	v, err := crdt.DecodeVector(b)
@@ -333,17 +333,22 @@ func (r *Replica) bindings(bound map[crdt.ReplicaID]gossip.DeviceID, opens []crd
 			continue
 		}
 		_, ok, err := r.deviceOf(top.Replica)
-		switch corrupt := new(store.CorruptError); {
+		switch {
 		case ok:
-		case err != nil && !errors.As(err, &corrupt):
+		case err != nil && !unreadable(err):
 			return err
 		case r.tx.Parts().Top().Get(top.Replica) > 0: // it was bound when it was first seen
-			r.emit(Alarm{Code: AlarmCorrupt, Text: fmt.Sprintf("damaged record: the binding of replica %v cannot be read; what its device writes comes by sessions only", top.Replica)})
+			r.emit(Alarm{Code: AlarmCorrupt, Text: unreadBinding(top.Replica)})
 		default:
 			return errors.Join(errUnbound, errors.New(top.Replica.String()))
 		}
 	}
 	return nil
+}
+
+// unreadBinding says that the binding of a replica is damaged.
+func unreadBinding(id crdt.ReplicaID) string {
+	return fmt.Sprintf("damaged record: the binding of replica %v cannot be read; what its device writes comes by sessions only", id)
 }
 
 // hasBinding reports whether the binding of a replica is here and can be read.

@@ -92,6 +92,9 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 		AntiEntropy: n.cfg.AntiEntropy, NoGossip: n.cfg.NoGossip, DeleteLog: n.cfg.DeleteLog, Limits: n.cfg.Limits,
 		RowsMemory: n.cfg.RowsMemory})
 	for rec, err := range s.store.Metas(heldPrefix) {
+		if unreadable(err) {
+			continue
+		}
 		if err != nil {
 			return nil, openProblem(err)
 		}
