@@ -710,8 +710,8 @@ func (w *world) commit(c commit) {
 			p.state.Advance(top)
 		}
 	case rangeFloorForAll:
-		for top := range d.Floor.All() {
-			p.state.RaiseFloor(top)
+		for i := range p.state.parts {
+			p.state.Raise(i, Vector{}, d.Floor)
 		}
 	case rangesMadeEqual:
 		top := p.state.parts.Top()

@@ -65,21 +65,6 @@ func (s *State) SetRegister(path string, r Register) error {
 	return nil
 }
 
-// RaiseFloor implements [Base]; it never fails.
-func (s *State) RaiseFloor(d Dot) error {
-	for i := range s.parts {
-		s.RaiseFloorPart(i, d)
-	}
-	return nil
-}
-
-// RaiseFloorPart implements [Base]; it never fails.
-func (s *State) RaiseFloorPart(i int, d Dot) error {
-	s.parts[i].Floor.Add(d)
-	s.forget()
-	return nil
-}
-
 // forget drops the remembered deletes within the floors.
 func (s *State) forget() {
 	for path, r := range s.registers {
