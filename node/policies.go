@@ -18,22 +18,21 @@ type settled struct {
 	count atomic.Int64
 }
 
-// loadRules takes over the policies of the system map and looks at everything that competes. What a damaged file keeps from being listed counts
-// as open; the file is named with the status.
-func (s *Space) loadRules() {
+// loadRules takes over the policies of the system map and looks at everything that competes.
+func (s *Space) loadRules() error {
 	s.rules.Store(loadRules(s.store))
 	s.settled.paths = map[string]struct{}{}
 	s.settled.count.Store(0)
 	if len(s.rules.Load().rules) == 0 {
-		return
+		return nil
 	}
 	for path, err := range s.store.Conflicts("", "") {
 		if err != nil {
-			s.log.Warn("what competes cannot be listed", "err", err)
-			return
+			return err
 		}
 		s.look(path)
 	}
+	return nil
 }
 
 // look notes whether a view settles the entry at path now.
@@ -60,7 +59,9 @@ func (s *Space) settle(paths []string) []string {
 		}
 		return paths
 	}
-	s.loadRules()
+	if err := s.loadRules(); err != nil {
+		s.log.Warn("policies", "err", err)
+	}
 	paths = slices.Clone(paths)
 	for path, err := range s.store.Conflicts("", "") {
 		if err == nil {

@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"crypto/sha256"
+	"fmt"
 	"slices"
 	"time"
 
@@ -59,9 +60,9 @@ func (r *Replica) scanConflicts() error {
 	clear(r.tried)
 	for path, err := range r.store.Conflicts("", "") {
 		if unreadable(err) {
+			r.emit(Alarm{Code: AlarmCorrupt, Text: fmt.Sprintf("what competes is not merged: %v", err)})
 			return nil
-		}
-		if err != nil {
+		} else if err != nil {
 			return err
 		}
 		reg, err := r.tx.Register(path)
@@ -110,18 +111,12 @@ func (r *Replica) lookMerge(path string, reg crdt.Register) error {
 		return nil
 	}
 	newest, _ := reg.Shown()
-	author, err := r.authorOf(newest)
+	author, _, err := r.deviceOf(newest.Dot.Replica)
+	if unreadable(err) {
+		err = nil // then anybody is first
+	}
 	m.due = r.now.Mono + mergeFirst + mergeStep*time.Duration(r.place(m.version, author))
 	return err
-}
-
-// authorOf returns the device that wrote a value, zero if that cannot be read here.
-func (r *Replica) authorOf(v crdt.Value) (gossip.DeviceID, error) {
-	d, _, err := r.deviceOf(v.Dot.Replica)
-	if unreadable(err) {
-		err = nil
-	}
-	return d, err
 }
 
 // mergeFailed notes that what competes at a path stays open until it changes, and says so.
@@ -149,7 +144,7 @@ func (r *Replica) place(v Version, author gossip.DeviceID) int {
 
 // mergeDue asks for the merges whose time has come.
 func (r *Replica) mergeDue() {
-	for len(r.merges) > 0 && len(r.running) < mergesMax {
+	for len(r.merges) > 0 && len(r.running) < mergesMax && r.now.Mono >= r.mergesAt {
 		path := r.nextMerge()
 		if path == "" {
 			return
@@ -181,7 +176,7 @@ func (r *Replica) mergeWake() (at time.Duration, ok bool) {
 	}
 	for _, m := range r.merges {
 		if !m.asked && (!ok || m.due < at) {
-			at, ok = m.due, true
+			at, ok = max(m.due, r.mergesAt), true
 		}
 	}
 	return at, ok

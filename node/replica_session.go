@@ -30,7 +30,7 @@ type peer struct {
 	session SessionID // the outbound or inbound session under way, 0 if none
 	// again says that there was a new reason for a session while one was under way.
 	again bool
-	// stuck says that the last session met what the next cannot exchange either, unless somebody decides or repairs it.
+	// stuck says that the last session met what the next cannot exchange either, unless somebody decides or repairs it, or the store writes again.
 	stuck bool
 }
 
@@ -161,7 +161,7 @@ func (r *Replica) startDue() error {
 		r.lastID++
 		r.emit(OpenSession{ID: r.lastID, Peer: p})
 		s := r.addSession(r.lastID, p, true)
-		s.Start(r.tx)
+		s.Start(sessionView{r.tx, r})
 		r.pump(r.lastID)
 	}
 	return nil
@@ -214,7 +214,8 @@ func (r *Replica) sessionMsg(in SessionMsg) error {
 		return nil // it crossed with our last word
 	}
 	s.last, s.heard = r.now.Mono, true
-	delta, err := s.Receive(r.tx, in.Msg)
+	view := sessionView{r.tx, r}
+	delta, err := s.Receive(view, in.Msg)
 	if err != nil {
 		return r.badMessage(in.ID, s, err)
 	}
@@ -233,7 +234,7 @@ func (r *Replica) sessionMsg(in SessionMsg) error {
 		if err != nil {
 			return err
 		}
-		if err := s.Committed(r.tx); err != nil {
+		if err := s.Committed(view); err != nil {
 			return r.badMessage(in.ID, s, err)
 		}
 	}
@@ -249,14 +250,15 @@ func (r *Replica) sessionMsg(in SessionMsg) error {
 // badMessage ends a session whose peer broke the rules. Errors of our own store are passed on.
 func (r *Replica) badMessage(id SessionID, s *session, err error) error {
 	var version *gossip.VersionError
-	var corrupt *store.CorruptError
 	switch {
-	case errors.As(err, &corrupt):
+	case unreadable(err):
 		// Nothing was changed: only this session cannot go on, and will not before the record is repaired.
-		r.emit(Alarm{Code: AlarmCorrupt, Peer: s.peer, Path: corrupt.Path, Text: fmt.Sprintf("a session was broken off: %v", err)})
-		if corrupt.Path != "" {
+		alarm := Alarm{Code: AlarmCorrupt, Peer: s.peer, Text: fmt.Sprintf("a session was broken off: %v", err)}
+		if corrupt := new(store.CorruptError); errors.As(err, &corrupt) && corrupt.Path != "" {
+			alarm.Path = corrupt.Path
 			r.torn[corrupt.Path] = true
 		}
+		r.emit(alarm)
 		s.Refuse(gossip.ByeDamaged, "a record that it has to carry cannot be read here")
 		if p := r.peers[s.peer]; p != nil && p.session == id {
 			p.equal, p.stuck = false, true
@@ -334,21 +336,16 @@ func (r *Replica) bindings(bound map[crdt.ReplicaID]gossip.DeviceID, opens []crd
 		}
 		_, ok, err := r.deviceOf(top.Replica)
 		switch {
-		case ok:
-		case err != nil && !unreadable(err):
+		case err != nil:
 			return err
+		case ok:
 		case r.tx.Parts().Top().Get(top.Replica) > 0: // it was bound when it was first seen
-			r.emit(Alarm{Code: AlarmCorrupt, Text: unreadBinding(top.Replica)})
+			r.lostBinding(top.Replica)
 		default:
 			return errors.Join(errUnbound, errors.New(top.Replica.String()))
 		}
 	}
 	return nil
-}
-
-// unreadBinding says that the binding of a replica is damaged.
-func unreadBinding(id crdt.ReplicaID) string {
-	return fmt.Sprintf("damaged record: the binding of replica %v cannot be read; what its device writes comes by sessions only", id)
 }
 
 // hasBinding reports whether the binding of a replica is here and can be read.
@@ -445,16 +442,15 @@ func (r *Replica) goesOn(res gossip.Result) bool {
 // deletes had removed may come back as a sibling.
 func (r *Replica) renew() error {
 	old := crdt.Dot{Replica: r.id, Counter: max(r.opened, 1)}
-	values, err := r.forgetSince(old)
+	again, err := r.forgetSince(old)
 	if err != nil {
 		return err
 	}
 	r.tx.Retreat(old)
 	r.id, r.opened = crdt.ReplicaID{}, 0
 	r.tx.SetIncarnation(r.id)
-	for _, path := range slices.Sorted(maps.Keys(values)) {
-		v := values[path]
-		op, effects, err := r.commitOp([]crdt.Change{{Path: path, Kind: v.Kind, Type: v.Type, Data: v.Data}})
+	for _, c := range again {
+		op, effects, err := r.commitOp([]crdt.Change{c})
 		if err != nil {
 			return err
 		}
@@ -466,8 +462,9 @@ func (r *Replica) renew() error {
 	return nil
 }
 
-// forgetSince removes what our incarnation wrote after the dot old, and returns the live values among it by path.
-func (r *Replica) forgetSince(old crdt.Dot) (map[string]crdt.Value, error) {
+// forgetSince removes what our incarnation wrote after the dot old, and returns what writes the values that were live among it again, in their
+// order: of one path there may be several.
+func (r *Replica) forgetSince(old crdt.Dot) ([]crdt.Change, error) {
 	seen := r.tx.Parts().Top().Clone()
 	seen.Retreat(old)
 	var names []crdt.Name
@@ -477,7 +474,7 @@ func (r *Replica) forgetSince(old crdt.Dot) (map[string]crdt.Value, error) {
 		}
 		names = append(names, name)
 	}
-	values := map[string]crdt.Value{}
+	var again []crdt.Change
 	for _, name := range names {
 		reg, err := r.tx.Register(name.Path)
 		if err != nil {
@@ -485,7 +482,7 @@ func (r *Replica) forgetSince(old crdt.Dot) (map[string]crdt.Value, error) {
 		}
 		for _, v := range reg.Live {
 			if v.Dot == name.Dot {
-				values[name.Path] = v
+				again = append(again, crdt.Change{Path: name.Path, Kind: v.Kind, Type: v.Type, Data: v.Data})
 			}
 		}
 		reg.Live = slices.DeleteFunc(slices.Clone(reg.Live), func(v crdt.Value) bool { return v.Dot == name.Dot })
@@ -494,7 +491,7 @@ func (r *Replica) forgetSince(old crdt.Dot) (map[string]crdt.Value, error) {
 			return nil, err
 		}
 	}
-	return values, nil
+	return again, nil
 }
 
 // pump hands out the next messages of a session, up to a bound; more when they are sent. A finished session is closed after
