@@ -67,7 +67,7 @@ func CommonAncestor(live, past []Value) (Value, Ancestry) {
 	return found, how
 }
 
-// A family holds values of one path by their dots, and the lines of those that were asked for.
+// A family holds values of one path by their dots, and the lines of live ones that were asked for.
 type family struct {
 	values map[Dot]Value
 	lines  map[Dot]line
@@ -96,14 +96,20 @@ type line struct {
 
 func (l line) has(v Value) bool { return l.tops[runOf(v)] >= v.Dot.Counter }
 
-// line returns the line of v, one of the values.
+// line returns the line of v, one of the live values, and keeps it.
 func (f family) line(v Value) line {
 	l, ok := f.lines[v.Dot]
 	if !ok {
-		l = line{map[run]uint64{}, map[Dot]bool{}}
-		f.follow(v, l)
+		l = f.trace(v)
 		f.lines[v.Dot] = l
 	}
+	return l
+}
+
+// trace returns the line of v, one of the values.
+func (f family) trace(v Value) line {
+	l := line{map[run]uint64{}, map[Dot]bool{}}
+	f.follow(v, l)
 	return l
 }
 
@@ -141,23 +147,25 @@ func (f family) nearest(v, w Value) (Value, Ancestry) {
 			meet = append(meet, f.values[Dot{r.replica, min(top, other)}])
 		}
 	}
-	for _, u := range meet {
-		lu := f.line(u)
-		highest, closed := true, true
-		for _, other := range meet {
-			highest = highest && lu.has(other)
+	// The nearest has all others in its line. Mostly it is the youngest, so that one line tells; what a line lacks may be above its value.
+	slices.SortFunc(meet, func(u, x Value) int { return compareNewest(x, u) })
+	var u Value
+	var lu line
+	for i, x := range meet {
+		if i == 0 || !lu.has(x) {
+			u, lu = x, f.trace(x)
 		}
-		// What is not known of v and w must be below u.
-		for _, l := range [...]line{lv, lw} {
-			for d := range l.open {
-				closed = closed && lu.open[d]
-			}
-		}
-		if highest && closed {
-			return u, AncestorFound
+	}
+	found := len(meet) > 0 && !slices.ContainsFunc(meet, func(x Value) bool { return !lu.has(x) })
+	// What is not known of v and w must be below u.
+	for _, l := range [...]line{lv, lw} {
+		for d := range l.open {
+			found = found && lu.open[d]
 		}
 	}
 	switch {
+	case found:
+		return u, AncestorFound
 	case len(lv.open)+len(lw.open) > 0:
 		return Value{}, AncestorMissing
 	case len(meet) > 0:

@@ -112,7 +112,6 @@ func TestEqualContentsDoNotConflict(t *testing.T) {
 	}
 }
 
-// TestEqualBytesOfDifferentTypesConflict: the media type is part of the content.
 // TestTheSidesOfAConflictAreOfOnePair: of two values on either side the newest ones have the same content and are no conflict; each
 // conflicts with the other one of the other side.
 func TestTheSidesOfAConflictAreOfOnePair(t *testing.T) {
@@ -129,6 +128,7 @@ func TestTheSidesOfAConflictAreOfOnePair(t *testing.T) {
 	}
 }
 
+// TestEqualBytesOfDifferentTypesConflict: the media type is part of the content.
 func TestEqualBytesOfDifferentTypesConflict(t *testing.T) {
 	a, b := newReplica(1), newReplica(2)
 	a.write(Change{Path: "k", Type: "text/plain", Data: []byte("1")})

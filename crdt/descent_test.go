@@ -144,3 +144,31 @@ func TestAWriteOverAValueThatIsGoneHasNoDescent(t *testing.T) {
 		t.Errorf("over a deleted value alone: %v", op.Entries[0].Descent)
 	}
 }
+
+// TestALongHistoryCostsItsLength: two devices took turns, and then wrote apart. Four times the turns cost about four times as much, and not
+// sixteen times.
+func TestALongHistoryCostsItsLength(t *testing.T) {
+	cost := func(turns int) uint64 {
+		last := Value{Dot: dot(3, 1), Descent: Descent{Since: 1}}
+		past := []Value{last}
+		next := func(n byte, counter int, data string) Value {
+			d := dot(n, uint64(counter))
+			return Value{Dot: d, Time: At(int64(counter)), Data: []byte(data), Descent: Descent{Since: d.Counter, From: []Dot{last.Dot}}}
+		}
+		for i := range turns {
+			last = next(byte(1+i%2), 2+i, "")
+			past = append(past, last)
+		}
+		live := []Value{next(1, 2+turns, "a"), next(2, 2+turns, "b")}
+		return allocated(func() {
+			if v, how := CommonAncestor(live, past); how != AncestorFound || v.Dot != last.Dot {
+				t.Errorf("%d turns: got %v, %d, want %v", turns, v.Dot, how, last.Dot)
+			}
+		})
+	}
+	few, many := cost(1000), cost(4000)
+	t.Logf("1000 turns: %d bytes, 4000: %d", few, many)
+	if many > 8*few {
+		t.Errorf("four times the turns cost %d times as many bytes", many/few)
+	}
+}

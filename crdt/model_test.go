@@ -364,6 +364,9 @@ func (w *world) change(p *peer, path string) Change {
 		if path == "p0" {
 			c.Kind = LWW
 		}
+		if c.Clear && c.Data[0] > 'c' {
+			c.Policy = "merge:text"
+		}
 	}
 	live, _ := p.state.Get(path).dots()
 	switch k := w.random.Intn(6); {
@@ -707,8 +710,8 @@ func (w *world) commit(c commit) {
 			p.state.Advance(top)
 		}
 	case rangeFloorForAll:
-		for top := range d.Floor.All() {
-			p.state.RaiseFloor(top)
+		for i := range p.state.parts {
+			p.state.Raise(i, Vector{}, d.Floor)
 		}
 	case rangesMadeEqual:
 		top := p.state.parts.Top()
@@ -821,7 +824,7 @@ func (w *world) check(p *peer) {
 		for _, v := range reg.Live {
 			x := w.names[Name{v.Dot, path}]
 			if x == nil || v.Time != x.value.Time || !v.SameContent(x.value) || v.Kind != x.value.Kind || v.Resolved != x.value.Resolved ||
-				v.Descent.Since != x.value.Descent.Since || !slices.Equal(v.Descent.From, x.value.Descent.From) {
+				v.Policy != x.value.Policy || v.Descent.Since != x.value.Descent.Since || !slices.Equal(v.Descent.From, x.value.Descent.From) {
 				w.fail("a value is what was written", "replica %d: %v at %q", p.slot, v.Dot, path)
 				continue
 			}

@@ -59,10 +59,6 @@ type Base interface {
 	// Advance puts a dot and those before it into the context of every part, AdvancePart into that of the i-th.
 	Advance(d Dot)
 	AdvancePart(i int, d Dot)
-	// RaiseFloor puts a dot and those before it into the floor of every part, and forgets the remembered deletes within it;
-	// RaiseFloorPart does so in the i-th part.
-	RaiseFloor(d Dot) error
-	RaiseFloorPart(i int, d Dot) error
 	// Raise puts every dot of floor into the floor of the i-th part, and forgets the remembered deletes within it, and then every dot of
 	// context into its context. It costs a pass over these vectors and those of the part.
 	Raise(i int, context, floor Vector) error

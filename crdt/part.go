@@ -132,7 +132,6 @@ func partOf(b Base, i int) Base {
 func (o only) Context() Vector            { return o.Parts()[o.i].Context }
 func (o only) Floor() Vector              { return o.Parts()[o.i].Floor }
 func (o only) Advance(d Dot)              { o.AdvancePart(o.i, d) }
-func (o only) RaiseFloor(d Dot) error     { return o.RaiseFloorPart(o.i, d) }
 func (o only) LiveAbove(v Vector) NameSeq { return o.in(o.Base.LiveAbove(v)) }
 func (o only) DeletesAbove(v Vector) NameSeq {
 	return o.in(o.Base.DeletesAbove(v))

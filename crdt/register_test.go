@@ -123,7 +123,7 @@ func TestCheckNamesBrokenInvariants(t *testing.T) {
 		}
 	}
 	s := NewState()
-	s.RaiseFloor(dot(1, 1))
+	s.Raise(0, Vector{}, vectorOf(dot(1, 1)))
 	if s.Check() == nil {
 		t.Error("a floor above the context: got no error")
 	}

@@ -1,7 +1,6 @@
 package crdt
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -63,21 +62,6 @@ func (s *State) SetRegister(path string, r Register) error {
 	} else {
 		s.registers[path] = r
 	}
-	return nil
-}
-
-// RaiseFloor implements [Base]; it never fails.
-func (s *State) RaiseFloor(d Dot) error {
-	for i := range s.parts {
-		s.RaiseFloorPart(i, d)
-	}
-	return nil
-}
-
-// RaiseFloorPart implements [Base]; it never fails.
-func (s *State) RaiseFloorPart(i int, d Dot) error {
-	s.parts[i].Floor.Add(d)
-	s.forget()
 	return nil
 }
 
@@ -192,14 +176,15 @@ func (s *State) Digest() Digest {
 	return g
 }
 
-// Equal reports whether both states have seen the same operations and hold the same live values. What they remember of deletes,
-// and the marks of values that won over one, may differ.
+// Equal reports whether both states have seen the same operations and hold the same live values, with all that these say of themselves. What
+// the states remember of deletes, and the marks of values that won over one, may differ.
 func (s *State) Equal(t *State) bool {
 	if !slices.EqualFunc(s.parts, t.parts, func(p, q Part) bool { return p.From == q.From && p.Context.Equal(q.Context) }) || len(s.Paths()) != len(t.Paths()) {
 		return false
 	}
 	same := func(v, w Value) bool {
-		return v.Dot == w.Dot && v.Time == w.Time && v.Kind == w.Kind && v.Type == w.Type && bytes.Equal(v.Data, w.Data)
+		return v.Dot == w.Dot && v.Time == w.Time && v.Kind == w.Kind && v.SameContent(w) && v.Resolved == w.Resolved && v.Policy == w.Policy &&
+			v.Descent.Since == w.Descent.Since && slices.Equal(v.Descent.From, w.Descent.From)
 	}
 	for _, path := range s.Paths() {
 		if !slices.EqualFunc(s.registers[path].Live, t.registers[path].Live, same) {

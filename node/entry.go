@@ -122,8 +122,9 @@ const (
 	DeleteUpdate ConflictKind = "delete/update"
 )
 
-// A Conflict is an entry whose values compete until somebody resolves it. It is the same on every device that holds the
-// same values.
+// A Conflict is an entry whose values compete until somebody resolves it. It is the same on every device that holds the same values, except
+// that one which learned of a delete late may miss that a value won over it: a [DeleteUpdate] may be open on some devices only, and is closed on
+// all by whoever resolves it.
 type Conflict struct {
 	Entry
 	Reason ConflictKind

@@ -122,7 +122,8 @@ func (s *Space) SetPolicy(ctx context.Context, pattern string, p Policy) error {
 	if err != nil {
 		return err
 	}
-	if err := checkRules(append(withoutPattern(rules, pattern), rule)); err != nil {
+	others := slices.DeleteFunc(slices.Clone(rules), func(r PolicyRule) bool { return r.Pattern == pattern })
+	if err := checkRules(append(others, rule), rules); err != nil {
 		return err
 	}
 	_, err = s.write(ctx, Write{Ops: []WriteOp{rule.Op()}})
@@ -149,14 +150,15 @@ func errNoPolicy(pattern string) *Problem {
 	return ErrNotFound.With("the pattern %s has no policy", pattern).Next("peer policy lists them.")
 }
 
-// SetPolicies makes rules all the policies of the space, in one transaction. With a version, it fails with [ErrVersionMismatch] unless
-// the policies are those that [Space.Policies] returned with it.
+// SetPolicies makes rules all the policies of the space, in one transaction. What is among them already is left as it is, also if this
+// version does not know the policy. With a version, it fails with [ErrVersionMismatch] unless the policies are those that [Space.Policies]
+// returned with it.
 func (s *Space) SetPolicies(ctx context.Context, rules []PolicyRule, ifVersion Version) error {
-	if err := checkRules(rules); err != nil {
-		return err
-	}
 	old, records, version, err := s.policies()
 	if err != nil {
+		return err
+	}
+	if err := checkRules(rules, old); err != nil {
 		return err
 	}
 	if ifVersion != "" && ifVersion != version {
@@ -165,9 +167,9 @@ func (s *Space) SetPolicies(ctx context.Context, rules []PolicyRule, ifVersion V
 		return p
 	}
 	var ops []WriteOp
-	for pattern, have := range records {
-		if !slices.ContainsFunc(rules, func(r PolicyRule) bool { return r.Pattern == pattern }) {
-			ops = append(ops, WriteOp{Path: policiesPrefix + pattern, Delete: true, IfVersion: have})
+	for _, r := range old {
+		if !slices.ContainsFunc(rules, func(kept PolicyRule) bool { return kept.Pattern == r.Pattern }) {
+			ops = append(ops, WriteOp{Path: policiesPrefix + r.Pattern, Delete: true, IfVersion: records[r.Pattern]})
 		}
 	}
 	for _, r := range rules {
@@ -191,12 +193,8 @@ func (s *Space) SetPolicies(ctx context.Context, rules []PolicyRule, ifVersion V
 	return err
 }
 
-func withoutPattern(rules []PolicyRule, pattern string) []PolicyRule {
-	return slices.DeleteFunc(rules, func(r PolicyRule) bool { return r.Pattern == pattern })
-}
-
-// checkRules checks patterns, policies and their number.
-func checkRules(rules []PolicyRule) error {
+// checkRules checks patterns, policies and their number. A policy that was there before may be one of a newer version.
+func checkRules(rules, before []PolicyRule) error {
 	if len(rules) > PoliciesMax {
 		return ErrTooLarge.With("%d policies; the limit is %d", len(rules), PoliciesMax)
 	}
@@ -205,7 +203,7 @@ func checkRules(rules []PolicyRule) error {
 		if p := checkPattern(r.Pattern); p != nil {
 			return p
 		}
-		if p := r.Policy.check(); p != nil {
+		if p := r.Policy.check(); p != nil && !slices.Contains(before, r) {
 			return p
 		}
 		if seen[r.Pattern] {

@@ -16,6 +16,8 @@ import (
 	"syncline/crdt"
 	"syncline/node"
 	"syncline/node/nodetest"
+	"syncline/store"
+	"syncline/store/mem"
 )
 
 // rivals lets each device write its own value at path while they are cut off, and waits until both have met.
@@ -261,6 +263,51 @@ func TestPoliciesOutliveTheProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 		n = open(t, node.Config{Dir: dir})
+	}
+}
+
+// An indexless datastore has a damaged file that holds the index of conflicts, once that is lost.
+type indexless struct {
+	*mem.Datastore
+	lost atomic.Bool
+}
+
+func (d *indexless) Range(ctx context.Context, lo, hi []byte, yield func(key, value []byte) bool) error {
+	if d.lost.Load() && strings.HasPrefix(string(lo), "/c/") {
+		return errRot
+	}
+	return d.Datastore.Range(ctx, lo, hi, yield)
+}
+
+// What competes cannot be listed: a device with policies starts and writes all the same, and shows what they say.
+func TestALostListOfConflictsIsInNobodysWay(t *testing.T) {
+	dir, ctx := t.TempDir(), within(t)
+	ds := &indexless{Datastore: mem.New()}
+	cfg := node.Config{Dir: dir, Backend: func(string) (datastore.Batching, store.BootToken, error) { return ds, nil, nil }}
+	n := open(t, cfg)
+	for pattern, p := range map[string]node.Policy{"max/*": node.PolicyMax, "text/*": node.PolicyMergeText} {
+		if err := space(t, n).SetPolicy(ctx, pattern, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conflict(t, ctx, n, "max/1", node.Text("2"), node.Text("1"))
+	conflict(t, ctx, n, "text/1", node.Text("2"), node.Text("1"))
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ds.lost.Store(true)
+	n = open(t, cfg)
+	for range 2 {
+		put(t, ctx, n, "other", node.Text("written"))
+	}
+	if e, err := space(t, n).Get(ctx, "max/1"); err != nil || e.Settled != 2 || string(e.Shown().Data) != "2" {
+		t.Errorf("%+v, %v", e, err)
+	}
+	if err := space(t, n).SetPolicy(ctx, "max/*", node.PolicyMin); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := space(t, n).Get(ctx, "max/1"); err != nil || string(e.Shown().Data) != "1" {
+		t.Errorf("%+v, %v", e, err)
 	}
 }
 

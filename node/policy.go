@@ -2,6 +2,7 @@ package node
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"strings"
 
@@ -137,19 +138,23 @@ func (r PolicyRule) Op() WriteOp {
 	return WriteOp{Path: policiesPrefix + r.Pattern, Content: Content{Data: data, Type: MediaTypeBytes}, Kind: &kind, All: true}
 }
 
-// readRule reads the rule in a register of the system map. It reports false if there is none, or none that this version knows.
+// readRule reads the rule in a register of the system map. It reports false if there is none. A policy that this version does not know keeps
+// its name and decides nothing, and a record that it cannot read counts as [PolicyManual]: the paths of either wait for a person, where a
+// pattern that is less specific would settle what somebody meant to be asked about.
 func readRule(path string, reg crdt.Register) (PolicyRule, bool) {
 	pattern, ok := strings.CutPrefix(path, policiesPrefix)
 	shown, live := reg.Shown()
-	var rec policyRecord
-	if !ok || !live || crdt.Unmarshal(shown.Data, &rec) != nil || rec.Version != 1 || checkPattern(pattern) != nil {
+	if !ok || !live || checkPattern(pattern) != nil {
 		return PolicyRule{}, false
 	}
-	rule := PolicyRule{Pattern: pattern, Policy: Policy(rec.Policy)}
-	return rule, rule.Policy.check() == nil
+	var rec policyRecord
+	if crdt.Unmarshal(shown.Data, &rec) != nil || rec.Version != 1 {
+		return PolicyRule{Pattern: pattern, Policy: PolicyManual}, true
+	}
+	return PolicyRule{Pattern: pattern, Policy: Policy(rec.Policy)}, true
 }
 
-// ruleBook holds the rules of a space, the most specific first. It does not change: with returns another one.
+// A ruleBook holds the rules of a space, the most specific first. It does not change: with returns another one.
 type ruleBook struct {
 	rules []PolicyRule
 	split [][]string // the segments of each pattern
@@ -169,24 +174,49 @@ func (b *ruleBook) merges() bool {
 	return slices.ContainsFunc(b.rules, func(r PolicyRule) bool { _, ok := r.Policy.Merge(); return ok })
 }
 
-// loadRules returns the rules that a store holds. A record that cannot be read is passed over, as one that no version knows: its paths
-// wait for a person.
+// loadRules returns the rules that a store holds. Where the record of one is damaged, it may be any: its paths wait for a person. If it
+// cannot even be told which are, all paths do.
 func loadRules(st *store.Store) *ruleBook {
 	var rules []PolicyRule
 	for e, err := range st.ListSystem(policiesPrefix, "") {
-		if rule, ok := readRule(e.Path, crdt.Register{Live: e.Live}); err == nil && ok {
+		reg := crdt.Register{Live: e.Live}
+		switch damage := new(store.CorruptError); {
+		case errors.As(err, &damage) && damage.Path != "":
+			reg.Live = make([]crdt.Value, 1) // which says nothing
+		case err != nil:
+			return newRuleBook(nil)
+		}
+		if rule, ok := readRule(e.Path, reg); ok {
 			rules = append(rules, rule)
 		}
 	}
 	return newRuleBook(rules)
 }
 
-// with returns the book after the register of a rule became another one.
-func (b *ruleBook) with(path string, reg crdt.Register) *ruleBook {
-	pattern := strings.TrimPrefix(path, policiesPrefix)
-	rules := slices.DeleteFunc(slices.Clone(b.rules), func(r PolicyRule) bool { return r.Pattern == pattern })
-	if rule, ok := readRule(path, reg); ok {
-		rules = append(rules, rule)
+// with returns the book after effects, itself if none of them is about a rule.
+func (b *ruleBook) with(effects []crdt.Effect) *ruleBook {
+	var changed map[string]bool // by pattern
+	var rules []PolicyRule
+	for _, e := range effects {
+		pattern, ok := strings.CutPrefix(e.Path, policiesPrefix)
+		if !ok {
+			continue
+		}
+		if changed == nil {
+			changed = map[string]bool{}
+		}
+		changed[pattern] = true
+		if rule, ok := readRule(e.Path, e.After); ok {
+			rules = append(rules, rule)
+		}
+	}
+	if changed == nil {
+		return b
+	}
+	for _, r := range b.rules {
+		if !changed[r.Pattern] {
+			rules = append(rules, r)
+		}
 	}
 	return newRuleBook(rules)
 }

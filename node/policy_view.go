@@ -3,7 +3,6 @@ package node
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"math/big"
 	"regexp"
@@ -12,6 +11,7 @@ import (
 	"strings"
 
 	"syncline/crdt"
+	"syncline/node/merge"
 )
 
 // A view is what a policy makes of the values that compete, without a write: a function of these values alone, so that it is the same
@@ -38,7 +38,10 @@ func (p Policy) view(values []crdt.Value) (v view, ok bool, reason string) {
 	v.policy, v.value = p, values[0]
 	switch p {
 	default:
-		return view{}, false, ""
+		if p.check() != nil {
+			reason = "this version of the program does not know the policy"
+		}
+		return view{}, false, reason
 	case PolicyNewest:
 	case PolicyMax:
 		v.value = slices.MaxFunc(values, greater(values))
@@ -74,11 +77,15 @@ func (p Policy) Show(values []Content) (Content, bool) {
 
 // version returns the version of a register under a book. What a view shows changes with the policy, so the policy is part of it.
 func (b *ruleBook) version(path string, reg crdt.Register) Version {
-	have := versionOf(reg)
 	if v, ok, _ := b.viewOf(path, reg); ok {
-		have += Version("." + string(v.policy))
+		return v.version(reg)
 	}
-	return have
+	return versionOf(reg)
+}
+
+// version returns the version of the register that it is the view of.
+func (v view) version(reg crdt.Register) Version {
+	return versionOf(reg) + Version("."+string(v.policy))
 }
 
 // greater returns the order of max and min: by number if all values are numbers, else by bytes. Equal numbers that are written in
@@ -135,18 +142,27 @@ const unionBytesMax = 4 << 20
 // union returns the elements of all values, or why there is none. The values are given newest first.
 func union(values []crdt.Value) (Content, string) {
 	arrays, texts, bytes := true, true, 0
+	var elements []string
+	var odd error
 	for _, v := range values {
 		if bytes += len(v.Data); bytes > unionBytesMax {
 			return Content{}, fmt.Sprintf("the values have more than %d MiB together", unionBytesMax>>20)
 		}
 		isJSON := v.Type == MediaTypeJSON
-		arrays = arrays && isJSON && elements(v.Data) != nil
-		texts = texts && !isJSON && (Content{Data: v.Data}).IsText()
+		arrays, texts = arrays && isJSON, texts && !isJSON && (Content{Data: v.Data}).IsText()
+		if arrays && odd == nil {
+			var own []string
+			own, odd = merge.Elements(v.Data)
+			elements = append(elements, own...)
+		}
 	}
 	c := Content{Type: values[0].Type}
 	switch {
+	case arrays && odd != nil:
+		return c, fmt.Sprintf("union takes JSON arrays, and cannot take one of the values apart: %v", odd)
 	case arrays:
-		c.Data = joinArrays(values)
+		slices.Sort(elements)
+		c.Data = []byte("[" + strings.Join(slices.Compact(elements), ",") + "]")
 	case texts:
 		c.Data = joinLines(values)
 	default:
@@ -156,37 +172,6 @@ func union(values []crdt.Value) (Content, string) {
 		return c, "the union has more than 1 MiB"
 	}
 	return c, ""
-}
-
-// elements returns the elements of a JSON array, each in one spelling: no white space, object keys sorted, numbers as they were
-// written. It returns nil if data are something else.
-func elements(data []byte) []string {
-	var raw []any
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	if d.Decode(&raw) != nil || raw == nil || d.InputOffset() != int64(len(bytes.TrimRight(data, " \t\r\n"))) {
-		return nil
-	}
-	out := make([]string, 0, len(raw))
-	for _, e := range raw {
-		var b bytes.Buffer
-		enc := json.NewEncoder(&b)
-		enc.SetEscapeHTML(false)
-		if enc.Encode(e) != nil {
-			return nil
-		}
-		out = append(out, strings.TrimSuffix(b.String(), "\n"))
-	}
-	return out
-}
-
-func joinArrays(values []crdt.Value) []byte {
-	var all []string
-	for _, v := range values {
-		all = append(all, elements(v.Data)...)
-	}
-	slices.Sort(all)
-	return []byte("[" + strings.Join(slices.Compact(all), ",") + "]")
 }
 
 // joinLines returns the lines of texts; empty ones are left out, each of the others ends with a line feed.

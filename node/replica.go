@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2" // only its types: the source is given by the caller
 	"slices"
-	"strings"
 	"time"
 
 	"syncline/crdt"
@@ -72,10 +71,12 @@ type Replica struct {
 	rules *ruleBook
 	// undoNext counts the resolutions that were kept for undo.
 	undoNext uint64
-	// functions are the merge functions of this device, merges the Conflicts that they may settle, running those that are being asked.
-	// differed counts the results in a row that met another result. rescan says that everything must be looked at anew.
+	// functions are the merge functions of this device, merges the Conflicts that they may settle, running those that are being asked, tried
+	// those, by path, that they did not settle. differed counts the results in a row that met another result. rescan says that everything
+	// must be looked at anew.
 	functions map[string]bool
 	merges    map[string]*merging
+	tried     map[string]Version
 	differed  map[string]int
 	running   map[mergeID]bool
 	rescan    bool
@@ -90,7 +91,7 @@ type Replica struct {
 	repairs []*repair
 	unbound map[crdt.ReplicaID]time.Duration
 
-	// trimAt is when the remembered deletes are looked at again after the record of one was found damaged.
+	// trimAt is when the remembered deletes are looked at again after some could not be forgotten.
 	trimAt time.Duration
 
 	// now, tx and out belong to the Step under way, as do the repairs that it answered.
@@ -105,7 +106,7 @@ func NewReplica(c ReplicaConfig) *Replica {
 	r := &Replica{cfg: c, self: gossip.DeviceID(c.Key.Public().(ed25519.PublicKey)), store: c.Store, rand: rand.New(c.Rand),
 		peers: map[gossip.DeviceID]*peer{}, sessions: map[SessionID]*session{},
 		held: map[gossip.DeviceID]crdt.Vector{}, left: map[gossip.DeviceID][]string{}, devices: map[crdt.ReplicaID]gossip.DeviceID{}, suspect: map[gossip.DeviceID]bool{},
-		merges: map[string]*merging{}, running: map[mergeID]bool{}, differed: map[string]int{}, torn: map[string]bool{},
+		merges: map[string]*merging{}, tried: map[string]Version{}, running: map[mergeID]bool{}, differed: map[string]int{}, torn: map[string]bool{},
 		unbound: map[crdt.ReplicaID]time.Duration{}}
 	if r.cfg.Sign == nil {
 		r.cfg.Sign = ed25519.Sign
@@ -195,15 +196,18 @@ func (r *Replica) tellUnkept() {
 	r.emit(Alarm{Code: AlarmUnkept, Text: "the disk is full: what was deleted is not in the history"})
 }
 
-// trim bounds the remembered deletes. While the record of one is damaged none is forgotten: the bound is exceeded until it is repaired.
+// trim bounds the remembered deletes. While the record of one is damaged, those that its replica made later, or all, are not forgotten either: the
+// bound may be exceeded until it is repaired. It is looked at now and then, for that costs a pass over all of them.
 func (r *Replica) trim() error {
 	if r.now.Mono < r.trimAt {
 		return nil
 	}
 	err := crdt.Trim(r.tx, r.cfg.DeleteLog)
-	if r.damaged(err) { // it was met before anything was forgotten
+	if r.damaged(err) {
+		err = nil // it was met before anything was forgotten
+	}
+	if err == nil && r.tx.DeleteCount() > r.cfg.DeleteLog {
 		r.trimAt = r.now.Mono + r.cfg.AntiEntropy
-		return nil
 	}
 	return err
 }
@@ -362,10 +366,10 @@ func (r *Replica) changed(effects []crdt.Effect, remote bool) error {
 	c := Changed{Remote: remote, Conflicts: crdt.Conflicts(effects)}
 	for _, e := range effects {
 		c.Paths = append(c.Paths, e.Path)
-		if strings.HasPrefix(e.Path, policiesPrefix) {
-			r.rules = r.rules.with(e.Path, e.After)
-			r.rescanMerges()
-		}
+	}
+	if rules := r.rules.with(effects); rules != r.rules {
+		r.rules = rules
+		r.rescanMerges()
 	}
 	r.emit(c)
 	for _, e := range effects {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -36,8 +35,7 @@ type merging struct {
 	policy  Policy
 	version Version
 	due     time.Duration
-	// asked says that the function runs; over that it failed, or may not be tried.
-	asked, over bool
+	asked   bool // the function runs
 }
 
 // mergeNames takes over which functions this device has.
@@ -51,13 +49,15 @@ func (r *Replica) mergeNames(in MergeNames) {
 
 // rescanMerges lets the next step look at everything that competes, if some of it may be merged, or may no more.
 func (r *Replica) rescanMerges() {
-	r.rescan = len(r.merges) > 0 || len(r.functions) > 0 && r.rules.merges()
+	r.rescan = len(r.merges)+len(r.tried) > 0 || len(r.functions) > 0 && r.rules.merges()
 }
 
-// scanConflicts looks at everything that competes, after the policies or the functions have changed. What failed is tried again.
+// scanConflicts looks at everything that competes, after the policies or the functions have changed. What failed is tried again. What a damaged
+// file keeps from being listed is left to other devices: this one has to go on without it.
 func (r *Replica) scanConflicts() error {
 	r.rescan = false
 	clear(r.merges)
+	clear(r.tried)
 	for path, err := range r.store.Conflicts("", "") {
 		if unreadable(err) {
 			r.emit(Alarm{Code: AlarmCorrupt, Text: fmt.Sprintf("what competes is not merged: %v", err)})
@@ -81,7 +81,7 @@ func (r *Replica) lookMerge(path string, reg crdt.Register) error {
 	switch {
 	case len(r.functions) == 0 || crdt.IsSystemPath(path):
 		return nil
-	case len(reg.Live) < 2 && len(r.merges) == 0 && len(r.differed) == 0: // nearly always
+	case len(reg.Live) < 2 && len(r.merges)+len(r.tried)+len(r.differed) == 0: // nearly always
 		return nil
 	}
 	settled := func(v crdt.Value) bool { return v.Resolved }
@@ -92,12 +92,14 @@ func (r *Replica) lookMerge(path string, reg crdt.Register) error {
 	name, _ := policy.Merge()
 	if reg.Contending() < 2 || !r.functions[name] {
 		delete(r.merges, path)
+		delete(r.tried, path)
 		return nil
 	}
 	m := &merging{policy: policy, version: versionOf(reg)}
-	if old := r.merges[path]; old != nil && old.version == m.version {
+	if old := r.merges[path]; old != nil && old.version == m.version || r.tried[path] == m.version {
 		return nil
 	}
+	delete(r.tried, path)
 	r.merges[path] = m
 	if !slices.ContainsFunc(reg.Live, func(v crdt.Value) bool { return !v.Resolved }) { // results that met
 		if r.differed[path]++; len(r.differed) > differPathsMax {
@@ -105,8 +107,7 @@ func (r *Replica) lookMerge(path string, reg crdt.Register) error {
 		}
 	}
 	if r.differed[path] >= differMax {
-		m.over = true
-		r.emit(MergeFailed{Path: path, Version: m.version, Reason: "the results of two devices differed twice running; it is not tried again"})
+		r.mergeFailed(path, m.version, "the results of two devices differed twice running; it is not tried again")
 		return nil
 	}
 	newest, _ := reg.Shown()
@@ -116,6 +117,13 @@ func (r *Replica) lookMerge(path string, reg crdt.Register) error {
 	}
 	m.due = r.now.Mono + mergeFirst + mergeStep*time.Duration(r.place(m.version, author))
 	return err
+}
+
+// mergeFailed notes that what competes at a path stays open until it changes, and says so.
+func (r *Replica) mergeFailed(path string, v Version, reason string) {
+	delete(r.merges, path)
+	r.tried[path] = v
+	r.emit(MergeFailed{Path: path, Version: v, Reason: reason})
 }
 
 // place returns how many devices may merge what competes in v before this one: the author of the newest value, and of those that are
@@ -136,17 +144,26 @@ func (r *Replica) place(v Version, author gossip.DeviceID) int {
 
 // mergeDue asks for the merges whose time has come.
 func (r *Replica) mergeDue() {
-	if len(r.merges) == 0 || r.now.Mono < r.mergesAt {
-		return // as in almost every step
-	}
-	for _, path := range slices.Sorted(maps.Keys(r.merges)) {
+	for len(r.merges) > 0 && len(r.running) < mergesMax && r.now.Mono >= r.mergesAt {
+		path := r.nextMerge()
+		if path == "" {
+			return
+		}
 		m := r.merges[path]
-		if len(r.running) < mergesMax && !m.asked && !m.over && m.due <= r.now.Mono {
-			m.asked = true
-			r.running[mergeID{path, m.version}] = true
-			r.emit(Merge{Path: path, Version: m.version, Policy: m.policy})
+		m.asked = true
+		r.running[mergeID{path, m.version}] = true
+		r.emit(Merge{Path: path, Version: m.version, Policy: m.policy})
+	}
+}
+
+// nextMerge returns the first path whose merge is due, "" if there is none.
+func (r *Replica) nextMerge() (first string) {
+	for path, m := range r.merges {
+		if !m.asked && m.due <= r.now.Mono && (first == "" || path < first) {
+			first = path
 		}
 	}
+	return first
 }
 
 // mergeWake returns when the next merge is due.
@@ -158,7 +175,7 @@ func (r *Replica) mergeWake() (at time.Duration, ok bool) {
 		return 0, false
 	}
 	for _, m := range r.merges {
-		if !m.asked && !m.over && (!ok || m.due < at) {
+		if !m.asked && (!ok || m.due < at) {
 			at, ok = max(m.due, r.mergesAt), true
 		}
 	}
@@ -172,12 +189,16 @@ func (r *Replica) merged(in Merged) error {
 	if m == nil || m.version != in.Version || !m.asked {
 		return nil
 	}
-	m.over = true
 	if in.Reason != "" {
-		r.emit(MergeFailed{Path: in.Path, Version: in.Version, Reason: in.Reason})
+		r.mergeFailed(in.Path, in.Version, in.Reason)
 		return nil
 	}
+	delete(r.merges, in.Path)
+	r.tried[in.Path] = in.Version
 	reg, err := r.tx.Register(in.Path)
+	if r.damaged(err) {
+		return nil // it is looked at anew when it is repaired
+	}
 	if err != nil {
 		return err
 	}

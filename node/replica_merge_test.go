@@ -1,6 +1,9 @@
 package node
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 )
@@ -134,6 +137,96 @@ func TestResultsThatDifferTwiceRunningEndTheMerging(t *testing.T) {
 	}
 	if writes != 4 || a.st.Head().Conflicts != 1 || b.st.Head().Conflicts != 1 {
 		t.Errorf("%d writes, %d and %d conflicts; want 4, 1 and 1", writes, a.st.Head().Conflicts, b.st.Head().Conflicts)
+	}
+}
+
+// What could not be merged costs a step nothing more; it is remembered until it changes, and then tried again.
+func TestWhatCouldNotBeMergedIsLeftAlone(t *testing.T) {
+	a, b := rivalRigs(t)
+	for range 3 {
+		m := askedMerge(a)
+		if m == nil {
+			t.Fatal("nobody was asked")
+		}
+		a.step(Merged{Path: "x", Version: m.Version, Reason: "no"})
+		if again := askedMerge(a); again != nil || len(a.merges) != 0 || len(a.tried) != 1 {
+			t.Errorf("asked for %+v again; %d merges wait, %d were tried", again, len(a.merges), len(a.tried))
+		}
+		if _, wakes := a.mergeWake(); wakes {
+			t.Error("it wakes the loop")
+		}
+		a.step(from(b, b.put("x", "changed")))
+	}
+	a.step(Write{Tag: 3, Ops: []WriteOp{{Path: "x", Content: Text("done"), Resolve: true}}})
+	if len(a.merges)+len(a.tried) != 0 {
+		t.Errorf("of a Conflict that is closed, %d merges wait, %d were tried", len(a.merges), len(a.tried))
+	}
+}
+
+// Many merges are asked for in the order of their paths, as many at once as may run.
+func TestMergesAreAskedForInOrder(t *testing.T) {
+	a, b := rivalRigs(t)
+	a.step(Write{Tag: 1, Ops: []WriteOp{PolicyRule{"**", PolicyMerge("join")}.Op()}})
+	var want, got []string
+	for i := range 2*mergesMax + 3 {
+		path := fmt.Sprintf("p%02d", i)
+		one, two := a.put(path, "1"), b.put(path, "2")
+		a.step(from(b, two))
+		b.step(from(a, one))
+		want = append(want, path)
+	}
+	a.now.Mono += time.Minute
+	running := map[string]Version{}
+	take := func(out []Output) {
+		for _, o := range out {
+			if m, ok := o.(Merge); ok {
+				running[m.Path] = m.Version
+				if m.Path != "x" {
+					got = append(got, m.Path)
+				}
+			}
+		}
+		if len(running) > mergesMax {
+			t.Fatalf("%d functions run at once", len(running))
+		}
+	}
+	for take(a.step(Tick{})); len(running) > 0; {
+		path := slices.Min(slices.Collect(maps.Keys(running)))
+		version := running[path]
+		delete(running, path)
+		take(a.step(Merged{Path: path, Version: version, Content: Text("12")}))
+	}
+	if !slices.Equal(got, want) || a.st.Head().Conflicts != 0 {
+		t.Errorf("asked for %q, want %q; %d conflicts are left", got, want, a.st.Head().Conflicts)
+	}
+}
+
+// The binding of the author of a value is damaged: who merges first is not known, and nothing else suffers.
+func TestAMergeOfAnUnknownAuthorIsPlanned(t *testing.T) {
+	a, _ := rivalRigs(t)
+	a.rot("/o/10")
+	a.rot("/o/11")
+	clear(a.devices)
+	a.step(MergeNames{Names: []string{"join"}})
+	a.put("y", "1")
+	m := askedMerge(a)
+	if m == nil || m.Path != "x" {
+		t.Fatalf("asked for %+v", m)
+	}
+	a.step(Merged{Path: "x", Version: m.Version, Content: Text("12")})
+	if got := a.shown("x"); got != "12" {
+		t.Errorf("x = %q", got)
+	}
+}
+
+// The record of what competes is damaged while a function runs.
+func TestAMergeOfADamagedRecordIsNotWritten(t *testing.T) {
+	a, b := rivalRigs(t)
+	m := askedMerge(a)
+	a.spoil("x")
+	op := from(b, b.put("y", "1"))
+	if out := a.step(Merged{Path: "x", Version: m.Version, Content: Text("12")}, op); len(published(out)) != 0 || a.shown("y") != "1" {
+		t.Errorf("%+v, y = %q", out, a.shown("y"))
 	}
 }
 

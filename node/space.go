@@ -270,11 +270,11 @@ func (s *Space) refOf(r crdt.ReplicaID) DeviceRef { return s.roster.Load().ref(s
 // entry turns a register with live values into what people and programs read.
 func (s *Space) entry(path string, reg crdt.Register) Entry {
 	rules := s.rules.Load()
-	e := Entry{Path: path, Version: rules.version(path, reg), Kind: reg.Kind(), Conflict: reg.Contending(), Overruled: reg.Overruled()}
+	e := Entry{Path: path, Version: versionOf(reg), Kind: reg.Kind(), Conflict: reg.Contending(), Overruled: reg.Overruled()}
 	shown, _ := reg.Shown()
 	view, settled, reason := rules.viewOf(path, reg)
 	if settled {
-		shown = view.value
+		shown, e.Version = view.value, view.version(reg)
 	}
 	for _, v := range reg.Newest() {
 		e.Values = append(e.Values, s.value(v, v.Dot == shown.Dot && !view.made))

@@ -45,7 +45,9 @@ func goldenStore(t *testing.T) *mem.Datastore {
 				Entries: []crdt.OpEntry{{Path: "a", Data: []byte("ho")}, {Path: "/members/n", Data: []byte("z")}}})
 			return err
 		},
-		func() error { return tx.RaiseFloor(crdt.Dot{Replica: rid(0x11), Counter: 1}) },
+		func() error {
+			return tx.Raise(0, crdt.Vector{}, crdt.VectorOf([]crdt.Dot{{Replica: rid(0x11), Counter: 1}}))
+		},
 		func() error { tx.Advance(crdt.Dot{Replica: rid(0xaa), Counter: 0x3e8}); return nil },
 		tx.Commit,
 		s.Check,

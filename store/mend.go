@@ -253,12 +253,7 @@ func (tx *Tx) forgetLost(d *Damage) error {
 	if lost != nil && len(lost) == 0 {
 		lost = slices.Collect(tx.s.parts[part].Context.All())
 	}
-	for _, dot := range lost {
-		if err := tx.RaiseFloorPart(part, dot); err != nil {
-			return err
-		}
-	}
-	return nil
+	return tx.Raise(part, crdt.Vector{}, crdt.VectorOf(slices.Clone(lost)))
 }
 
 // forgetTorn drops the deletes of a damaged path that the floor of its part holds, and all of them if it is they that are lost. Live values

@@ -140,25 +140,6 @@ func (tx *Tx) AdvancePart(i int, d crdt.Dot) {
 	}
 }
 
-// RaiseFloorPart implements [crdt.Base]. It costs what it forgets.
-func (tx *Tx) RaiseFloorPart(i int, d crdt.Dot) error {
-	p := &tx.s.parts[i]
-	old := p.Floor.Get(d.Replica)
-	if d.Counter <= old {
-		return nil
-	}
-	p.Floor.Add(d)
-	tx.seat(d.Replica)
-	if tx.head.Deletes == 0 {
-		return nil
-	}
-	paths, err := tx.logged(nil, i, d.Replica, old, d.Counter)
-	if err != nil {
-		return err
-	}
-	return tx.forgetAll(paths)
-}
-
 // Raise implements [crdt.Base]. Beside the vectors it costs what it forgets.
 func (tx *Tx) Raise(i int, context, floor crdt.Vector) error {
 	p := &tx.s.parts[i]

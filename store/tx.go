@@ -294,16 +294,6 @@ func (tx *Tx) Advance(d crdt.Dot) {
 	}
 }
 
-// RaiseFloor implements [crdt.Base].
-func (tx *Tx) RaiseFloor(d crdt.Dot) error {
-	for i := range tx.s.parts {
-		if err := tx.RaiseFloorPart(i, d); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Open implements [crdt.Base].
 func (tx *Tx) Open(r crdt.ReplicaID) ([]byte, error) {
 	if open, ok := tx.opens[r]; ok {

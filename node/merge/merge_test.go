@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -95,6 +96,48 @@ func TestJSONMergesByFields(t *testing.T) {
 		{"base is not JSON", `x`, []string{`{}`, `{"a":1}`}, `!they were made from cannot be read`},
 	} {
 		r.check(t, f)
+	}
+}
+
+// TestElementsHaveOneSpelling: what is written in several ways is one element, and what differs is never one.
+func TestElementsHaveOneSpelling(t *testing.T) {
+	for _, r := range []struct{ array, want string }{
+		{` [ ] `, ``},
+		{`[1, 1.0, -0, "a", null, true]`, `1|1.0|-0|"a"|null|true`},
+		{`[{"y":1, "x":[ {"b":2,"a":{}} , [] ]}]`, `{"x":[{"a":{},"b":2},[]],"y":1}`},
+		{`["\u00e4\/\u0041", "ä/A"]`, `"ä/A"|"ä/A"`},
+		{`["<\u2028>", "<` + "\u2028" + `>"]`, `"<\u2028>"|"<\u2028>"`},
+		{`["\ud800", "\udbff", "\ufffd"]`, `"\ud800"|"\udbff"|"\ufffd"`}, // halves of characters
+		{`[{"\u0062":1,"a":2}]`, `{"a":2,"b":1}`},
+		{`[{"a":1,"\u0061":2}]`, `!two fields "a"`},
+		{`[{"a":1},[{"b":[{"c":1,"c":1}]}]]`, `!two fields "c"`},
+		{`{"a":1}`, `!not an array`},
+		{`"["`, `!not an array`},
+		{`[1`, `!unexpected end`},
+		{`[1] 2`, `!invalid character`},
+		{"[\"\xff\"]", `!not UTF-8`},
+		{``, `!unexpected end`},
+	} {
+		got, err := Elements([]byte(r.array))
+		if reason, refused := strings.CutPrefix(r.want, "!"); refused && (err == nil || !strings.Contains(err.Error(), reason)) || !refused && (err != nil || strings.Join(got, "|") != r.want) {
+			t.Errorf("%s: got %q, %v; want %s", r.array, got, err, r.want)
+		}
+	}
+}
+
+// TestElementsOfDeepArraysCostTheirLength: no level is copied for the sake of another.
+func TestElementsOfDeepArraysCostTheirLength(t *testing.T) {
+	const depth = 9000
+	array := "[" + strings.Repeat(`{"b":`, depth) + `"` + strings.Repeat("x", 1<<19) + `"` + strings.Repeat(`,"a":1}`, depth) + "]"
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	got, err := Elements([]byte(array))
+	runtime.ReadMemStats(&after)
+	if err != nil || len(got) != 1 || len(got[0]) != len(array)-2 || !strings.HasPrefix(got[0], `{"a":1,"b":{"a":1,`) {
+		t.Fatalf("%d elements, %v", len(got), err)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > uint64(40*len(array)) {
+		t.Errorf("%d bytes are allocated for %d", n, len(array))
 	}
 }
 
@@ -343,6 +386,33 @@ func FuzzText(f *testing.F) {
 		xy, err := Text(context.Background(), base, []string{x, y})
 		if yx, err2 := Text(context.Background(), base, []string{y, x}); xy != yx || (err == nil) != (err2 == nil) {
 			t.Fatalf("base %q, values %q and %q: %q, %v and %q, %v", base, x, y, xy, err, yx, err2)
+		}
+	})
+}
+
+// FuzzElements: no bytes make it fail other than by an error; the elements are an array of the same values, and spelled as they would be again.
+func FuzzElements(f *testing.F) {
+	f.Add([]byte(`[{"b":[1,{"d":0,"c":"\u00e4"}],"a":""},"\ud800",-1e5]`))
+	f.Add([]byte(` [ [ ] , { } ] `))
+	f.Fuzz(func(t *testing.T, array []byte) {
+		got, err := Elements(array)
+		if err != nil {
+			return
+		}
+		joined := "[" + strings.Join(got, ",") + "]"
+		read := func(b []byte) (v any) {
+			d := json.NewDecoder(bytes.NewReader(b))
+			d.UseNumber()
+			if err := d.Decode(&v); err != nil {
+				t.Fatalf("%q became %q: %v", array, joined, err)
+			}
+			return v
+		}
+		if want, have := read(array), read([]byte(joined)); !reflect.DeepEqual(want, have) {
+			t.Fatalf("%q became %q", array, joined)
+		}
+		if again, err := Elements([]byte(joined)); err != nil || !slices.Equal(again, got) {
+			t.Fatalf("%q is spelled %q, then %q: %v", array, got, again, err)
 		}
 	})
 }
