@@ -248,7 +248,11 @@ func (r *Replica) fail(in []Input, err error) ([]Output, error) {
 	for _, i := range in {
 		switch i := i.(type) {
 		case Write:
-			r.emit(Reply{Tag: i.Tag, Err: storeProblem(err)})
+			p := storeProblem(err)
+			if errors.Is(p, ErrDiskFull) && p.Retryable && i.mixed() {
+				p = p.Next("Nothing was written and nothing was lost. It would delete and write in one transaction: delete alone first, which is done on a full disk, too. Or free some space.")
+			}
+			r.emit(Reply{Tag: i.Tag, Err: p})
 		case Repair:
 			r.emit(Reply{Tag: i.Tag, Err: storeProblem(err), Busy: damage})
 		case Merged:

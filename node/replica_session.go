@@ -71,12 +71,15 @@ func (r *Replica) heldBy(p gossip.DeviceID) (crdt.Vector, error) {
 // learnHeld takes note of what a device has on disk.
 func (r *Replica) learnHeld(p gossip.DeviceID, v crdt.Vector) error {
 	old, err := r.heldBy(p)
-	if err != nil || v.Len() == 0 || v.Equal(old) {
+	if err != nil || v.Equal(old) {
 		return err
 	}
 	r.held[p] = v.Clone()
 	return r.tx.SetMeta(heldKey(p), crdt.AppendVector(nil, v))
 }
+
+// tellsHeld reports whether a session came so far that the peer told what it holds, if only that it is nothing.
+func tellsHeld(res gossip.Result) bool { return res.Done || res.Held.Len() > 0 }
 
 func (r *Replica) peerUp(p gossip.DeviceID) error {
 	if r.peers[p] != nil {
@@ -362,7 +365,7 @@ func (r *Replica) hasBinding(id crdt.ReplicaID) bool {
 func (r *Replica) finish(s *session) error {
 	res := s.Result()
 	delay := time.Duration(0)
-	if p := r.peers[s.peer]; p != nil {
+	if p := r.peers[s.peer]; p != nil && r.sessions[p.session] == s { // else it gave way to another, which knows more
 		p.equal = res.SameHash || res.Busy && p.equal
 		p.stuck = len(res.Left) > 0 || res.Refused == gossip.ByeDamaged || res.Busy && p.stuck
 		goesOn := (p.again || r.goesOn(res)) && !res.SameHash
@@ -378,8 +381,10 @@ func (r *Replica) finish(s *session) error {
 		p.again = false
 		r.schedule.Put(s.peer, r.now.Mono, delay)
 	}
-	if err := r.learnHeld(s.peer, res.Held); err != nil {
-		return err
+	if tellsHeld(res) {
+		if err := r.learnHeld(s.peer, res.Held); err != nil {
+			return err
+		}
 	}
 	if res.Brought {
 		r.relay(s.peer)

@@ -294,17 +294,21 @@ func (d *doctor) addresses(ctx context.Context) {
 	if wall := firewall(); wall != "" {
 		d.note("firewall", wall+" is on", "whether it lets other devices in cannot be told from here", "If they do not find this one, let in UDP 5353 (discovery) and the ports of  "+d.self()+" status -v")
 	}
-	away := 0
+	var away []string
 	for _, dev := range d.status.Devices {
 		if dev.Path == "" {
-			away++
+			away = append(away, shortName(dev.Device))
 		}
 	}
-	if n := len(d.status.Devices); n > 0 && away == n {
+	if n := len(d.status.Devices); n > 0 && len(away) == n {
 		d.note("devices", "none of "+plural(n, "device is", "devices are")+" connected", "they are off, on another network, or a firewall is between",
 			"Run peer doctor there, too; or name an address:  "+d.self()+" devices add-address DEVICE MULTIADDR")
 	} else if n > 0 {
-		d.ok("devices", "%d of %d connected", n-away, n)
+		text := fmt.Sprintf("%d of %d connected", n-len(away), n)
+		if len(away) > 0 {
+			text += "; away: " + strings.Join(away, ", ")
+		}
+		d.ok("devices", "%s", text)
 	}
 }
 
@@ -405,7 +409,7 @@ func (d *doctor) heardOf(heard []gossip.DeviceID) string {
 		text = "; heard " + strings.Join(known, ", ")
 	}
 	if strangers > 0 {
-		text += fmt.Sprintf("; %s of nobody here", plural(strangers, "device", "devices"))
+		text += fmt.Sprintf("; %s of other spaces", plural(strangers, "device", "devices"))
 	}
 	return text
 }
