@@ -115,12 +115,16 @@ func (s *Space) policies() ([]PolicyRule, map[string]Version, Version, error) {
 }
 
 // SetPolicy puts the paths that match a pattern under a policy, on all devices. If two devices change the policy of one pattern at the
-// same time, the newer change counts. Entries that compete already are looked at anew.
+// same time, the newer change counts. Entries that compete already are looked at anew. To set what holds already is no write, so that
+// programs may do so whenever they start.
 func (s *Space) SetPolicy(ctx context.Context, pattern string, p Policy) error {
 	rule := PolicyRule{Pattern: pattern, Policy: p}
 	rules, _, _, err := s.policies()
 	if err != nil {
 		return err
+	}
+	if slices.Contains(rules, rule) {
+		return nil
 	}
 	others := slices.DeleteFunc(slices.Clone(rules), func(r PolicyRule) bool { return r.Pattern == pattern })
 	if err := checkRules(append(others, rule), rules); err != nil {

@@ -486,6 +486,26 @@ func TestAMergeFunctionSettlesConflictsByItself(t *testing.T) {
 	}
 }
 
+// TestAPolicyThatIsSetAgainIsNoWrite: programs set theirs whenever they start.
+func TestAPolicyThatIsSetAgainIsNoWrite(t *testing.T) {
+	ctx := within(t)
+	s := space(t, open(t, node.Config{}))
+	var versions []node.Version
+	for _, p := range []node.Policy{node.PolicyMax, node.PolicyMax, node.PolicyMin} {
+		if err := s.SetPolicy(ctx, "scores/*", p); err != nil {
+			t.Fatal(err)
+		}
+		rules, version, err := s.Policies(ctx)
+		if err != nil || len(rules) != 1 || rules[0].Policy != p {
+			t.Fatalf("the policies are %v, %v", rules, err)
+		}
+		versions = append(versions, version)
+	}
+	if versions[0] != versions[1] || versions[1] == versions[2] {
+		t.Errorf("the versions are %q", versions)
+	}
+}
+
 // TestAPolicySaysThatNoMergeDecidesADelete: a value that won over a delete waits for a person on every device, also where nobody
 // registered the function.
 func TestAPolicySaysThatNoMergeDecidesADelete(t *testing.T) {
