@@ -22,21 +22,22 @@ import (
 // The code of how-to/embed-a-node.md, as TestGoCodeIsCompiled wants it.
 
 func Example_embed() {
-	dir := flag.String("dir", "data", "where this device lives")
+	dir := flag.String("dir", "notes", "where this device lives")
 	ticket := flag.String("join", "", "the ticket of another device")
 	invite := flag.Bool("invite", false, "let another device in")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	net := p2p.New(p2p.Config{BookFile: filepath.Join(*dir, "addresses.json")})
-	err := run(ctx, node.Config{Dir: *dir, Network: net}, *ticket, *invite)
+	data := filepath.Join(*dir, "data")
+	net := p2p.New(p2p.Config{BookFile: filepath.Join(data, "addresses.json")})
+	err := run(ctx, node.Config{Dir: data, Network: net}, filepath.Join(*dir, "peer.sock"), *ticket, *invite)
 	if err != nil && !errors.Is(err, context.Canceled) {
 		log.Fatal(err)
 	}
 }
 
 // run is the program, until ctx ends.
-func run(ctx context.Context, cfg node.Config, ticket string, invite bool) error {
+func run(ctx context.Context, cfg node.Config, socket, ticket string, invite bool) error {
 	n, err := node.Open(ctx, cfg)
 	if err != nil {
 		return err
@@ -48,7 +49,7 @@ func run(ctx context.Context, cfg node.Config, ticket string, invite bool) error
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // serve ends before the node
 	go func() {
-		if err := serve(ctx, n, filepath.Join(cfg.Dir, "peer.sock")); err != nil {
+		if err := serve(ctx, n, socket); err != nil {
 			log.Print("the program goes on, but peer and curl do not reach it: ", err)
 		}
 	}()
@@ -90,10 +91,11 @@ type mirror struct {
 
 // follow keeps m true until ctx ends, and draws it whenever nothing more is waiting.
 func (m *mirror) follow(ctx context.Context, space *node.Space) error {
+	wait := time.Duration(0) // what is there is told at once
 	for {
-		page, err := space.Changes(ctx, node.ChangesOptions{Prefix: "notes/", Since: m.seen, Wait: time.Minute})
+		page, err := space.Changes(ctx, node.ChangesOptions{Prefix: "notes/", Since: m.seen, Wait: wait})
 		if errors.Is(err, node.ErrCursorExpired) {
-			*m = mirror{} // begin anew: what is not told again was deleted
+			*m, wait = mirror{}, 0 // begin anew: what is not told again was deleted
 			continue
 		}
 		if err != nil {
@@ -111,6 +113,7 @@ func (m *mirror) follow(ctx context.Context, space *node.Space) error {
 		}
 		if m.seen = page.Cursor; page.UpToDate {
 			m.draw()
+			wait = time.Minute
 		}
 	}
 }
@@ -134,12 +137,17 @@ func TestAnEmbeddedNode(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var hub nodetest.Hub
+	sockets, err := os.MkdirTemp("", "embed") // the name of a socket is short, that of t.TempDir may not be
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(sockets) })
 	ended := make(chan error, 2)
 	start := func(ctx context.Context, dir, ticket string) *client.Client {
-		go func() {
-			ended <- run(ctx, node.Config{Dir: dir, RuntimeDir: t.TempDir(), Network: hub.New()}, ticket, ticket == "")
-		}()
-		c := client.New(filepath.Join(dir, "peer.sock"), "")
+		cfg := node.Config{Dir: dir, RuntimeDir: t.TempDir(), Network: hub.New()}
+		socket := filepath.Join(sockets, filepath.Base(dir))
+		go func() { ended <- run(ctx, cfg, socket, ticket, ticket == "") }()
+		c := client.New(socket, "")
 		t.Cleanup(c.Close)
 		await(t, ctx, func() bool { _, err := c.Version(ctx); return err == nil })
 		return c

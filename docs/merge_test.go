@@ -3,9 +3,11 @@ package docs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,6 +78,46 @@ func useCart(ctx context.Context, n *node.Node) error {
 		return err
 	}
 	return space.SetPolicy(ctx, "cart/*", node.PolicyMerge("cart"))
+}
+
+// mergeList merges lists of words: what one side added is in, what one side took out is not. Base tells the two apart.
+func mergeList(_ context.Context, c node.Conflict) (node.Content, error) {
+	if c.Base == nil {
+		return node.Content{}, errors.New(c.BaseReason) // the Conflict stays open, and PolicyReason says why
+	}
+	base := strings.Fields(string(c.Base.Data))
+	on := map[string]int{} // how many of the values have a word
+	for _, v := range c.Values {
+		words := strings.Fields(string(v.Data))
+		slices.Sort(words)
+		for _, word := range slices.Compact(words) {
+			on[word]++
+		}
+	}
+	var merged []string
+	for word, n := range on {
+		if n == len(c.Values) || !slices.Contains(base, word) {
+			merged = append(merged, word)
+		}
+	}
+	slices.Sort(merged) // the result must be the same on every device
+	return node.Text(strings.Join(merged, " ")), nil
+}
+
+func TestMergeList(t *testing.T) {
+	content := func(v crdt.Value) node.Content { return node.Content{Type: v.Type, Data: v.Data} }
+	f := func(base, a, b crdt.Value) (crdt.Value, error) {
+		out, err := mergeList(t.Context(), node.Conflict{
+			Base:  &node.Value{ID: "h.1", Content: content(base)},
+			Entry: node.Entry{Values: []node.Value{{Content: content(a)}, {Content: content(b)}}},
+		})
+		return crdt.Value{Type: out.Type, Data: out.Data}, err
+	}
+	sim.CheckMergeBase(t, f, func(r *rand.Rand) []byte {
+		words := []string{"bread", "eggs", "milk", "tea"}
+		r.Shuffle(len(words), func(i, j int) { words[i], words[j] = words[j], words[i] })
+		return []byte(strings.Join(words[:r.IntN(len(words))], " "))
+	})
 }
 
 // TestUseCart: the code that the document shows for programs settles a Conflict between two devices, with and without the policy.

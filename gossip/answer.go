@@ -53,6 +53,7 @@ func (s *Session) answer(v View, m *ask, asked crdt.Vector, live []crdt.Name, go
 	}
 	if !fit(d, s.rowsMax) {
 		s.answered, s.next, s.more = true, m.From+"\x00", true
+		s.theirAsks-- // as at the other end, where it does not count either
 		s.leave(m.From)
 		s.say(&left{Type: msgLeft, Path: m.From})
 		s.finishExchange(v)

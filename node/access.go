@@ -48,7 +48,7 @@ func As(k crdt.Kind) WriteOption {
 	}
 }
 
-// All makes a delete remove every value of an entry in Conflict, not only the shown one.
+// All makes a delete remove, or a put replace, every value of an entry in Conflict, not only the shown one.
 func All() WriteOption { return func(o *writeOptions) { o.all = true } }
 
 // A WriteResult says what a write did.

@@ -89,5 +89,20 @@ func (r *Replica) lostBinding(id crdt.ReplicaID) {
 		return
 	}
 	r.unbound[id] = r.now.Mono + r.cfg.AntiEntropy
-	r.emit(Alarm{Code: AlarmCorrupt, Text: fmt.Sprintf("damaged record: the binding of replica %v cannot be read; what its device writes comes by sessions only", id)})
+	r.emit(Alarm{Code: AlarmCorrupt, Replica: id, Text: fmt.Sprintf("damaged record: the binding of replica %v cannot be read; what its device writes comes by sessions only", id)})
+}
+
+// lostBindings returns how many of the replicas that were seen have no binding that can be read. That of the own one is made anew.
+func (r *Replica) lostBindings() (lost int, err error) {
+	for top := range r.tx.Parts().Top().All() {
+		if r.hasBinding(top.Replica) {
+			continue
+		}
+		if top.Replica != r.id {
+			lost++
+		} else if err := r.tx.SetOpen(r.id, r.bind(r.id)); err != nil {
+			return lost, err
+		}
+	}
+	return lost, nil
 }

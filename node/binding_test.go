@@ -68,3 +68,33 @@ func TestADamagedBindingIsInNobodysWay(t *testing.T) {
 		})
 	}
 }
+
+// TestARepairBringsBindingsAlone, without a damaged path; that of the own replica is made anew.
+func TestARepairBringsBindingsAlone(t *testing.T) {
+	for name, record := range tornBindings {
+		t.Run(name, func(t *testing.T) {
+			a, b := newRig(t, "a"), newRig(t, "b")
+			a.step(from(b, b.put("x", "1")))
+			a.tearBinding("a", record)
+			w := meet(a, b)
+			w.step(a, Repair{Tag: 1, Bindings: true})
+			if reply := w.run(); reply.Unbound != 1 || len(a.sessions) > 0 {
+				t.Errorf("before it: %+v", reply)
+			}
+			w.step(a, Repair{Tag: 2, Bindings: true, Peer: b.self})
+			if reply := w.run(); reply.Err != nil || reply.Unbound != 0 || len(reply.Mended)+len(reply.Unread) > 0 || !a.hasBindings(b) {
+				t.Errorf("after it: %+v", reply)
+			}
+			wantAlarms(t, a.step(from(b, b.put("x", "2"))))
+			if a.whole(); a.shown("x") != "2" {
+				t.Errorf("%q is shown", a.shown("x"))
+			}
+			b.spoilKey("/o/10")
+			w = meet(b, a)
+			w.step(b, Repair{Tag: 3, Bindings: true})
+			if reply := w.run(); reply.Unbound != 0 || !b.hasBindings(b) {
+				t.Errorf("its own: %+v", reply)
+			}
+		})
+	}
+}

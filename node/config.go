@@ -52,7 +52,8 @@ type Config struct {
 	Store string
 	// Backend opens the datastore of the space whose folder is place, instead of Store, and says where its boot token is kept; no
 	// token means that each start that writes takes a fresh incarnation. The node closes the datastore. It is for simulations,
-	// whose disks lose what was not synced. Default: what Store says. Without a Dir it is not asked.
+	// whose disks lose what was not synced. It is asked again when a store that has failed is opened anew. Default: what Store says.
+	// Without a Dir it is not asked.
 	Backend func(place string) (datastore.Batching, store.BootToken, error)
 	// Name is what people call this device; default: the host's name.
 	Name string
@@ -94,7 +95,7 @@ type Config struct {
 	Clock func() time.Time
 	// Rand is the source of keys and ids; default crypto/rand.
 	Rand io.Reader
-	// Observe sees every step of the replicas; for simulations. Default: nobody.
+	// Observe sees every step of the replicas; for simulations. A store that has failed is then not opened anew. Default: nobody.
 	Observe StepObserver
 	// Limits bound the answers of sessions; for simulations. Default: those of package gossip.
 	Limits crdt.Limits

@@ -84,6 +84,18 @@ func TestACopyOfASpaceBesideItIsLeftAlone(t *testing.T) {
 	}
 }
 
+// TestAKeyThatCannotBeReadIsNamed, as one that another user made: it is no mistake inside the program.
+func TestAKeyThatCannotBeReadIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "device.key"), 0o700); err != nil { // root may read every file, and no folder
+		t.Fatal(err)
+	}
+	_, err := node.Open(within(t), node.Config{Dir: dir})
+	if !errors.Is(err, node.ErrStore) || !strings.Contains(err.Error(), "device.key") || node.ProblemOf(err).Hint == "" {
+		t.Errorf("open: %v, want an error that names the file, and what to do", err)
+	}
+}
+
 func TestADirectoryIsUsedByOneNodeAtATime(t *testing.T) {
 	dir := t.TempDir()
 	open(t, node.Config{Dir: dir})

@@ -169,7 +169,9 @@ func mergeList(_ context.Context, c node.Conflict) (node.Content, error) {
 	base := strings.Fields(string(c.Base.Data))
 	on := map[string]int{} // how many of the values have a word
 	for _, v := range c.Values {
-		for _, word := range strings.Fields(string(v.Data)) {
+		words := strings.Fields(string(v.Data))
+		slices.Sort(words)
+		for _, word := range slices.Compact(words) {
 			on[word]++
 		}
 	}

@@ -65,12 +65,14 @@ type Node struct {
 	ctx     context.Context // ends at Close
 	wg      sync.WaitGroup
 	refresh chan struct{}
-	online  atomic.Bool // the network has started
+	failed  chan struct{} // holds one while a store has failed that keepStores has not looked at
+	online  atomic.Bool   // the network has started
 
 	defaultID atomic.Pointer[gossip.SpaceID]
 
-	entering sync.Mutex // held while a space takes the place of another, so that joins follow one another; taken before joining
-	joining  sync.Mutex // held while the network is told whether strangers may join; taken before mu
+	entering sync.Mutex   // held while a space takes the place of another, so that joins follow one another; taken before joining
+	joining  sync.Mutex   // held while the network is told whether strangers may join; taken before mu
+	meeting  sync.RWMutex // held while a space is told which devices come and go, and locked while another takes its place; taken before mu
 
 	closing  sync.Once
 	closeErr error
@@ -98,7 +100,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		}
 		cfg.Dir = dir
 	}
-	n := &Node{cfg: cfg, log: cfg.Logger, started: cfg.Clock(), refresh: make(chan struct{}, 1),
+	n := &Node{cfg: cfg, log: cfg.Logger, started: cfg.Clock(), refresh: make(chan struct{}, 1), failed: make(chan struct{}, 1),
 		spaces: map[gossip.SpaceID]*Space{}, invites: map[string]*invite{}}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	if err := n.start(ctx); err != nil {
@@ -132,6 +134,9 @@ func (n *Node) start(ctx context.Context) error {
 		n.updateJoinable()
 	}
 	n.finishJoins()
+	if n.cfg.Observe == nil {
+		n.wg.Go(n.keepStores)
+	}
 	return nil
 }
 

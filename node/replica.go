@@ -62,8 +62,9 @@ type Replica struct {
 	peers    map[gossip.DeviceID]*peer
 	sessions map[SessionID]*session
 	lastID   SessionID
-	// held remembers what devices are known to have on disk.
+	// held remembers what devices are known to have on disk, left what sessions with them leave out.
 	held map[gossip.DeviceID]crdt.Vector
+	left map[gossip.DeviceID][]string
 	// devices remembers which device a replica is bound to.
 	devices map[crdt.ReplicaID]gossip.DeviceID
 	suspect map[gossip.DeviceID]bool
@@ -103,7 +104,7 @@ type Replica struct {
 func NewReplica(c ReplicaConfig) *Replica {
 	r := &Replica{cfg: c, self: gossip.DeviceID(c.Key.Public().(ed25519.PublicKey)), store: c.Store, rand: rand.New(c.Rand),
 		peers: map[gossip.DeviceID]*peer{}, sessions: map[SessionID]*session{},
-		held: map[gossip.DeviceID]crdt.Vector{}, devices: map[crdt.ReplicaID]gossip.DeviceID{}, suspect: map[gossip.DeviceID]bool{},
+		held: map[gossip.DeviceID]crdt.Vector{}, left: map[gossip.DeviceID][]string{}, devices: map[crdt.ReplicaID]gossip.DeviceID{}, suspect: map[gossip.DeviceID]bool{},
 		merges: map[string]*merging{}, running: map[mergeID]bool{}, differed: map[string]int{}, torn: map[string]bool{},
 		unbound: map[crdt.ReplicaID]time.Duration{}}
 	if r.cfg.Sign == nil {
@@ -125,6 +126,7 @@ func (r *Replica) reload() {
 	clear(r.devices)
 	clear(r.differed)
 	clear(r.unbound)
+	clear(r.left)
 	if id, ok := r.store.Incarnation(); ok {
 		r.id = id
 	}
@@ -248,7 +250,11 @@ func (r *Replica) fail(in []Input, err error) ([]Output, error) {
 	for _, i := range in {
 		switch i := i.(type) {
 		case Write:
-			r.emit(Reply{Tag: i.Tag, Err: storeProblem(err)})
+			p := storeProblem(err)
+			if errors.Is(p, ErrDiskFull) && p.Retryable && i.mixed() {
+				p = p.Next("Nothing was written and nothing was lost. It would delete and write in one transaction: delete alone first, which is done on a full disk, too. Or free some space.")
+			}
+			r.emit(Reply{Tag: i.Tag, Err: p})
 		case Repair:
 			r.emit(Reply{Tag: i.Tag, Err: storeProblem(err), Busy: damage})
 		case Merged:

@@ -32,6 +32,8 @@ type peer struct {
 	again bool
 	// stuck says that the last session met what the next cannot exchange either, unless somebody decides or repairs it, or the store writes again.
 	stuck bool
+	// other is what was told of it last: that it speaks another version of the protocol.
+	other *gossip.VersionError
 }
 
 // A session is a gossip.Session with the peer it is with.
@@ -71,12 +73,15 @@ func (r *Replica) heldBy(p gossip.DeviceID) (crdt.Vector, error) {
 // learnHeld takes note of what a device has on disk.
 func (r *Replica) learnHeld(p gossip.DeviceID, v crdt.Vector) error {
 	old, err := r.heldBy(p)
-	if err != nil || v.Len() == 0 || v.Equal(old) {
+	if err != nil || v.Equal(old) {
 		return err
 	}
 	r.held[p] = v.Clone()
 	return r.tx.SetMeta(heldKey(p), crdt.AppendVector(nil, v))
 }
+
+// tellsHeld reports whether a session came so far that the peer told what it holds, if only that it is nothing.
+func tellsHeld(res gossip.Result) bool { return res.Done || res.Held.Len() > 0 }
 
 func (r *Replica) peerUp(p gossip.DeviceID) error {
 	if r.peers[p] != nil {
@@ -267,11 +272,16 @@ func (r *Replica) badMessage(id SessionID, s *session, err error) error {
 		r.pump(id)
 		return nil
 	case errors.As(err, &version):
-		r.alarm(AlarmVersion, s.peer, "device %s: %v", s.peer.Short(), err)
+		if p := r.peers[s.peer]; p != nil && (p.other == nil || *p.other != *version) {
+			p.other = version
+			r.alarm(AlarmVersion, s.peer, "device %s: %v", s.peer.Short(), err)
+		}
 		if s.Finished() { // it has a last word, which tells our version
 			r.pump(id)
-			return nil
+		} else {
+			r.breakOff(id, 0) // nothing is different before one of both is another program, and connects anew
 		}
+		return nil
 	case errors.Is(err, crdt.ErrDecode), errors.Is(err, errUnbound):
 		r.alarm(AlarmBadFrame, s.peer, "a session was broken off: %v", err)
 	default:
@@ -362,7 +372,7 @@ func (r *Replica) hasBinding(id crdt.ReplicaID) bool {
 func (r *Replica) finish(s *session) error {
 	res := s.Result()
 	delay := time.Duration(0)
-	if p := r.peers[s.peer]; p != nil {
+	if p := r.peers[s.peer]; p != nil && r.sessions[p.session] == s { // else it gave way to another, which knows more
 		p.equal = res.SameHash || res.Busy && p.equal
 		p.stuck = len(res.Left) > 0 || res.Refused == gossip.ByeDamaged || res.Busy && p.stuck
 		goesOn := (p.again || r.goesOn(res)) && !res.SameHash
@@ -378,15 +388,15 @@ func (r *Replica) finish(s *session) error {
 		p.again = false
 		r.schedule.Put(s.peer, r.now.Mono, delay)
 	}
-	if err := r.learnHeld(s.peer, res.Held); err != nil {
-		return err
+	if tellsHeld(res) {
+		if err := r.learnHeld(s.peer, res.Held); err != nil {
+			return err
+		}
 	}
 	if res.Brought {
 		r.relay(s.peer)
 	}
-	if len(res.Left) > 0 {
-		r.alarm(AlarmValues, s.peer, "%s: more values compete than can be exchanged with device %s at once", leftOut(res.Left), s.peer.Short())
-	}
+	r.learnLeft(s.peer, res)
 	if res.Diverged {
 		r.alarm(AlarmDiverged, s.peer, "this device and %s have seen the same and hold different values", s.peer.Short())
 	}
@@ -402,6 +412,25 @@ func (r *Replica) finish(s *session) error {
 	}
 	r.emit(Synced{Peer: s.peer, Result: res})
 	return nil
+}
+
+// learnLeft takes note of what sessions with p leave out, and raises the alarm when that is something else than before. A session that was not done
+// has not looked at all paths: what it did not name may be left out as before.
+func (r *Replica) learnLeft(p gossip.DeviceID, res gossip.Result) {
+	left := res.Left
+	if !res.Done {
+		left = slices.Concat(r.left[p], left)
+		slices.Sort(left)
+		left = slices.Compact(left)
+		left = left[:min(len(left), gossip.LeftMax)]
+	}
+	if slices.Equal(left, r.left[p]) {
+		return
+	}
+	r.left[p] = left
+	if len(left) > 0 {
+		r.alarm(AlarmValues, p, "%s: more values compete than can be exchanged with device %s at once", leftOut(left), p.Short())
+	}
 }
 
 // leftOut names what a session left out, for people.

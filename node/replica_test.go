@@ -341,6 +341,10 @@ func TestAFullDiskRefusesTheWriteAndLosesNothing(t *testing.T) {
 	if rep, ok := out[0].(Reply); !ok || rep.Tag != 7 || !errors.Is(rep.Err, ErrDiskFull) {
 		t.Errorf("outputs %+v, want a reply with ErrDiskFull", out)
 	}
+	out, _ = a.Step(a.now, Write{Tag: 8, Ops: []WriteOp{{Path: "x", Delete: true}, {Path: "y", Content: Text("2")}}})
+	if rep := out[0].(Reply); !errors.Is(rep.Err, ErrDiskFull) || !strings.Contains(rep.Err.Hint, "delete alone first") {
+		t.Errorf("a delete and a put in one: %v, hint %q", rep.Err, rep.Err.Hint)
+	}
 	a.ds.Inject(nil)
 	if got := a.shown("x"); got != "1" {
 		t.Errorf("x = %q after a refused write, want 1", got)

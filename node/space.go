@@ -27,8 +27,9 @@ import (
 // entry is over at once and does not look at it. Bytes and slices that are returned belong to the caller, but for the Data of values,
 // which is shared with others who read: copy it before changing it. Bytes that are given are not to be changed afterwards.
 //
-// After [Node.Close] every method returns [ErrClosed]. [Node.Join] may end the handle of the space that was the default: it then returns
-// [ErrSpaceLeft]; ask [Node.Space] for the one that took its place.
+// After [Node.Close] every method returns [ErrClosed]. [Node.Join] may end the handle of the space that was the default, and a disk that
+// failed and works again ends that of a space whose store is opened anew: it then returns [ErrSpaceLeft]; ask [Node.Space] for the one that
+// took its place.
 type Space struct {
 	node    *Node
 	id      gossip.SpaceID
@@ -61,6 +62,7 @@ type Space struct {
 	held       map[gossip.DeviceID]crdt.Vector
 	skew       map[gossip.DeviceID]time.Duration
 	up         map[gossip.DeviceID]bool
+	unheard    map[gossip.DeviceID]bool // those of up that have not told yet what they hold, which may be less than before
 	warnings   map[string]Warning
 	alarms     map[string]int
 	datastores map[*Datastore]struct{}
@@ -78,7 +80,7 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 	}
 	s := &Space{node: n, id: id, key: key, genesis: gen, dir: dir, rec: rec, ds: ds, name: rec.Name, log: n.log.With("space", rec.Name),
 		changed: make(chan struct{}), held: map[gossip.DeviceID]crdt.Vector{}, skew: map[gossip.DeviceID]time.Duration{},
-		up: map[gossip.DeviceID]bool{}, warnings: map[string]Warning{}, alarms: map[string]int{}, datastores: map[*Datastore]struct{}{}, readings: map[*reading]struct{}{},
+		up: map[gossip.DeviceID]bool{}, unheard: map[gossip.DeviceID]bool{}, warnings: map[string]Warning{}, alarms: map[string]int{}, datastores: map[*Datastore]struct{}{}, readings: map[*reading]struct{}{},
 		failures: map[string]mergeFailure{}, repairing: make(chan struct{}, 1)}
 	if s.store, err = store.Open(context.Background(), ds, store.Options{Token: token, Random: n.cfg.Rand, CacheBytes: n.cacheBytes(dir),
 		History: store.HistoryBounds{Versions: n.cfg.HistoryVersions, Age: n.cfg.HistoryAge}}); err != nil {
@@ -112,6 +114,9 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 		return nil, openProblem(err)
 	}
 	s.loop = startLoop(s)
+	if err := s.store.Failed(); err != nil { // the disk was full
+		s.storeFailed(err)
+	}
 	return s, s.tellMerges()
 }
 
@@ -394,7 +399,7 @@ func userOp(path string, opts []WriteOption) (WriteOp, error) {
 //
 // After an error nothing was written, with two exceptions, for every method that writes: if ctx ended first, the write may still
 // happen; if the Problem says that the write could not be made durable, it is here and may be elsewhere, but may not survive a
-// crash of this device.
+// crash of this device, nor the opening of its store that follows when the disk works again.
 func (s *Space) Put(ctx context.Context, path string, c Content, opts ...WriteOption) (WriteResult, error) {
 	op, err := userOp(path, opts)
 	if err != nil {

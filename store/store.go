@@ -194,7 +194,7 @@ func (s *Store) Sync(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	if ctx.Err() != nil {
+	if ended := ctx.Err(); ended != nil && errors.Is(err, ended) {
 		return fmt.Errorf("sync: %w", err)
 	}
 	err = fmt.Errorf("sync: %w: %w", ErrUnsynced, err)

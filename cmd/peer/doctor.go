@@ -143,9 +143,12 @@ func (d *doctor) daemon(ctx context.Context) {
 	theirs, err := c.Version(ctx)
 	if err == nil && (theirs.Version != mine.Version || theirs.Commit != mine.Commit) {
 		d.attention("daemon", fmt.Sprintf("runs version %s %s", theirs.Version, theirs.Commit), fmt.Sprintf("this command is version %s %s", mine.Version, mine.Commit),
-			fmt.Sprintf("Start the new one:  %s down && %s up -d", d.self(), d.self()))
+			fmt.Sprintf("Start the new one:  %s down && %s up -d      If a program of yours runs the node, build that anew.", d.self(), d.self()))
 	} else {
 		d.ok("daemon", "runs, version %s, pid %d, up %s", d.status.Version, d.status.PID, span(time.Since(d.status.Started)))
+	}
+	if d.status.Dir != "" {
+		d.inst.data = d.status.Dir // --api may name the socket of another daemon, or of a program
 	}
 	for _, w := range d.status.Warnings {
 		if w.Code != "clock_skew" { // clocks tells of it

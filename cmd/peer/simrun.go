@@ -232,8 +232,11 @@ func conflictsText(d *report.Document) string {
 	default:
 		text += count(k.Open) + " paths wait for a decision"
 	}
-	if d.Verdict == report.Pass {
+	switch {
+	case d.Verdict == report.Pass && k.Differ == 0:
 		text += ", the same on all devices"
+	case d.Verdict == report.Pass:
+		text += fmt.Sprintf(", %s not on all devices", count(k.Differ))
 	}
 	return text
 }

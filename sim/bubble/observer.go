@@ -88,7 +88,7 @@ func (o *observer) Stepped(space gossip.SpaceID, out []node.Output, err error) {
 	d.steps++
 	w.steps++
 	if err != nil {
-		w.oracle.Sometimes("step that failed")
+		w.oracle.StepFailed(d.index, err)
 	}
 	out = w.userOnly(out)
 	w.oracle.Stepped(d.index, out, d.current, d.gossip)
@@ -143,6 +143,7 @@ func (d *device) synced(s node.Synced) {
 	if peer := d.w.deviceOf(s.Peer); peer >= 0 {
 		o.Held(d.index, peer, s.Result.Held)
 	}
+	o.LeftOut(d.index, s.Result.Left)
 	switch {
 	case s.Result.Busy:
 		o.Sometimes("session refused for another")

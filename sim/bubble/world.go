@@ -51,6 +51,9 @@ type world struct {
 	// lasted was ended.
 	ends     []end
 	healings int
+	// decideAt is when somebody decides again about what sessions leave out, decisions is how often they did.
+	decideAt  time.Duration
+	decisions int
 
 	people sync.WaitGroup // what people do at the devices
 	away   sync.WaitGroup // devices that stop and start again
@@ -618,10 +621,26 @@ func (w *world) probe(converged *time.Duration, final *map[string][]string) (don
 	case late:
 		w.oracle.NotConverged()
 	default:
+		w.decide()
 		return false
 	}
 	w.emitBroken()
 	return true
+}
+
+// decideEvery is how long somebody waits for what came of decisions about what sessions leave out before they decide again.
+const decideEvery = 10 * time.Second
+
+// decide lets people decide about what sessions leave out, once all else is the same everywhere. The caller holds mu.
+func (w *world) decide() {
+	if w.now() < w.decideAt {
+		return
+	}
+	for _, x := range w.oracle.Crowds() {
+		w.decideAt = w.now() + decideEvery
+		w.decisions++
+		w.devices[x.Device].write(len(w.s.Ops)+w.decisions, []scenario.Part{x.Part}) // a number that no other write has
+	}
 }
 
 // tearDown closes all devices and waits for everything to end.

@@ -108,6 +108,8 @@ type world struct {
 	said      int
 	// merges counts the writes by programs.
 	merges int
+	// decideAt is when somebody decides again about what sessions leave out.
+	decideAt time.Duration
 }
 
 func newWorld(s *scenario.Scenario, o Options) *world {
@@ -234,8 +236,17 @@ func (w *world) probe() {
 		w.done = true
 		return
 	}
+	if w.now >= w.decideAt {
+		for _, x := range w.oracle.Crowds() {
+			w.decideAt = w.now + decideEvery
+			w.devices[x.Device].write([]scenario.Part{x.Part})
+		}
+	}
 	w.after(50*time.Millisecond, w.probe)
 }
+
+// decideEvery is how long somebody waits for what came of decisions about what sessions leave out before they decide again.
+const decideEvery = 5 * time.Second
 
 // finish makes the last checks. A session between devices that agree takes two messages; each device starts one with each peer
 // in a period, which may be shorter by a fifth.

@@ -115,12 +115,14 @@ type Violation struct {
 }
 
 // Conflicts counts the different conflicts that devices reported, the results of merge functions that were written, the conflicts that
-// ended otherwise, by a decision, a write or a policy, and the paths that wait for a decision in the end.
+// ended otherwise, by a decision, a write or a policy, and the paths that wait for a decision in the end: on a device at least, and of those the
+// ones that do not on another, though it holds the same values, as the mark of a value that won over a delete need not come to all.
 type Conflicts struct {
 	Reported int `json:"reported"`
 	Merged   int `json:"merged"`
 	Settled  int `json:"settled"`
 	Open     int `json:"open"`
+	Differ   int `json:"differ"`
 }
 
 // Figures are lengths of time in seconds, and the number of events that the driver worked through.
