@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,13 +19,15 @@ const (
 	completeMax    = 500
 )
 
-// A completer returns the words that an argument may be, of which begun is typed. It asks c, which may be unreachable.
-type completer func(ctx context.Context, c *client.Client, begun string) []string
+// A completer returns the words that an argument or a flag may be, of which begun is typed, after the arguments args. A tab divides a word
+// from what a shell may say of it. It asks c, which may be unreachable.
+type completer func(ctx context.Context, c *client.Client, args []string, begun string) []string
 
 // completers are those of arguments, by their names in the usage of a command, and of flags, by their names. An argument of another
 // name is completed by nothing, except for files and folders.
 var completers = map[string]completer{
 	"PATH": completePath, "PREFIX": completePath, "DEVICE": completeDevice, "INVITE": completeInvite, "KEY": completeSetting, "POLICY": fixed(policyNames...),
+	"V1": completeVersion, "V2": completeVersion, "--version": completeVersion, "--keep": completeKeep,
 	"--device": completeDevice, "--type": fixed("multi", "lww"), "--scenario": fixed(scenario.Names()...), "--store": fixed("pebble:", "leveldb:", "mem:"),
 }
 
@@ -42,13 +45,13 @@ func (a *app) completeAll(c *cobra.Command) {
 			if len(args) >= len(names) {
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
-			return a.complete(cmd, names[len(args)], begun)
+			return a.complete(cmd, names[len(args)], args, begun)
 		}
 	}
 	for name := range completers {
 		if flag, ok := strings.CutPrefix(name, "--"); ok && c.Flags().Lookup(flag) != nil {
-			c.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
-				return a.complete(cmd, name, begun)
+			c.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+				return a.complete(cmd, name, args, begun)
 			})
 		}
 	}
@@ -68,7 +71,7 @@ func argumentNames(use string) []string {
 }
 
 // complete offers the words for a named argument or flag.
-func (a *app) complete(cmd *cobra.Command, name, begun string) ([]string, cobra.ShellCompDirective) {
+func (a *app) complete(cmd *cobra.Command, name string, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 	words, ok := completers[name]
 	if !ok {
 		if name == "FILE" || name == "DIR" {
@@ -86,7 +89,10 @@ func (a *app) complete(cmd *cobra.Command, name, begun string) ([]string, cobra.
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), completeWithin)
 	defer cancel()
-	offered := slices.DeleteFunc(words(ctx, c, begun), func(w string) bool { return !strings.HasPrefix(w, begun) || visible(w) != w })
+	offered := slices.DeleteFunc(words(ctx, c, args, begun), func(w string) bool {
+		w, _, _ = strings.Cut(w, "\t")
+		return !strings.HasPrefix(w, begun) || visible(w) != w
+	})
 	if len(offered) == 0 && name == "--scenario" { // it may be a file as well
 		return nil, cobra.ShellCompDirectiveDefault
 	}
@@ -98,7 +104,7 @@ func (a *app) complete(cmd *cobra.Command, name, begun string) ([]string, cobra.
 }
 
 // completePath offers the paths of entries up to their next slash.
-func completePath(ctx context.Context, c *client.Client, begun string) []string {
+func completePath(ctx context.Context, c *client.Client, _ []string, begun string) []string {
 	var out []string
 	for e, err := range c.List(ctx, begun, false) {
 		if err != nil {
@@ -119,7 +125,7 @@ func completePath(ctx context.Context, c *client.Client, begun string) []string 
 }
 
 // completeDevice offers the names of the devices of the space.
-func completeDevice(ctx context.Context, c *client.Client, begun string) []string {
+func completeDevice(ctx context.Context, c *client.Client, _ []string, _ string) []string {
 	ds, err := c.Devices(ctx)
 	if err != nil {
 		return nil
@@ -132,7 +138,7 @@ func completeDevice(ctx context.Context, c *client.Client, begun string) []strin
 }
 
 // completeInvite offers the ids of the open invites.
-func completeInvite(ctx context.Context, c *client.Client, begun string) []string {
+func completeInvite(ctx context.Context, c *client.Client, _ []string, _ string) []string {
 	all, err := c.Invites(ctx)
 	if err != nil {
 		return nil
@@ -144,7 +150,45 @@ func completeInvite(ctx context.Context, c *client.Client, begun string) []strin
 	return out
 }
 
-func completeSetting(context.Context, *client.Client, string) []string {
+// completeVersion offers the versions that the history of the path in args holds.
+func completeVersion(ctx context.Context, c *client.Client, args []string, _ string) []string {
+	if len(args) == 0 {
+		return nil
+	}
+	h, err := c.History(ctx, args[0], completeMax)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, r := range h.Versions {
+		if r.Version != "" && !r.Deleted {
+			out = append(out, about(shortVersion(r.Version), shortName(r.Device)+", "+when(r.Time)+", "+preview(r.Content)))
+		}
+	}
+	return out
+}
+
+// completeKeep offers the numbers of the values that compete at the path in args.
+func completeKeep(ctx context.Context, c *client.Client, args []string, _ string) []string {
+	if len(args) == 0 {
+		return nil
+	}
+	conflict, err := c.Conflict(ctx, args[0])
+	if err != nil {
+		return nil
+	}
+	out := []string{about("all", "the others stay beside it")}
+	for i, v := range conflict.Values {
+		device, at := v.Writer()
+		out = append(out, about(strconv.Itoa(i+1), shortName(device)+", "+when(at)+", "+preview(v.Content)))
+	}
+	return out
+}
+
+// about joins a word and what a shell may say of it.
+func about(word, description string) string { return word + "\t" + visible(description) }
+
+func completeSetting(context.Context, *client.Client, []string, string) []string {
 	var out []string
 	for _, s := range settings {
 		out = append(out, s.key)
@@ -154,5 +198,5 @@ func completeSetting(context.Context, *client.Client, string) []string {
 
 // fixed offers the same words always.
 func fixed(words ...string) completer {
-	return func(context.Context, *client.Client, string) []string { return slices.Clone(words) }
+	return func(context.Context, *client.Client, []string, string) []string { return slices.Clone(words) }
 }

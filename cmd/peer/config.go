@@ -43,8 +43,8 @@ func newConfig(a *app) *cobra.Command {
 		Short: "Show and change settings",
 		Long: `Show the settings of this device and where each comes from. A flag on the command
 line comes first, then its variable (PEER_NAME for --name), then the file, then what
-peer does by itself; a device keeps the name of its last start. "peer config path" names the file; it is TOML, with the flags'
-names as keys:
+peer does by itself; a device keeps the name of its last start. "peer config path"
+names the file; it is TOML, with the flags' names as keys:
 
   name = "laptop"
   listen = ["/ip4/0.0.0.0/udp/4001/quic-v1"]

@@ -19,7 +19,8 @@ func newDiff(a *app) *cobra.Command {
 		Short: "Compare versions of a value, line by line",
 		Long: `Compare two versions of a path as a unified diff of their lines. Without versions it is
 what is shown against the version before, or, of an entry with values that compete,
-what is shown against each of the others, also where a policy settles them. With V1 it is V1 against what is shown.
+what is shown against each of the others, also where a policy settles them. With V1
+it is V1 against what is shown.
 
 The beginning of a version is enough; peer history lists them. Values that are not text
 are only said to differ, or not. The exit code does not tell whether they differ.`,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -92,6 +93,9 @@ func (a *app) report(ctx context.Context, err error) int {
 		err = client.ErrTimeout.With("It was not done in time.")
 	}
 	p := node.ProblemOf(err)
+	if errors.Is(p, node.ErrNoSpace) {
+		p = p.Next(a.otherSpace(p.Hint))
+	}
 	if inst, err := a.instance(); err == nil && errors.Is(p, client.ErrCutOff) {
 		p = p.Next(p.Hint + "\nThe log:  " + home(logName(inst)))
 	}
@@ -113,6 +117,19 @@ func (a *app) address(p *node.Problem) *node.Problem {
 		return p
 	}
 	return p.Next(hint)
+}
+
+// otherSpace says how to get rid of the name of a space that this device does not have. It returns hint if no one named it.
+func (a *app) otherSpace(hint string) string {
+	switch {
+	case a.given["space"]:
+		return "Without --space it is the default one; peer join says the names of those that it keeps."
+	case os.Getenv(variable("space")) != "":
+		return "The environment names it. For the default one:  unset " + variable("space")
+	case a.config["space"] != nil:
+		return "The configuration names it. For the default one:  peer config unset space"
+	}
+	return hint
 }
 
 // hintNone is what to do about a problem that does not say.

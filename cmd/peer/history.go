@@ -19,8 +19,9 @@ func newHistory(a *app) *cobra.Command {
 		Long: `List what was written at a path, newest first: the current values, those that were
 overwritten, deleted or lost a decision, and the deletes; with who wrote each and what
 replaced it. Where a policy settles what competes each line says what it did, and what
-it made of several values, a union, comes first and has no version. Each device keeps its own history, by default the last 10 values of an
-entry for 30 days; a value that this device no longer has, another may have.
+it made of several values, a union, comes first and has no version. Each device keeps
+its own history, by default the last 10 values of an entry for 30 days; a value that
+this device no longer has, another may have.
 
   peer diff PATH                    compare the value with the one before
   peer get PATH --version V         print a past value

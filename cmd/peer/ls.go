@@ -28,7 +28,8 @@ func newLs(a *app) *cobra.Command {
 		Long: `List the entries whose paths begin with PREFIX; notes/ lists what lies below it.
 
 On a terminal one level is shown: what lies deeper is counted, as "notes/  12 entries".
--R shows everything. "peer ls notes" lists notes/ if nothing else begins so. In a pipe and with --json the list is always complete.`,
+-R shows everything. "peer ls notes" lists notes/ if nothing else begins so. In a pipe
+and with --json the list is always complete.`,
 		Args: arguments("[PREFIX]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(cmd, requestTimeout, func(ctx context.Context, c *client.Client) error {

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -32,6 +33,23 @@ func TestReferenceIsUpToDate(t *testing.T) {
 	if !bytes.Equal(got, want) {
 		t.Errorf("%s differs from the commands; write it anew:  go test ./cmd/peer -run Reference -update", referenceFile)
 	}
+}
+
+// Help and manual pages are read on terminals, which break longer lines anywhere.
+func TestHelpFitsATerminal(t *testing.T) {
+	const most = 100
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		for line := range strings.Lines(c.Long) {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > most {
+				t.Errorf("%s: a line of its help has %d characters, %d is the most: %s", c.CommandPath(), n, most, line)
+			}
+		}
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+	}
+	walk(newRoot(newApp(nil)))
 }
 
 func reference(root *cobra.Command) []byte {

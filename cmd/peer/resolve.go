@@ -34,8 +34,8 @@ func newResolve(a *app) *cobra.Command {
 		Use:   "resolve PATH --keep 1|2|DEVICE|all | --value VALUE|-|@FILE | --merge[=POLICY] | --edit",
 		Short: "Decide a conflict, or many",
 		Long: `Decide a conflict: keep one of the values, by its number in "peer conflicts show", its
-device or the beginning of its version (h.51ab or 51ab); or write another one. The decision replaces all
-values that were seen when it was made. "peer undo" takes it back.
+device or the beginning of its version (h.51ab or 51ab); or write another one. The
+decision replaces all values that were seen when it was made. "peer undo" takes it back.
 
   --keep all   keeps the shown value at PATH and each other one beside it, at a path
                with the name of its device: notes/todo (phone).md

@@ -44,7 +44,11 @@ func (r *resolveCommand) runAll(ctx context.Context, c *client.Client, prefix st
 		}
 		decisions = append(decisions, d)
 	}
+	shown, foreseen := false, len(doc.Left)
 	if len(decisions) > 0 && !r.dryRun {
+		if shown = !r.yes && r.interactive() && r.out.tty; shown {
+			r.printDecisions(planned(decisions), doc.Left)
+		}
 		stay := ""
 		if n := len(doc.Left); n > 0 {
 			stay = fmt.Sprintf(" %s cannot be decided so.", count(n))
@@ -59,7 +63,12 @@ func (r *resolveCommand) runAll(ctx context.Context, c *client.Client, prefix st
 		}
 		return err
 	}
-	err := r.out.result(doc, func() { r.printAll(doc, prefix) })
+	err := r.out.result(doc, func() {
+		if shown && len(doc.Left) > foreseen {
+			r.printDecisions(nil, doc.Left[foreseen:])
+		}
+		r.printAll(doc, prefix, shown)
+	})
 	if err == nil && len(doc.Left) > 0 {
 		return quietExit(exitConflicts)
 	}
@@ -137,7 +146,17 @@ func briefValue(c wire.Content) string {
 	return machineValue(c)
 }
 
-func (r *resolveCommand) printAll(doc wire.ResolveAll, prefix string) {
+// planned tells decisions that are still to be made.
+func planned(decisions []decision) []wire.ResolveOne {
+	var out []wire.ResolveOne
+	for _, d := range decisions {
+		out = append(out, wire.ResolveOne{Path: d.ask.Path, How: d.how, Content: d.value})
+	}
+	return out
+}
+
+// printAll tells what was decided. If the decisions were shown before the question, only how many.
+func (r *resolveCommand) printAll(doc wire.ResolveAll, prefix string, shown bool) {
 	if len(doc.Resolved)+len(doc.Left) == 0 {
 		r.out.done("No conflicts%s.", under(prefix))
 		if r.merge == string(node.PolicyHere) && r.isPolicy(prefix) {
@@ -145,14 +164,9 @@ func (r *resolveCommand) printAll(doc wire.ResolveAll, prefix string) {
 		}
 		return
 	}
-	t := r.out.table("PATH", "DECISION", "VALUE")
-	for _, one := range doc.Resolved {
-		t.add(text(one.Path), text(one.How), both(preview(*one.Content), briefValue(*one.Content)))
+	if !shown {
+		r.printDecisions(doc.Resolved, doc.Left)
 	}
-	for _, one := range doc.Left {
-		t.add(text(one.Path), text("left open: "+one.Reason), both("", "-"))
-	}
-	t.print()
 	switch {
 	case !r.out.tty:
 	case doc.DryRun:
@@ -160,4 +174,16 @@ func (r *resolveCommand) printAll(doc wire.ResolveAll, prefix string) {
 	default:
 		r.out.done("%s decided, %d left open.", plural(len(doc.Resolved), "conflict", "conflicts"), len(doc.Left))
 	}
+}
+
+// printDecisions lists what is decided, or is to be, and what is left open.
+func (r *resolveCommand) printDecisions(decided, left []wire.ResolveOne) {
+	t := r.out.table("PATH", "DECISION", "VALUE")
+	for _, one := range decided {
+		t.add(text(one.Path), text(one.How), both(preview(*one.Content), briefValue(*one.Content)))
+	}
+	for _, one := range left {
+		t.add(text(one.Path), text("left open: "+one.Reason), both("", "-"))
+	}
+	t.print()
 }

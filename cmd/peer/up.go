@@ -107,6 +107,11 @@ func (u *upCommand) tell(up wire.Up) error {
 		}
 		if u.noGossip {
 			u.out.done("Polling every %v, without gossip.", cmp.Or(u.poll, node.AntiEntropyDefault))
+		} else if u.poll > 0 {
+			u.out.done("Polling every %v, beside gossip.", u.poll)
+		}
+		if strings.TrimSuffix(u.store, ":") == "mem" {
+			u.out.look("Entries are kept in memory (--store mem:) and are gone when this ends.")
 		}
 		if u.given["listen"] && !slices.Equal(u.listen, u.config["listen"]) && slices.ContainsFunc(u.listen, fixedPort) {
 			u.out.look("--listen holds until the next start; others may look for this device there. To keep it:\n  %s config set listen %s",
