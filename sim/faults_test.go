@@ -232,3 +232,28 @@ on = "laptop"
 		}
 	}
 }
+
+// TestWhatIsLeftOutIsDecided: values that are too many for an answer come to nobody, and not into the place of a damaged record, before somebody
+// writes over them. Then all agree.
+func TestWhatIsLeftOutIsDecided(t *testing.T) {
+	const text = "devices = 8\npaths = [\"p\"]\nanswer-memory = 640\nend = \"20s\"\n[network]\nlatency = \"100ms\"\n"
+	for name, fault := range map[string]scenario.Op{
+		"apart":   {At: 500 * time.Millisecond, Do: scenario.DoPartition, Groups: [][]int{{0}, {1}, {2}, {3}, {4}, {5}, {6}, {7}}, For: 5 * time.Second},
+		"damaged": {At: 7 * time.Second, Do: scenario.DoDamage, Device: 2, Path: "p"},
+	} {
+		s, err := scenario.Parse(name, []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range s.Devices {
+			s.Ops = append(s.Ops, scenario.Op{At: time.Second, Do: scenario.DoWrite, Device: i, Parts: []scenario.Part{{Path: "p", Verb: scenario.Put}}})
+		}
+		for range 4 { // one device alone has too many
+			s.Ops = append(s.Ops, scenario.Op{At: 2 * time.Second, Do: scenario.DoWrite, Parts: []scenario.Part{{Path: "p", Verb: scenario.Sibling}}})
+		}
+		r := mustHold(t, name, with(s, fault), des.Options{})
+		if r.Coverage["path left out"] == 0 || r.Coverage["decision on what was left out"] == 0 || r.Final == nil {
+			t.Errorf("%s: nothing was left out and decided: %v", name, r.Coverage)
+		}
+	}
+}

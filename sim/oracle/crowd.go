@@ -28,40 +28,61 @@ type Decision struct {
 	Part   scenario.Part
 }
 
-// Crowds returns what somebody has to decide so that the devices can agree: the paths on which they differ, each on the device that holds most
-// there. It returns nothing as long as they differ on a path that no session left out: that has to come by itself.
+// Crowds returns what somebody has to decide so that the devices can agree: the paths that sessions left out and on which they differ, each on the
+// device that holds most there. As long as they differ on another path, which has to come by itself, it returns only those that are damaged
+// somewhere: until such a one is repaired, sessions that have to carry it break off, and what lies behind it waits.
 func (o *Oracle) Crowds() []Decision {
-	var out []Decision
+	var due, urgent []Decision
+	wait := false
 	for _, path := range o.paths {
-		same := !slices.ContainsFunc(o.devices, func(d *truth) bool {
-			return !d.up || !contextAt(d.parts, path).Equal(contextAt(o.devices[0].parts, path))
-		})
-		if same {
+		damaged := slices.ContainsFunc(o.devices, func(d *truth) bool { return slices.Contains(d.damaged, path) })
+		if o.sameAt(path) && !damaged {
 			continue
 		}
-		if !o.left[path] || crdt.IsSystemPath(path) || o.decisions+len(out) >= decisionsMax {
-			return nil
+		x, ok := o.decision(path)
+		switch {
+		case !ok:
+			wait = true
+		case damaged:
+			urgent = append(urgent, x)
+		default:
+			due = append(due, x)
 		}
-		most, values := -1, set(nil)
-		for i, d := range o.devices {
-			if live := o.spec(path, d.app); d.up && !slices.Contains(d.damaged, path) && (most < 0 || live.len() > values.len()) {
-				most, values = i, live
-			}
-		}
-		if most < 0 {
-			return nil
-		}
-		lww := values.len() > 0
-		for i := range values.all {
-			lww = lww && o.entries[i].kind == crdt.LWW
-		}
-		out = append(out, Decision{most, scenario.Part{Path: path, Verb: scenario.PutAll, LWW: lww}})
 	}
-	o.decisions += len(out)
-	for range out {
+	if due = append(urgent, due...); wait {
+		due = urgent
+	}
+	due = due[:min(len(due), decisionsMax-o.decisions)]
+	o.decisions += len(due)
+	for range due {
 		o.Sometimes("decision on what was left out")
 	}
-	return out
+	return due
+}
+
+// sameAt reports whether all devices run and have seen the same of a path.
+func (o *Oracle) sameAt(path string) bool {
+	return !slices.ContainsFunc(o.devices, func(d *truth) bool {
+		return !d.up || !contextAt(d.parts, path).Equal(contextAt(o.devices[0].parts, path))
+	})
+}
+
+// decision returns what is to be decided at a path. It reports false if no session left it out, or if nobody can read it.
+func (o *Oracle) decision(path string) (x Decision, ok bool) {
+	if !o.left[path] || crdt.IsSystemPath(path) {
+		return x, false
+	}
+	var most set
+	for i, d := range o.devices {
+		if live := o.spec(path, d.app); d.up && !slices.Contains(d.damaged, path) && (!ok || live.len() > most.len()) {
+			x.Device, most, ok = i, live, true
+		}
+	}
+	x.Part = scenario.Part{Path: path, Verb: scenario.PutAll, LWW: most.len() > 0}
+	for i := range most.all {
+		x.Part.LWW = x.Part.LWW && o.entries[i].kind == crdt.LWW
+	}
+	return x, ok
 }
 
 func contextAt(p crdt.Parts, path string) crdt.Vector { return p[p.Of(path)].Context }

@@ -192,7 +192,7 @@ const (
 func (x *Shrinker) devices() {
 	for i := len(x.best.Devices) - 1; i >= 0 && len(x.best.Devices) > 1; i-- {
 		gone := x.try(func(c *Scenario) { c.removeDevice(i) })
-		for seed := uint64(1); !gone && seed <= seedsTried && len(x.best.Ops) <= fewOps && !x.best.names(i); seed++ {
+		for seed := uint64(1); !gone && seed <= 4*seedsTried && len(x.best.Ops) <= fewOps && !x.best.names(i); seed++ {
 			gone = x.try(func(c *Scenario) {
 				c.removeDevice(i)
 				c.Seed = seed
