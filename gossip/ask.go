@@ -9,10 +9,14 @@ import (
 )
 
 const (
-	// asksMax bounds the questions of one end of a session; the next session goes on.
+	// asksMax bounds the questions of one end of a session; the next session goes on. One that is answered by LEFT does not count, or the paths that
+	// are left out, which each session asks for anew, would hide all others once they are so many. Each such question begins at a part of the asker, or
+	// where an answer ended, so there is an end to them.
 	asksMax = 256
 	// theirAsksMax bounds those of the peer, which asks again after FLOOR, and for each sketch that did not suffice.
 	theirAsksMax = 16 * asksMax
+	// LeftMax bounds the paths that are left out and named.
+	LeftMax = 1024
 	// FetchMax bounds the paths that one session fetches.
 	FetchMax = 4 * asksMax
 	// partsMax is the number of ranges from which on all but the last are asked for together.
@@ -30,8 +34,8 @@ func (s *Session) askFrom(v View, from string) error {
 	for i < len(parts) && s.theirTop.Within(parts[i].Context) {
 		i++
 	}
-	if s.waiting = i < len(parts) && s.asks < asksMax; !s.waiting {
-		s.doneHere = true
+	if s.waiting = i < len(parts) && s.asks-s.passed < asksMax; !s.waiting {
+		s.doneHere, s.short = true, i < len(parts)
 		s.finishExchange(v)
 		return nil
 	}
@@ -136,6 +140,7 @@ func (s *Session) onLeft(v View, msg []byte) error {
 		return s.unexpected(msgLeft)
 	}
 	s.leave(m.Path)
+	s.passed++
 	if s.from = m.Path + "\x00"; s.from == s.to || s.to != "" && s.from > s.to {
 		s.from = s.to
 	}
@@ -144,9 +149,12 @@ func (s *Session) onLeft(v View, msg []byte) error {
 
 // leave takes note of a path that one end leaves out. The other may do the same.
 func (s *Session) leave(path string) {
-	if i, known := slices.BinarySearch(s.result.Left, path); !known {
-		s.result.Left = slices.Insert(s.result.Left, i, path)
+	i, known := slices.BinarySearch(s.result.Left, path)
+	if known || i == LeftMax {
+		return
 	}
+	s.result.Left = slices.Insert(s.result.Left, i, path)
+	s.result.Left = s.result.Left[:min(len(s.result.Left), LeftMax)]
 }
 
 // nothingCame reports whether nothing of the answer that is due has come.

@@ -150,15 +150,20 @@ func TestABoundaryIsAPathOrRightBehindOne(t *testing.T) {
 			}
 		}
 	}
-	var e end
-	for _, to := range []string{"\x00", "p\x00\x00", "p\x1b[2J", "p/", "\xff"} {
-		if err := e.decode((&end{Type: msgEnd, To: to}).encode()); !errors.Is(err, crdt.ErrDecode) {
-			t.Errorf("an END to %q: %v", to, err)
-		}
-	}
-	for _, to := range []string{"p", "p\x00", "/member", "/member\x00", ""} {
-		if err := e.decode((&end{Type: msgEnd, To: to}).encode()); err != nil {
-			t.Error(err)
+	for ok, boundaries := range map[bool][]string{
+		false: {"\x00", "p\x00\x00", "p\x1b[2J", "p/", "\xff", "/", "a//b"},
+		true:  {"p", "p\x00", "/member", "/member\x00", ""},
+	} {
+		for _, b := range boundaries {
+			for what, err := range map[string]error{
+				"an END to":   new(end).decode((&end{Type: msgEnd, To: b}).encode()),
+				"an ASK from": new(ask).decode((&ask{Type: msgAsk, From: b}).encode()),
+				"an ASK to":   new(ask).decode((&ask{Type: msgAsk, To: b}).encode()),
+			} {
+				if (err == nil) != ok || err != nil && !errors.Is(err, crdt.ErrDecode) {
+					t.Errorf("%s %q: %v", what, b, err)
+				}
+			}
 		}
 	}
 }
@@ -406,6 +411,61 @@ func TestTheLargestRowsAreTaken(t *testing.T) {
 			if err := to.onRows(msgRows, msg); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
+		}
+	}
+}
+
+// TestNothingHidesBehindWhatIsLeftOut: however many paths are left out, and whatever lies between them, some sessions come to all others, and then each
+// names all of them, as far as there is room for names.
+func TestNothingHidesBehindWhatIsLeftOut(t *testing.T) {
+	const crowded = asksMax + asksMax/8
+	for _, between := range []bool{false, true} {
+		w := newWorld(t, "A", "B")
+		a, b := w.devices[0], w.devices[1]
+		w.rowsMemory = 3 * valueMemory
+		var want []string
+		for i := range crowded {
+			path := fmt.Sprintf("crowded/%04d", i)
+			want = append(want, path)
+			for k := range 4 {
+				w.write(a, crdt.Change{Path: path, Data: []byte(fmt.Sprint(k))})
+			}
+			if between {
+				w.write(a, put(path+"/behind", "x"))
+			}
+		}
+		w.write(a, put("last", "x"))
+		sessions := 0
+		for ; len(b.Get("last").Live) == 0; sessions++ {
+			if sessions > 5 {
+				t.Fatalf("between %v: after %d sessions the last path has not come", between, sessions)
+			}
+			m := w.sync(b, a)
+			if r := m.sessions[0].Result(); r.Done != (len(b.Get("last").Live) > 0) {
+				t.Errorf("between %v: done %v, and the last path has come %v", between, r.Done, !r.Done)
+			}
+		}
+		t.Logf("between %v: %d sessions", between, sessions)
+		m := w.sync(b, a)
+		for i, s := range m.sessions {
+			if r := s.Result(); !slices.Equal(r.Left, want) || !r.Done {
+				t.Errorf("between %v: end %d names %d paths, want %d", between, i, len(r.Left), len(want))
+			}
+		}
+		if got, all := len(b.Paths()), len(a.Paths()); got != all-crowded {
+			t.Errorf("between %v: %d paths came, want %d", between, got, all-crowded)
+		}
+	}
+}
+
+// TestAFarewellIsReadable: the reason of a peer is shown to people, on terminals, too.
+func TestAFarewellIsReadable(t *testing.T) {
+	w := newWorld(t, "A")
+	for code, ok := range map[string]bool{"rolled_back": true, "\x1b[2Jfetched": false, "a\nb": false, "\u009b2J": false, "": true} {
+		s := NewSession(SessionConfig{})
+		_, err := s.Receive(w.devices[0], (&bye{Type: msgBye, Code: code}).encode())
+		if (err == nil) != ok || s.Finished() != ok || err != nil && !errors.Is(err, crdt.ErrDecode) {
+			t.Errorf("%q: %v, kept %q", code, err, s.Result().Refused)
 		}
 	}
 }

@@ -165,7 +165,7 @@ type done struct {
 	Hash [16]byte
 }
 
-// byeCodeMax and byeTextMax bound what a peer says when it ends a session early: it is kept and shown.
+// byeCodeMax and byeTextMax bound what a peer says when it ends a session early. The code is kept and shown.
 const (
 	byeCodeMax = 64
 	byeTextMax = 1024
@@ -279,7 +279,18 @@ func (m *ask) decode(msg []byte) error {
 	m.Type, m.Vector, m.Rows = uint8(i.Uint(math.MaxUint8)), i.Bytes(MessageBytesMax), i.Uint(math.MaxUint64)
 	m.From, m.To, m.Listed = i.Text(crdt.BoundaryBytesMax), i.Text(crdt.BoundaryBytesMax), uint8(i.Uint(math.MaxUint8))
 	m.Sketch = i.Bytes(MessageBytesMax)
-	return i.End()
+	if err := i.End(); err != nil {
+		return err
+	}
+	if !isBoundary(m.From) || !isBoundary(m.To) {
+		return fmt.Errorf("%w: a question about %q to %q, which are no paths", crdt.ErrDecode, m.From, m.To)
+	}
+	return nil
+}
+
+// isBoundary reports whether a range of paths may begin or end there: at a path, right behind one, or, if it is empty, nowhere.
+func isBoundary(b string) bool {
+	return b == "" || crdt.CheckStoredPath(strings.TrimSuffix(b, "\x00")) == nil
 }
 
 func (m *end) encode() []byte {
@@ -303,7 +314,7 @@ func (m *end) decode(msg []byte) error {
 	if err := i.End(); err != nil {
 		return err
 	}
-	if m.To != "" && crdt.CheckStoredPath(strings.TrimSuffix(m.To, "\x00")) != nil {
+	if !isBoundary(m.To) {
 		return fmt.Errorf("%w: an answer that ends at %q, which is no path", crdt.ErrDecode, m.To)
 	}
 	return nil

@@ -3,6 +3,7 @@ package gossip
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"syncline/crdt"
 	"syncline/gossip/sketch"
@@ -45,11 +46,12 @@ type Session struct {
 	// offered is the number of symbols in which told was told, 0 if it was told otherwise.
 	offered int
 	// asked is the vector for which the peer makes its answer, from and to the paths; waiting says that an answer is due. asks counts
-	// the questions.
-	asked    crdt.Vector
-	from, to string
-	waiting  bool
-	asks     int
+	// the questions, passed those that were answered by LEFT. short says that more was to be asked than may be.
+	asked        crdt.Vector
+	from, to     string
+	waiting      bool
+	asks, passed int
+	short        bool
 	// theirAsks counts the questions of the peer.
 	theirAsks int
 	// listing says how the question told what is live here, sketched in how many symbols. had of them did not suffice before, wanted is what
@@ -100,7 +102,7 @@ type Result struct {
 	PeerWall int64
 	// SameHash says that both vectors were equal at the end.
 	SameHash bool
-	// Done says that both ends came to the end of what they had to exchange.
+	// Done says that both ends came to the end of what they had to exchange, and this one asked for all that it lacked.
 	Done bool
 	// Busy says that the peer was busy with another session: try again soon.
 	Busy bool
@@ -113,8 +115,8 @@ type Result struct {
 	Answers int
 	// Brought says that one of them held what this replica had not seen when it came.
 	Brought bool
-	// Left holds the paths, of either end and sorted, that were left out because their values are more than one answer may hold. They stay as they are; all
-	// others were exchanged.
+	// Left holds the paths, of either end and sorted, that were left out because their values are more than one answer may hold: the first LeftMax of
+	// them. They stay as they are; all others were exchanged, if Done says so.
 	Left []string
 	// RowsIn and RowsOut count the rows that were exchanged.
 	RowsIn, RowsOut int
@@ -462,7 +464,7 @@ func (s *Session) finish(v View) {
 		// What differed after our last commit may agree by now: another session has repaired what was damaged here.
 		s.result.Diverged = s.result.Diverged && !(s.sameAsAnswer(v) && v.Digest().Short() == s.theirDigest)
 		s.result.SameHash = isWhole(v) && (s.theirDone == v.Context().Hash() || s.sameAsAnswer(v))
-		s.result.Done, s.finished = true, true
+		s.result.Done, s.finished = !s.short, true
 	}
 }
 
@@ -470,6 +472,9 @@ func (s *Session) onBye(msg []byte) error {
 	var m bye
 	if err := m.decode(msg); err != nil {
 		return err
+	}
+	if strings.ContainsFunc(m.Code, func(c rune) bool { return c < ' ' || c > '~' }) { // it is shown to people, on terminals, too
+		return fmt.Errorf("%w: a reason %q", crdt.ErrDecode, m.Code)
 	}
 	s.finished = true
 	s.result.Refused = m.Code

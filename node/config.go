@@ -45,7 +45,7 @@ const (
 // without a network. [Open] refuses negative numbers, but for those of the history.
 type Config struct {
 	// Dir is the data directory: keys, spaces, address book. It is made with mode 0700 if absent. Empty: nothing is written
-	// to disk and all is lost at Close.
+	// to disk and all is lost at Close. A relative one is taken from the working directory at Open.
 	Dir string
 	// Store chooses the backend of the spaces: "pebble:", "leveldb:", or "mem:" (the only one without a Dir). A space stays with the
 	// backend that it began with; with another one, Open fails and says so. Default: what Dir holds already, "pebble:" if it holds nothing.

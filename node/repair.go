@@ -41,26 +41,58 @@ const (
 // fetched from connected devices, one after the other; the entry is then what a device that had lost nothing would show. A
 // value that no connected device has, or can read, stays lost, and its path damaged, until one with it is connected or [RepairOptions] gives
 // it up. Each path is a question of its own: one that nobody can help with is in nobody's way.
-// [Space.Status] warns of it. Records below the empty prefix are those of members, too. It reads everything below the prefix.
+// [Space.Status] warns of it. Records below the empty prefix are those of members, too, and of which replica belongs to which device. It reads
+// everything below the prefix.
 func (s *Space) Repair(ctx context.Context, prefix string, o RepairOptions) ([]Repaired, error) {
 	found, err := s.repair(ctx, prefix, o)
+	unbound := 0
+	if err == nil && prefix == "" {
+		unbound, err = s.repairBindings(ctx)
+	}
 	switch left := slices.IndexFunc(found, func(r Repaired) bool { return r.Err != nil }); {
 	case left >= 0:
 		s.warn(AlarmCorrupt, Warning{Code: AlarmCorrupt, Text: found[left].Damage, Hint: alarmHints[AlarmCorrupt]})
+	case unbound > 0: // the alarm has said of which replica
 	case err == nil && prefix == "":
 		s.touch(func() { delete(s.warnings, AlarmCorrupt) })
 	}
 	return found, err
 }
 
-// repair is Repair, after which the warning stays: nobody has seen it yet.
-func (s *Space) repair(ctx context.Context, prefix string, o RepairOptions) ([]Repaired, error) {
+// repairBindings fetches the bindings that cannot be read from connected devices, and returns how many no one could help with.
+func (s *Space) repairBindings(ctx context.Context) (unbound int, err error) {
+	release, err := s.aloneInRepair(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	for _, peer := range append([]gossip.DeviceID{{}}, s.connected()...) { // first whether there are any
+		rep, err := s.repairFrom(ctx, Repair{Bindings: true, Peer: peer})
+		if err != nil || rep.Unbound == 0 {
+			return 0, err
+		}
+		unbound = rep.Unbound
+	}
+	return unbound, nil
+}
+
+// aloneInRepair waits until no other repair is under way: two would break off each other's sessions.
+func (s *Space) aloneInRepair(ctx context.Context) (release func(), err error) {
 	select {
-	case s.repairing <- struct{}{}: // two would break off each other's sessions
-		defer func() { <-s.repairing }()
+	case s.repairing <- struct{}{}:
+		return func() { <-s.repairing }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// repair is Repair, after which the warning stays: nobody has seen it yet.
+func (s *Space) repair(ctx context.Context, prefix string, o RepairOptions) ([]Repaired, error) {
+	release, err := s.aloneInRepair(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	var found []Repaired
 	var open []string
 	for path, err := range s.store.Damaged(prefix) {
@@ -70,13 +102,13 @@ func (s *Space) repair(ctx context.Context, prefix string, o RepairOptions) ([]R
 		found = append(found, Repaired{Path: path, Damage: err.Error()})
 		open = append(open, path)
 	}
-	note := func(mended []string, edit func(*Repaired)) {
-		for i := range found {
-			if slices.Contains(mended, found[i].Path) {
+	note := func(mended []string, edit func(*Repaired)) { // found and open are sorted: a damaged file holds many paths
+		for _, path := range mended {
+			if i, ok := slices.BinarySearchFunc(found, path, func(r Repaired, path string) int { return strings.Compare(r.Path, path) }); ok {
 				edit(&found[i])
 			}
 		}
-		open = slices.DeleteFunc(open, func(p string) bool { return slices.Contains(mended, p) })
+		open = without(open, mended)
 	}
 	blind := map[string][]string{} // the devices that cannot read a path either
 	many := map[string][]string{}  // those that have more of its values than can be exchanged
@@ -160,9 +192,9 @@ func (s *Space) repairFrom(ctx context.Context, in Repair) (Reply, error) {
 		if len(rep.Mended) > 0 {
 			try = 0
 		}
-		all.Mended, all.Unread, all.Left, all.Err = append(all.Mended, rep.Mended...), rep.Unread, rep.Left, rep.Err
-		in.Paths = slices.DeleteFunc(slices.Clone(in.Paths), func(p string) bool { return slices.Contains(rep.Mended, p) })
-		if !rep.Busy || len(in.Paths) == 0 || try == repairTries || time.Now().After(end) {
+		all.Mended, all.Unread, all.Left, all.Unbound, all.Err = append(all.Mended, rep.Mended...), rep.Unread, rep.Left, rep.Unbound, rep.Err
+		in.Paths = without(slices.Clone(in.Paths), rep.Mended)
+		if !rep.Busy || len(in.Paths)+rep.Unbound == 0 || try == repairTries || time.Now().After(end) {
 			return all, nil
 		}
 		select {
@@ -171,4 +203,13 @@ func (s *Space) repairFrom(ctx context.Context, in Repair) (Reply, error) {
 			return all, ctx.Err()
 		}
 	}
+}
+
+// without takes those of the paths that are gone out of them.
+func without(paths, gone []string) []string {
+	set := make(map[string]bool, len(gone))
+	for _, p := range gone {
+		set[p] = true
+	}
+	return slices.DeleteFunc(paths, func(p string) bool { return set[p] })
 }

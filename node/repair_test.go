@@ -1,13 +1,17 @@
 package node_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/ipfs/go-datastore"
+	"github.com/ipfs/go-datastore/query"
 
 	"syncline/node"
 	"syncline/node/nodetest"
@@ -508,5 +512,44 @@ func TestAWaitNamesWhatIsLeftOut(t *testing.T) {
 	}()
 	if _, err := s.WaitSync(ctx, node.SyncOptions{}); !errors.Is(err, node.ErrNotCaughtUp) || !strings.Contains(err.Error(), busy) {
 		t.Error(err)
+	}
+}
+
+// TestADamagedBindingHealsByItself, with nothing else damaged, as soon as a connected device has it.
+func TestADamagedBindingHealsByItself(t *testing.T) {
+	var hub nodetest.Hub
+	a := newPatient(t, &hub, "laptop")
+	b := open(t, node.Config{Name: "desktop", Network: hub.New()})
+	join(t, a.n, b)
+	s, ctx := space(t, b), within(t)
+	write := func(value string) {
+		if _, err := s.Put(ctx, "x", node.Text(value)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.WaitSync(ctx, node.SyncOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("1")
+	if err := a.n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	bindings := map[string][]byte{}
+	all, err := a.ds.Query(ctx, query.Query{Prefix: "/o"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for e := range all.Next() {
+		bindings[e.Key] = e.Value
+	}
+	a.damage(slices.Collect(maps.Keys(bindings))...)
+	a.n = open(t, node.Config{Dir: a.dir, Name: "laptop", Network: hub.New(), Backend: a.backend})
+	for key, was := range bindings {
+		for n := 2; ; n++ { // until it is met, and was fetched
+			write(fmt.Sprint(n))
+			if now, err := a.ds.Get(ctx, datastore.RawKey(key)); err == nil && bytes.Equal(now, was) {
+				break
+			}
+		}
 	}
 }

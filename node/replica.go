@@ -62,8 +62,9 @@ type Replica struct {
 	peers    map[gossip.DeviceID]*peer
 	sessions map[SessionID]*session
 	lastID   SessionID
-	// held remembers what devices are known to have on disk.
+	// held remembers what devices are known to have on disk, left what sessions with them leave out.
 	held map[gossip.DeviceID]crdt.Vector
+	left map[gossip.DeviceID][]string
 	// devices remembers which device a replica is bound to.
 	devices map[crdt.ReplicaID]gossip.DeviceID
 	suspect map[gossip.DeviceID]bool
@@ -78,12 +79,16 @@ type Replica struct {
 	differed  map[string]int
 	running   map[mergeID]bool
 	rescan    bool
+	// mergesAt is when the next function may be asked, after a result could not be written.
+	mergesAt time.Duration
 
 	// raised counts the alarms about what others said.
 	raised int
-	// torn holds the paths that are known to have a damaged record, repairs the repairs under way.
+	// torn holds the paths that are known to have a damaged record, repairs the repairs under way. unbound says when the damaged binding of a
+	// replica is told of again.
 	torn    map[string]bool
 	repairs []*repair
+	unbound map[crdt.ReplicaID]time.Duration
 
 	// trimAt is when the remembered deletes are looked at again after the record of one was found damaged.
 	trimAt time.Duration
@@ -99,8 +104,9 @@ type Replica struct {
 func NewReplica(c ReplicaConfig) *Replica {
 	r := &Replica{cfg: c, self: gossip.DeviceID(c.Key.Public().(ed25519.PublicKey)), store: c.Store, rand: rand.New(c.Rand),
 		peers: map[gossip.DeviceID]*peer{}, sessions: map[SessionID]*session{},
-		held: map[gossip.DeviceID]crdt.Vector{}, devices: map[crdt.ReplicaID]gossip.DeviceID{}, suspect: map[gossip.DeviceID]bool{},
-		merges: map[string]*merging{}, running: map[mergeID]bool{}, differed: map[string]int{}, torn: map[string]bool{}}
+		held: map[gossip.DeviceID]crdt.Vector{}, left: map[gossip.DeviceID][]string{}, devices: map[crdt.ReplicaID]gossip.DeviceID{}, suspect: map[gossip.DeviceID]bool{},
+		merges: map[string]*merging{}, running: map[mergeID]bool{}, differed: map[string]int{}, torn: map[string]bool{},
+		unbound: map[crdt.ReplicaID]time.Duration{}}
 	if r.cfg.Sign == nil {
 		r.cfg.Sign = ed25519.Sign
 	}
@@ -119,6 +125,8 @@ func (r *Replica) reload() {
 	clear(r.held)
 	clear(r.devices)
 	clear(r.differed)
+	clear(r.unbound)
+	clear(r.left)
 	if id, ok := r.store.Incarnation(); ok {
 		r.id = id
 	}
@@ -242,11 +250,16 @@ func (r *Replica) fail(in []Input, err error) ([]Output, error) {
 	for _, i := range in {
 		switch i := i.(type) {
 		case Write:
-			r.emit(Reply{Tag: i.Tag, Err: storeProblem(err)})
+			p := storeProblem(err)
+			if errors.Is(p, ErrDiskFull) && p.Retryable && i.mixed() {
+				p = p.Next("Nothing was written and nothing was lost. It would delete and write in one transaction: delete alone first, which is done on a full disk, too. Or free some space.")
+			}
+			r.emit(Reply{Tag: i.Tag, Err: p})
 		case Repair:
 			r.emit(Reply{Tag: i.Tag, Err: storeProblem(err), Busy: damage})
 		case Merged:
 			delete(r.running, mergeID{i.Path, i.Version}) // its function has ended, whatever becomes of the result
+			r.mergesAt = r.now.Mono + r.cfg.AntiEntropy
 		}
 	}
 	for _, x := range append(r.answered, r.repairs...) { // an answer of this step was not heard
@@ -256,6 +269,7 @@ func (r *Replica) fail(in []Input, err error) ([]Output, error) {
 	}
 	r.repairs = nil
 	for _, id := range r.sessionIDs() {
+		r.peers[r.sessions[id].peer].stuck = true // the next would fail, too, as long as the store does
 		r.emit(CloseSession{ID: id, Reset: true})
 		r.dropSession(id, gossip.RetryDelay)
 	}
@@ -275,6 +289,15 @@ func (r *Replica) emit(o Output) {
 func (r *Replica) alarm(code string, peer gossip.DeviceID, format string, args ...any) {
 	r.raised++
 	r.emit(Alarm{Code: code, Peer: peer, Text: fmt.Sprintf(format, args...)})
+}
+
+// unreadable reports whether err says that the disk has damaged a record, or the file that it lies in.
+func unreadable(err error) bool {
+	if err == nil {
+		return false
+	}
+	record, file := new(store.CorruptError), new(store.FileDamage)
+	return errors.As(err, &record) || errors.As(err, &file)
 }
 
 // damaged reports whether err says that a record of a path does not decode, and raises the alarm if so.
@@ -363,18 +386,20 @@ func (r *Replica) follow(t crdt.Timestamp, d gossip.DeviceID) {
 	r.alarm(AlarmClock, d, "the clock of device %s is %v ahead of ours", d.Short(), ahead.Round(time.Second))
 }
 
-// deviceOf returns the device that a replica is bound to; it reports false if no valid binding is known.
+// deviceOf returns the device that a replica is bound to; it reports false if no binding is known, or the record of it is damaged.
 func (r *Replica) deviceOf(id crdt.ReplicaID) (gossip.DeviceID, bool, error) {
 	if d, ok := r.devices[id]; ok {
 		return d, true, nil
 	}
-	open, err := r.tx.Open(id)
-	if err != nil || open == nil {
+	open, err := sessionView{r.tx, r}.Open(id)
+	if corrupt := new(store.CorruptError); errors.As(err, &corrupt) {
+		return gossip.DeviceID{}, false, nil
+	} else if err != nil || open == nil {
 		return gossip.DeviceID{}, false, err
 	}
 	b, err := readBinding(id, open)
 	if err != nil {
-		return gossip.DeviceID{}, false, nil
+		return gossip.DeviceID{}, false, err
 	}
 	r.devices[id] = b.Device
 	return b.Device, true, nil

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -96,6 +97,122 @@ func TestTheAlarmOfTooManyValuesCounts(t *testing.T) {
 	for i, want := range []string{"“a”", "“a” and 1 other path", "“a” and 2 other paths"} {
 		if got := leftOut(paths[:i+1]); got != want {
 			t.Errorf("%d paths: %q", i+1, got)
+		}
+	}
+}
+
+// TestASessionThatGivesWayLeavesTheReasonForAnother: of two that cross one is told that the peer is busy. What was lost while the other is under
+// way is still a reason for the next.
+func TestASessionThatGivesWayLeavesTheReasonForAnother(t *testing.T) {
+	a, b := newRig(t, "a"), newRig(t, "b")
+	if bytes.Compare(a.self[:], b.self[:]) < 0 {
+		a, b = b, a // whose session gives way
+	}
+	out := a.step(PeerUp{b.self})
+	for sessionWith(out, b) == 0 {
+		a.now.Mono += time.Second
+		out = a.step(Tick{})
+	}
+	own, theirs := sessionWith(out, b), inboundBit|1
+	a.step(SessionReady{ID: own}, SessionIn{ID: theirs, Peer: b.self}, Lost{Peer: b.self})
+	busy := gossip.NewSession(gossip.SessionConfig{})
+	busy.RefuseBusy()
+	a.step(SessionMsg{ID: own, Msg: busy.Next()})
+	if p := a.peers[b.self]; p.session != theirs || !p.again {
+		t.Errorf("session %x under way, again %t", p.session, p.again)
+	}
+	if a.sessions[own] != nil {
+		t.Error("the session that gave way is still there")
+	}
+}
+
+// TestTheAlarmOfTooManyValuesIsRaisedOnce, until other paths are left out, or the devices were done in between. A repair, which looks at few paths, and
+// a connection that comes back change nothing.
+func TestTheAlarmOfTooManyValuesIsRaisedOnce(t *testing.T) {
+	a, b := newRig(t, "a"), newRig(t, "b")
+	b.cfg.RowsMemory = 800
+	one, two := strings.Repeat("one", 300), strings.Repeat("two", 300)
+	w := meet(a, b)
+	w.replies = []Reply{{}} // none is due
+	sync := func() (alarms [2]int) {
+		t.Helper()
+		w.alarms, w.texts = nil, nil
+		a.now.Mono += 40 * time.Second
+		w.perform(a, a.step(SyncNow{Peer: b.self}))
+		a.now.Mono += 2 * gossip.RetryDelay
+		w.perform(a, a.step(Tick{}))
+		w.run()
+		for i, code := range w.alarms {
+			if code != AlarmValues {
+				t.Errorf("alarm %s: %s", code, w.texts[i])
+			}
+			if strings.Contains(w.texts[i], "other path") {
+				alarms[1]++
+			} else {
+				alarms[0]++
+			}
+		}
+		return alarms
+	}
+	settle := func(path string) {
+		b.cfg.RowsMemory = 0
+		sync()
+		b.cfg.RowsMemory = 800
+		if a.shown(path) == "" {
+			t.Fatalf("%.3s did not come", path)
+		}
+	}
+	for i, c := range []struct {
+		name string
+		does func()
+		want [2]int // alarms at both ends together that name one path, and two
+	}{
+		{"nothing is left out", func() {}, [2]int{}},
+		{"one is", func() { b.put(one, "1") }, [2]int{2, 0}},
+		{"still", func() {}, [2]int{}},
+		{"beside something new", func() { b.put("new", "1") }, [2]int{}},
+		{"two are", func() { b.put(two, "1") }, [2]int{0, 2}},
+		{"still", func() {}, [2]int{}},
+		{"connected anew", func() { w = meet(a, b); w.replies = []Reply{{}} }, [2]int{}},
+		{"after a repair", func() { a.put("torn", "1"); sync(); a.spoil("torn"); w.repair("torn") }, [2]int{}},
+		{"one of them again", func() { settle(one); b.put(two, "2") }, [2]int{2, 0}},
+	} {
+		c.does()
+		if got := sync(); got != c.want {
+			t.Errorf("%d, %s: %v alarms, want %v: %.20q", i, c.name, got, c.want, w.texts)
+		}
+	}
+}
+
+// TestAnotherVersionIsToldOnce and tried again after a period, by whoever begins: the next session meets it as well, until one of the programs is
+// another, and that connects anew.
+func TestAnotherVersionIsToldOnce(t *testing.T) {
+	for _, out := range []bool{true, false} {
+		a, b := newRig(t, "a"), newRig(t, "b")
+		meet(a, b)
+		hello := []byte{0x88, 1, gossip.ProtocolVersion + 1}
+		codes, sessions := []string{}, 0
+		for id := inboundBit + 1; sessions < 3; id++ {
+			a.now.Mono += 40 * time.Second
+			opened := a.step(Tick{})
+			if !out { // b is faster
+				for _, own := range a.sessionIDs() {
+					a.step(SessionEnd{ID: own})
+				}
+				opened = a.step(SessionIn{ID: id, Peer: b.self})
+			}
+			for _, own := range a.sessionIDs() {
+				sessions++
+				opened = append(opened, a.step(SessionReady{ID: own}, SessionMsg{ID: own, Msg: hello}, SessionReady{ID: own}, SessionEnd{ID: own})...)
+			}
+			codes = append(codes, alarms(opened)...)
+			a.now.Mono += 3 * gossip.RetryDelay
+			if later := a.step(Tick{}); out && slices.ContainsFunc(later, func(o Output) bool { _, ok := o.(OpenSession); return ok }) {
+				t.Fatal("it is tried again soon")
+			}
+		}
+		if !slices.Equal(codes, []string{AlarmVersion}) {
+			t.Errorf("begun here %v: alarms %v", out, codes)
 		}
 	}
 }

@@ -20,6 +20,9 @@ const (
 	giveUpMax = 1000
 )
 
+// nowhere is the path that is fetched where only bindings are wanted, which come with whatever is fetched first: nobody writes there.
+const nowhere = "/nowhere"
+
 // A repair is a Repair under way: what needs others is fetched path by path, in one session or several. It is answered when the peer was
 // asked about every path, or cannot be asked any more.
 type repair struct {
@@ -36,6 +39,8 @@ type repair struct {
 	opens []crdt.Binding
 	bound map[crdt.ReplicaID]gossip.DeviceID
 	told  crdt.Vector
+	// rebound says that one of them was put in the place of one that could not be read.
+	rebound bool
 	// why says why the session ended early, busy that it is worth another try.
 	why  *Problem
 	busy bool
@@ -50,18 +55,26 @@ func (r *Replica) repair(in Repair) error {
 		return err
 	}
 	x := &repair{Repair: in, until: r.now.Mono + RepairMax, bound: map[crdt.ReplicaID]gossip.DeviceID{}}
-	x.mended = slices.Clone(in.Paths)
 	var alone []store.Damage
 	for i, d := range found {
 		if d.Lost() && !in.GiveUp {
 			r.torn[d.Path] = true
 			x.rest = append(x.rest, d.Path)
-			x.mended = slices.DeleteFunc(x.mended, func(p string) bool { return p == d.Path })
 		} else {
 			alone = append(alone, found[i])
 		}
 	}
 	slices.Sort(x.rest)
+	x.mended = slices.DeleteFunc(slices.Clone(in.Paths), func(p string) bool { _, lost := slices.BinarySearch(x.rest, p); return lost })
+	if in.Bindings && len(x.rest) == 0 && !in.Peer.IsZero() {
+		lost, err := r.lostBindings()
+		if err != nil {
+			return err
+		}
+		if lost > 0 {
+			x.rest = []string{nowhere}
+		}
+	}
 	if err := r.giveUp(alone); err != nil {
 		return err
 	}
@@ -133,7 +146,7 @@ func (r *Replica) fetch(x *repair) {
 	s := &session{replica: r.id, peer: x.Peer, out: true, last: r.now.Mono, repair: x}
 	s.Session = gossip.NewSession(gossip.SessionConfig{Initiator: true, Fetch: x.asking, WallMillis: r.now.Wall, Symbols: r.cfg.Symbols})
 	r.sessions[r.lastID], peer.session = s, r.lastID
-	s.Start(r.tx)
+	s.Start(sessionView{r.tx, r})
 	r.pump(r.lastID)
 }
 
@@ -171,7 +184,11 @@ func (r *Replica) take(x *repair, d *crdt.Delta) error {
 			if err := r.tx.SetOpen(o.Replica, o.Open); err != nil {
 				return err
 			}
+			x.rebound = true
 		}
+	}
+	if d.From == nowhere {
+		return nil
 	}
 	x.came = append(x.came, d)
 	x.bytes += 32 * d.Context.Len()
@@ -215,10 +232,17 @@ func (r *Replica) endRepairs() error {
 		if err := r.mend(x); err != nil {
 			return err
 		}
+		unbound := 0
+		if x.Bindings {
+			var err error
+			if unbound, err = r.lostBindings(); err != nil {
+				return err
+			}
+		}
 		r.repairs = slices.DeleteFunc(r.repairs, func(y *repair) bool { return y == x })
 		r.answered = append(r.answered, x)
-		r.emit(Reply{Tag: x.Tag, Mended: x.mended, Unread: x.unread, Left: x.left, Busy: x.busy, Err: x.why})
-		if len(x.mended) > 0 {
+		r.emit(Reply{Tag: x.Tag, Mended: x.mended, Unread: x.unread, Left: x.left, Unbound: unbound, Busy: x.busy, Err: x.why})
+		if len(x.mended) > 0 || x.rebound {
 			r.hasten(gossip.DeviceID{}, gossip.GapDelay) // what it was in the way of goes on
 		}
 	}

@@ -62,6 +62,7 @@ type Space struct {
 	held       map[gossip.DeviceID]crdt.Vector
 	skew       map[gossip.DeviceID]time.Duration
 	up         map[gossip.DeviceID]bool
+	unheard    map[gossip.DeviceID]bool // those of up that have not told yet what they hold, which may be less than before
 	warnings   map[string]Warning
 	alarms     map[string]int
 	datastores map[*Datastore]struct{}
@@ -79,7 +80,7 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 	}
 	s := &Space{node: n, id: id, key: key, genesis: gen, dir: dir, rec: rec, ds: ds, name: rec.Name, log: n.log.With("space", rec.Name),
 		changed: make(chan struct{}), held: map[gossip.DeviceID]crdt.Vector{}, skew: map[gossip.DeviceID]time.Duration{},
-		up: map[gossip.DeviceID]bool{}, warnings: map[string]Warning{}, alarms: map[string]int{}, datastores: map[*Datastore]struct{}{}, readings: map[*reading]struct{}{},
+		up: map[gossip.DeviceID]bool{}, unheard: map[gossip.DeviceID]bool{}, warnings: map[string]Warning{}, alarms: map[string]int{}, datastores: map[*Datastore]struct{}{}, readings: map[*reading]struct{}{},
 		failures: map[string]mergeFailure{}, repairing: make(chan struct{}, 1)}
 	if s.store, err = store.Open(context.Background(), ds, store.Options{Token: token, Random: n.cfg.Rand, CacheBytes: n.cacheBytes(dir),
 		History: store.HistoryBounds{Versions: n.cfg.HistoryVersions, Age: n.cfg.HistoryAge}}); err != nil {
@@ -92,12 +93,14 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 	s.replica = NewReplica(ReplicaConfig{Store: s.store, Space: id, Key: n.key, Rand: rand.NewChaCha8(seed),
 		AntiEntropy: n.cfg.AntiEntropy, NoGossip: n.cfg.NoGossip, DeleteLog: n.cfg.DeleteLog, Limits: n.cfg.Limits,
 		RowsMemory: n.cfg.RowsMemory})
-	for rec, err := range s.store.Metas(heldPrefix) {
-		if err != nil {
+	for rec, err := range s.store.Metas(heldPrefix) { // hints, made anew by the next session
+		if unreadable(err) {
+			continue
+		} else if err != nil {
 			return nil, openProblem(err)
 		}
 		if d, err := gossip.ParseDeviceID(rec.Key[len(heldPrefix):]); err == nil {
-			s.held[d], _ = crdt.DecodeVector(rec.Data) // a hint, made anew by the next session
+			s.held[d], _ = crdt.DecodeVector(rec.Data)
 		}
 	}
 	ro, err := s.loadRoster()
@@ -105,7 +108,9 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 		return nil, openProblem(err)
 	}
 	s.roster.Store(ro)
-	if err := s.loadRules(); err != nil {
+	if err := s.loadRules(); unreadable(err) {
+		s.log.Warn("what the policies settle cannot be told", "err", err)
+	} else if err != nil {
 		return nil, openProblem(err)
 	}
 	s.loop = startLoop(s)
@@ -277,7 +282,7 @@ func (s *Space) entry(path string, reg crdt.Register) Entry {
 	if e.Conflict > 0 {
 		e.Policy, e.PolicyReason = rules.policy(path), reason
 		if reason == "" {
-			e.PolicyReason = s.mergeReason(path, e.Version, e.Policy)
+			e.PolicyReason = s.mergeReason(e)
 		}
 	}
 	if settled {
@@ -454,7 +459,9 @@ func (t *Tx) add(path string, opts []WriteOption, edit func(*WriteOp)) {
 }
 
 // Tx carries out what f puts into the transaction, at most TxEntriesMax paths and TxBytesMax bytes. If f returns an error
-// nothing is written and Tx returns it. The results are in the order of the writes.
+// nothing is written and Tx returns it. The results are in the order of the writes. A transaction does not read: what f read before it
+// wrote may have changed, unless the write says so by [IfVersion]. An error of one write has its number in [Problem].Index. A
+// transaction without writes is refused with [ErrBadRequest].
 func (s *Space) Tx(ctx context.Context, f func(*Tx) error) ([]WriteResult, error) {
 	if f == nil {
 		return nil, ErrBadRequest.With("a transaction needs a function that fills it")

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"slices"
 	"time"
 
 	"syncline/crdt"
@@ -26,6 +27,13 @@ type Write struct {
 	Meta map[string][]byte
 
 	results []WriteResult
+}
+
+// mixed reports whether a Write deletes and puts.
+func (w Write) mixed() bool {
+	deletes := func(op WriteOp) bool { return op.Delete }
+	puts := func(op WriteOp) bool { return !op.Delete }
+	return slices.ContainsFunc(w.Ops, deletes) && slices.ContainsFunc(w.Ops, puts)
 }
 
 // A WriteOp is what a Write does at one path.
@@ -93,12 +101,14 @@ type (
 )
 
 // Repair asks for whole records in the place of damaged ones. Tag comes back in its Reply, after [RepairMax] at the latest. What was lost is
-// fetched from Peer, if it is connected and has it; with GiveUp, nobody is asked, and what was lost counts as deleted.
+// fetched from Peer, if it is connected and has it; with GiveUp, nobody is asked, and what was lost counts as deleted. With Bindings those of
+// replicas that cannot be read are fetched, too.
 type Repair struct {
-	Tag    uint64
-	Paths  []string
-	Peer   gossip.DeviceID
-	GiveUp bool
+	Tag      uint64
+	Paths    []string
+	Bindings bool
+	Peer     gossip.DeviceID
+	GiveUp   bool
 }
 
 // MergeNames says which merge functions this device has, whenever that changes.
@@ -140,8 +150,10 @@ type Reply struct {
 	// Mended are the paths that a Repair mended, Unread those that the peer cannot read either, and Left those of which it has more values
 	// than can be exchanged. Busy says that the same Repair may do more soon.
 	Mended, Unread, Left []string
-	Busy                 bool
-	Err                  *Problem
+	// Unbound is the number of bindings that cannot be read after a Repair that was to look after them.
+	Unbound int
+	Busy    bool
+	Err     *Problem
 }
 
 // Publish gives an operation to gossip. It need not wait for the sync: if it is lost in a crash, so is the incarnation.
@@ -194,12 +206,14 @@ type MergeFailed struct {
 	Reason  string
 }
 
-// An Alarm is something that must not be overlooked; Code is stable. Path is set where a damaged record of one path is meant.
+// An Alarm is something that must not be overlooked; Code is stable. Path is set where a damaged record of one path is meant, Replica where the
+// damaged binding of one is.
 type Alarm struct {
-	Code string
-	Peer gossip.DeviceID
-	Text string
-	Path string
+	Code    string
+	Peer    gossip.DeviceID
+	Text    string
+	Path    string
+	Replica crdt.ReplicaID
 }
 
 // The codes of an Alarm.

@@ -85,9 +85,9 @@ const (
 	frameMax         = pubsubMessageMax - 4<<10 // one sealed frame, leaving room for the RPC around it
 	framePack        = 256 << 10                // operations packed into one frame, unless one alone is larger
 	frameFlush       = 48 << 10                 // pending bytes that end the wait of a flush
-	frameOpsMax      = 1 << 16                  // operations in one frame
+	frameOpsMax      = 1 << 13                  // operations in one frame: more than framePack holds of real ones
 	pendingMax       = 4 << 20                  // bytes that wait to be sealed, per space
-	deliverMax       = 16 << 20                 // bytes of received frames that wait for the handler
+	deliverMax       = 16 << 20                 // memory of received frames that wait for the handler
 
 	joinStreamsMax  = 48  // join streams served at a time, in their first joinLifetime
 	joinWaitersMax  = 64  // older join streams, which wait for a person

@@ -17,8 +17,8 @@
 // # Bytes
 //
 // Numbers are unsigned varints as in Protocol Buffers, in their shortest form. ‖ concatenates. Keys are derived by
-// HKDF-SHA256 from the space's key, with the 32-byte space id as salt and "syncline/<purpose>/1" as info: purpose "epoch"
-// (8 bytes, public name of the key), "frame" (32), "hello" (32), "topic" (32).
+// HKDF-SHA256 from the space's key, 32 bytes each, with the 32-byte space id as salt and "syncline/<purpose>" as info: purpose "signing/1"
+// (the signing secret), "frame/2", "hello/1", "topic/2".
 //
 // Every stream negotiates its protocol by multistream-select, the name travelling with the first message, and carries
 // messages: length ‖ bytes.
@@ -56,7 +56,7 @@
 //	topic     = base64url of the first 6 bytes of HMAC-SHA256(topic key, "topic")
 //	message id = SHA-256(frame)[:24]
 //
-// The author is the first 4 bytes of the device id. There is at least one op, none is empty, at most 65536.
+// The author is the first 4 bytes of the device id. There is at least one op, none is empty, at most 8192.
 //
 // mDNS advert: service "_syncline._udp", a random instance name, TXT "d=<device id, 64 hexadecimal digits>" and up to eight
 // "a=<multiaddr>" (package mdns). It makes a device recognisable on the local network, as its certificate does to whoever connects.

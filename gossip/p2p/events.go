@@ -9,7 +9,7 @@ import (
 // events calls the Handler from one goroutine, so that calls come in the order in which they were posted and no lock is held
 // while the handler runs.
 //
-// Bounds: frames by deliverMax bytes; losses by one per space and peer; connection events by the rate at which peers can
+// Bounds: frames by deliverMax bytes of memory; losses by one per space and peer; connection events by the rate at which peers can
 // connect, which the gate limits to members.
 type events struct {
 	handler gossip.Handler
@@ -45,8 +45,12 @@ func (e *events) post(f func()) {
 	signal(e.wake)
 }
 
-// frame queues a received frame; it reports false if the handler is too far behind, in which case the frame is lost.
+// opMemory is what an operation of a frame takes in memory beside its bytes.
+const opMemory = 24
+
+// frame queues a received frame of so many bytes; it reports false if the handler is too far behind, in which case the frame is lost.
 func (e *events) frame(f gossip.Frame, size int) bool {
+	size += opMemory * len(f.Ops)
 	e.mu.Lock()
 	full := e.bytes+size > deliverMax
 	if !full && !e.closed {

@@ -281,8 +281,8 @@ func (n *Network) upIn(id gossip.SpaceID) []peer.ID {
 	return up
 }
 
-// receive judges a frame and hands it over. A frame that overtook the hello of its bearer is ignored, which dropTracer
-// reports as a loss; one that does not open or verify is rejected.
+// receive judges a frame and hands it over. A frame that overtook the hello of its bearer, or the news that its author is a member, is ignored,
+// which dropTracer reports as a loss; one that does not open or verify is rejected.
 func (g *gossiper) receive(id gossip.SpaceID, from peer.ID, data []byte) pubsub.ValidationResult {
 	if from == g.n.host.ID() {
 		return pubsub.ValidationAccept
@@ -293,7 +293,10 @@ func (g *gossiper) receive(id gossip.SpaceID, from peer.ID, data []byte) pubsub.
 		return pubsub.ValidationIgnore
 	}
 	author, ops, err := openFrame(s, data)
-	if err != nil {
+	switch {
+	case errors.Is(err, errFrameAuthor): // whoever sealed it has the key: it may be a member of which this device has not heard yet
+		return pubsub.ValidationIgnore
+	case err != nil:
 		g.n.log.Debug("frame rejected", "from", bearer.Short(), "err", err)
 		return pubsub.ValidationReject
 	}

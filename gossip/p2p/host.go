@@ -16,6 +16,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/metrics"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
@@ -50,7 +52,7 @@ func newHost(n *Network) (host.Host, metrics.Reporter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	bandwidth := metrics.NewBandwidthCounter()
+	bandwidth := &traffic{metrics.NewBandwidthCounter(), n.gate}
 	var h host.Host
 	created := make(chan struct{})
 	advertise := func([]ma.Multiaddr) []ma.Multiaddr {
@@ -87,6 +89,24 @@ func newHost(n *Network) (host.Host, metrics.Reporter, error) {
 	}
 	close(created)
 	return h, bandwidth, nil
+}
+
+// A traffic counts what crosses the transport for each device that the gate expects. libp2p's counter, which it is, forgets nobody.
+type traffic struct {
+	*metrics.BandwidthCounter
+	gate *gate
+}
+
+func (t *traffic) LogSentMessageStream(size int64, name protocol.ID, p peer.ID) {
+	if t.gate.expected(p) {
+		t.BandwidthCounter.LogSentMessageStream(size, name, p)
+	}
+}
+
+func (t *traffic) LogRecvMessageStream(size int64, name protocol.ID, p peer.ID) {
+	if t.gate.expected(p) {
+		t.BandwidthCounter.LogRecvMessageStream(size, name, p)
+	}
 }
 
 // newResources bounds what connections may cost before anybody knows who is at the other end. It is as libp2p has it, scaled to the machine,

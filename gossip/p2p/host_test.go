@@ -79,3 +79,27 @@ func TestAStrangerFromANewPlaceIsLetIn(t *testing.T) {
 		t.Error("a place that keeps coming is forgotten")
 	}
 }
+
+// TestStrangersLeaveNoTrace: what crosses the transport is counted for members alone, or everybody who may knock, under ever new keys, would add to what
+// this process keeps until its end.
+func TestStrangersLeaveNoTrace(t *testing.T) {
+	a, b, _ := connected(t)
+	a.SetJoinable(true)
+	stranger := startNode(t, "stranger")
+	s, err := stranger.OpenJoin(t.Context(), a.device, a.Addrs())
+	must(t, err)
+	must(t, s.Send([]byte("let me in")))
+	_, err = s.Recv()
+	must(t, err)
+	must(t, s.Close())
+	count := func(n *node) (in int64, counted bool) {
+		p, err := PeerID(n.device)
+		must(t, err)
+		stats, counted := a.bandwidth.GetBandwidthByPeer()[p]
+		return stats.TotalIn, counted
+	}
+	eventually(t, "the count of what the member sends", func() bool { in, _ := count(b); return in > 0 })
+	if _, counted := count(stranger); counted {
+		t.Error("a stranger is counted")
+	}
+}

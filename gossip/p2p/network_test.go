@@ -457,6 +457,36 @@ func TestForgedFramesAreRejected(t *testing.T) {
 	}
 }
 
+// What a device wrote that is no member here yet is lost, and the bearer, which let it pass, is told of as the one to ask: who let the device in may
+// not have been heard.
+func TestAFrameOfANewMemberIsNotLostInSilence(t *testing.T) {
+	hub, to, from := startNode(t, "hub"), startNode(t, "to"), startNode(t, "from")
+	before, after := testAccess("one", hub.key, to.key), testAccess("one", hub.key, to.key, from.key)
+	for _, n := range []*node{hub, from} {
+		n.SetSpaces([]gossip.Access{after})
+	}
+	to.SetSpaces([]gossip.Access{before})
+	introduce(t, to, hub)
+	awaitUp(t, to, hub)
+	introduce(t, from, hub)
+	awaitUp(t, from, hub)
+	awaitSubscribed(t, from, hub, after)
+	awaitSubscribed(t, hub, to, after)
+	count := 0
+	eventually(t, "a loss", func() bool { // until the frames are passed on to it
+		count++
+		must(t, from.Publish(after.Space, fmt.Append(nil, "op", count)))
+		select {
+		case l := <-to.losses:
+			return l.peer == hub.device
+		case f := <-to.frames:
+			t.Fatalf("a frame of a stranger came: %v", f)
+		default:
+		}
+		return false
+	})
+}
+
 // Garbage under the signature of a frame does not pass for the frame, which comes after it.
 func TestGarbageDoesNotShadowAFrame(t *testing.T) {
 	a, b, access := connected(t)
