@@ -56,7 +56,7 @@
 // <pos> is a position in history: it counts one for each past value, and one more for each 4,096 bytes of one, so that keys of one
 // path are in the order of time.
 //
-// The first byte of every value that is not empty is the version of its record, 2 for the head, 1 for all others; integers of fixed length are big-endian,
+// The first byte of every value that is not empty is the version of its record, 2 for the head and live values, 1 for all others; integers of fixed length are big-endian,
 // varints unsigned LEB128 in the shortest form. A record that would be empty of meaning is deleted: no register without values, no
 // list without deletes.
 //

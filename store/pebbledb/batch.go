@@ -50,7 +50,7 @@ func (b *batch) Commit(context.Context) error {
 	if err := b.d.room(take, b.b.Len()); err != nil {
 		return err
 	}
-	err := b.d.change(func() error { return b.b.Commit(pebble.NoSync) })
+	err := b.d.change(b.b.Len(), func() error { return b.b.Commit(pebble.NoSync) })
 	if err == nil {
 		b.d.reclaimer.Add(b.deleted)
 		err = b.b.Close()

@@ -37,11 +37,14 @@ func (d *Datastore) DamagedFiles() []*gate.Damage { return d.damages.DamagedFile
 
 // stuck returns why nothing more can be written, nil if it can: what is written is compacted into the tables below sooner or later.
 func (d *Datastore) stuck() error {
-	files := d.damages.DamagedFiles()
-	if len(files) == 0 || d.db == nil || d.db.Metrics().Levels[0].Sublevels < sublevelsMax {
+	why := d.tables.err()
+	if files := d.damages.DamagedFiles(); len(files) > 0 {
+		why = files[0]
+	}
+	if why == nil || d.db.Metrics().Levels[0].Sublevels < sublevelsMax {
 		return nil
 	}
-	return files[0]
+	return why
 }
 
 // RangeAround is Range, except that it goes on behind what cannot be read: hole is called with bounds lo <= key < hi of that, a nil hi

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -43,6 +44,10 @@ type Datastore struct {
 	dir   string
 	cache *pebble.Cache
 	fault *fault
+	// tables are those that are written; unseen counts the bytes since the queue of those in memory was looked at.
+	tables        *tables
+	memTableBytes uint64
+	unseen        atomic.Int64
 	// readOnly says that it was opened on a full disk.
 	readOnly bool
 	space    *reserve.Reserve
@@ -72,7 +77,7 @@ func Open(dir string, o Options) (*Datastore, error) {
 	}
 	// Pebble takes the tables in memory out of the cache's budget.
 	cache := pebble.NewCache(o.CacheBytes + 2*int64(o.MemTableBytes))
-	d := &Datastore{fs: o.FS, dir: dir, cache: cache, fault: &fault{}, space: reserve.New(o.ReserveBytes, func() (uint64, error) {
+	d := &Datastore{fs: o.FS, dir: dir, cache: cache, fault: &fault{}, tables: &tables{}, memTableBytes: o.MemTableBytes, space: reserve.New(o.ReserveBytes, func() (uint64, error) {
 		usage, err := o.FS.GetDiskUsage(dir)
 		return usage.AvailBytes, err
 	})}
@@ -97,16 +102,16 @@ func Open(dir string, o Options) (*Datastore, error) {
 func (d *Datastore) options(o Options) *pebble.Options {
 	opts := &pebble.Options{
 		Cache:                       d.cache,
-		FS:                          fence{o.FS, d.fault},
+		FS:                          fence{o.FS, d.fault, d.tables},
 		FormatMajorVersion:          pebble.FormatNewest,
 		MemTableSize:                o.MemTableBytes,
-		MemTableStopWritesThreshold: 3,
+		MemTableStopWritesThreshold: queueMax + 1,
 		L0CompactionThreshold:       12,
 		L0StopWritesThreshold:       36,
 		MaxOpenFiles:                256,
 		BytesPerSync:                512 << 10,
 		Logger:                      d.fault,
-		EventListener:               &pebble.EventListener{DataCorruption: d.corrupted},
+		EventListener:               &pebble.EventListener{DataCorruption: d.corrupted, FlushEnd: d.tables.flushed},
 	}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
@@ -164,12 +169,12 @@ func (d *Datastore) Put(ctx context.Context, key datastore.Key, value []byte) er
 	if err := d.room(d.space.Take, len(value)); err != nil {
 		return err
 	}
-	return d.change(func() error { return d.ds.Put(ctx, key, value) })
+	return d.change(len(value), func() error { return d.ds.Put(ctx, key, value) })
 }
 
 // Delete implements [datastore.Datastore].
 func (d *Datastore) Delete(ctx context.Context, key datastore.Key) error {
-	return d.change(func() error { return d.ds.Delete(ctx, key) })
+	return d.change(0, func() error { return d.ds.Delete(ctx, key) })
 }
 
 // Sync implements [datastore.Datastore]: an fsync of the log, which covers all keys.
@@ -240,11 +245,12 @@ func (d *Datastore) Close() error {
 		return broken
 	}
 	defer d.cache.Unref()
-	if broken == nil {
-		return guard(d.fault, d.ds.Close)
+	closing := d.db.Close // without a flush
+	if broken == nil && d.flush() {
+		closing = d.ds.Close
 	}
-	err := guard(d.fault, d.db.Close) // without a flush
-	if !d.readOnly {
+	err := guard(d.fault, closing)
+	if broken != nil && !d.readOnly {
 		err = broken
 	}
 	return err

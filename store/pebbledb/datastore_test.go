@@ -349,3 +349,55 @@ func TestABrokenDatabaseIsOpenedAnew(t *testing.T) {
 		})
 	}
 }
+
+// TestTablesThatCannotBeWritten: writing goes on as long as the tables in memory hold it, and is then refused with the reason; it does not wait.
+// When the disk works again, so does writing, and nothing is lost. A database closes all the while.
+func TestTablesThatCannotBeWritten(t *testing.T) {
+	for _, kinds := range [][]errorfs.OpKind{{errorfs.OpCreate}, {errorfs.OpFileWrite}, {errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo}} {
+		disk := vfs.NewMem()
+		var failing atomic.Bool
+		fs := errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if failing.Load() && slices.Contains(kinds, op.Kind) && strings.HasSuffix(op.Path, ".sst") {
+				return syscall.EIO
+			}
+			return nil
+		}))
+		ds, err := Open("db", Options{FS: fs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		failing.Store(true)
+		n := 0
+		for err == nil {
+			if err = commit(ds, n, 1<<20); err == nil {
+				n++
+			}
+		}
+		if !errors.Is(err, syscall.EIO) || errors.Is(err, ErrBroken) {
+			t.Errorf("commit: %v", err)
+		}
+		if found, err := ds.Has(ctx, datastore.RawKey(fmt.Sprintf("/k/%d", n))); err != nil || found {
+			t.Errorf("what was refused is found: %t, %v", found, err)
+		}
+		if err := ds.Sync(ctx, datastore.RawKey("/")); err != nil {
+			t.Errorf("sync: %v", err)
+		}
+		failing.Store(false)
+		for commit(ds, n, 10) != nil {
+			time.Sleep(time.Millisecond)
+		}
+		failing.Store(true)
+		if err := ds.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+		if ds, err = Open("db", Options{FS: disk}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range n + 1 {
+			if _, err := ds.Get(ctx, datastore.RawKey(fmt.Sprintf("/k/%d", i))); err != nil {
+				t.Errorf("what was written as %d: %v", i, err)
+			}
+		}
+		ds.Close()
+	}
+}

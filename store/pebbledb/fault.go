@@ -137,11 +137,14 @@ func (d *Datastore) room(take func(int) error, n int) error {
 	return take(n)
 }
 
-// change runs a call that brings something new into the database, unless it is closed, broken or stuck. What pebble took can be read from
+// change runs a call that brings n new bytes into the database, unless it is closed, broken or stuck. What pebble took can be read from
 // then on, so the call has not failed, even if the log was lost meanwhile: the next Sync says so.
-func (d *Datastore) change(call func() error) error {
+func (d *Datastore) change(n int, call func() error) error {
 	return d.write(func() error {
 		if err := d.stuck(); err != nil {
+			return err
+		}
+		if err := d.await(n); err != nil {
 			return err
 		}
 		return call()

@@ -14,7 +14,8 @@ import (
 // written before, for those who read; nothing on the disk names them.
 type fence struct {
 	vfs.FS
-	fault *fault
+	fault  *fault
+	tables *tables
 }
 
 // isFenced reports whether a file says what the database consists of.
@@ -35,7 +36,14 @@ func (f fence) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCate
 
 // guard opens a file for writing. One that cannot be opened, or comes after the fault, takes everything and keeps nothing.
 func (f fence) guard(name string, open func() (vfs.File, error)) (vfs.File, error) {
-	if !isFenced(name) {
+	switch {
+	case isTable(name):
+		file, err := open()
+		if err != nil {
+			return nil, f.tables.note(err)
+		}
+		return &tableFile{file, f.tables}, nil
+	case !isFenced(name):
 		return open()
 	}
 	file := vfs.NewMemFile(nil)
