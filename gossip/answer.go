@@ -64,7 +64,7 @@ func (s *Session) answer(v View, m *ask, asked crdt.Vector, live []crdt.Name, go
 			return err
 		}
 	}
-	if err := d.Bind(v, func(r crdt.ReplicaID) bool { return s.bound[r] }); err != nil {
+	if err := d.Bind(lender{v, s.theirTop}, func(r crdt.ReplicaID) bool { return s.bound[r] }); err != nil {
 		return err
 	}
 	s.answered, s.answering, s.next, s.more = true, true, d.To, d.To != ""
@@ -95,6 +95,20 @@ func (s *Session) answer(v View, m *ask, asked crdt.Vector, live []crdt.Name, go
 	s.queue = append(s.queue, func() ([]byte, bool) { s.answering = false; return last, false })
 	s.finishExchange(v)
 	return nil
+}
+
+// A lender hands out bindings to who has seen top. One that cannot be read is left out if its replica has been seen there: then it is known there.
+type lender struct {
+	View
+	top crdt.Vector
+}
+
+func (l lender) Open(r crdt.ReplicaID) ([]byte, error) {
+	open, err := l.View.Open(r)
+	if err != nil && l.top.Get(r) > 0 {
+		return nil, nil
+	}
+	return open, err
 }
 
 // fit ends an answer before the first row with which its rows come to more than most. It reports false if that is the row of the path with

@@ -1,11 +1,13 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
 	"syncline/crdt"
 	"syncline/gossip"
+	"syncline/store"
 )
 
 // A binding ties a replica to the device that writes under it. The first operation of every replica carries one, so that a
@@ -55,4 +57,37 @@ func readBinding(r crdt.ReplicaID, open []byte) (b binding, err error) {
 		return b, fmt.Errorf("binding of replica %v has version %d", r, b.Version)
 	}
 	return b, nil
+}
+
+// A sessionView is the replica as its sessions see it: a binding that is damaged is an error, and is noticed.
+type sessionView struct {
+	*store.Tx
+	r *Replica
+}
+
+// Open returns the binding of a replica, nil if none is known. One that does not decode is a [store.CorruptError], like a record that does not.
+func (v sessionView) Open(id crdt.ReplicaID) ([]byte, error) {
+	open, err := v.Tx.Open(id)
+	if err == nil && open != nil {
+		if _, bad := readBinding(id, open); bad != nil {
+			err = &store.CorruptError{Key: id.String(), Err: bad}
+		}
+	}
+	if corrupt := new(store.CorruptError); errors.As(err, &corrupt) {
+		v.r.lostBinding(id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return open, nil
+}
+
+// lostBinding takes note that the binding of a replica is damaged or gone. The alarm is raised now and then, not for each operation and answer that
+// meets it.
+func (r *Replica) lostBinding(id crdt.ReplicaID) {
+	if again, known := r.unbound[id]; known && r.now.Mono < again {
+		return
+	}
+	r.unbound[id] = r.now.Mono + r.cfg.AntiEntropy
+	r.emit(Alarm{Code: AlarmCorrupt, Text: fmt.Sprintf("damaged record: the binding of replica %v cannot be read; what its device writes comes by sessions only", id)})
 }

@@ -372,3 +372,23 @@ func TestFilesThatWereCutShortAreRemoved(t *testing.T) {
 		}
 	}
 }
+
+// TestADirStaysWhereItWas: a relative one is that of the working directory in which the node was opened, also after that has changed.
+func TestADirStaysWhereItWas(t *testing.T) {
+	t.Chdir(t.TempDir())
+	hub := new(nodetest.Hub)
+	n := open(t, node.Config{Dir: "data", RuntimeDir: t.TempDir(), Name: "laptop", Network: hub.New()})
+	want, err := filepath.Abs("data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := t.TempDir()
+	t.Chdir(elsewhere)
+	join(t, open(t, node.Config{Name: "desktop", Network: hub.New()}), n)
+	if st, err := space(t, n).Status(within(t)); err != nil || st.Dir != want {
+		t.Errorf("the directory is %q, %v, want %q", st.Dir, err, want)
+	}
+	if files, err := os.ReadDir(elsewhere); err != nil || len(files) > 0 {
+		t.Errorf("in the other directory are %v, %v", files, err)
+	}
+}

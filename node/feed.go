@@ -323,8 +323,11 @@ func (s *Space) change(c rawChange) Change {
 
 // Watch yields the changes of entries whose path begins with prefix, from since on and without end, and once an event that says
 // that everything that was there when it began has been yielded; while [Space.Filling] says that something is missing, that is what
-// was seen of all paths. It ends when ctx does, when the caller breaks off, or after an
-// error.
+// was seen of all paths. An empty since begins with the current state, [CursorNow] with what comes.
+//
+// It ends when the caller breaks off, or after an error: that of ctx, [ErrCursorExpired], [ErrSpaceLeft], [ErrClosed] or one of the store.
+// After [ErrCursorExpired] begin anew without a cursor; what the program holds and is not told then was deleted. A reader may take
+// its time and may write: nothing is kept for it, and it is told the last state of what changed meanwhile.
 func (s *Space) Watch(ctx context.Context, prefix string, since Cursor) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		told, cursor := false, since

@@ -21,15 +21,24 @@ func (h handler) space(id gossip.SpaceID) *Space {
 
 // PeerUp implements gossip.Handler.
 func (h handler) PeerUp(id gossip.SpaceID, p gossip.DeviceID) {
+	h.n.meeting.RLock()
+	defer h.n.meeting.RUnlock()
 	if s := h.space(id); s != nil {
-		s.touch(func() { s.up[p], s.unheard[p] = true, true }) // before the first session can tell
-		s.loop.put(context.Background(), PeerUp{p})
+		s.meet(p)
 		s.log.Info("connected", "device", s.roster.Load().ref(p).Name)
 	}
 }
 
+// meet notes that a device is connected.
+func (s *Space) meet(p gossip.DeviceID) {
+	s.touch(func() { s.up[p], s.unheard[p] = true, true }) // before the first session can tell
+	s.loop.put(context.Background(), PeerUp{p})
+}
+
 // PeerDown implements gossip.Handler.
 func (h handler) PeerDown(id gossip.SpaceID, p gossip.DeviceID) {
+	h.n.meeting.RLock()
+	defer h.n.meeting.RUnlock()
 	if s := h.space(id); s != nil {
 		s.loop.put(context.Background(), PeerDown{p})
 		s.touch(func() { delete(s.up, p); delete(s.unheard, p) })

@@ -54,7 +54,7 @@ func startLoop(s *Space) *loop {
 	l := &loop{space: s, inputs: make(chan Input, inputsMax), messages: make(chan struct{}, messagesMax), calls: make(chan func()), quit: make(chan struct{}),
 		start: time.Now(), replies: map[uint64]chan Reply{}}
 	l.ctx, l.end = context.WithCancel(context.Background())
-	l.synced = startSyncer(s.store)
+	l.synced = startSyncer(s.store, s.storeFailed)
 	l.streams = &streams{loop: l, byID: map[SessionID]*stream{}}
 	l.wg.Add(1)
 	go l.run()
@@ -234,19 +234,17 @@ func tagOf(in Input) uint64 {
 }
 
 func (l *loop) report(err error) {
-	const code = "store_failed"
 	s := l.space
 	if err != nil {
-		p := storeProblem(err)
 		s.log.Error("step failed", "err", err)
-		s.warn(code, Warning{Code: code, Text: p.Error(), Hint: p.Hint})
+		s.storeFailed(err)
 		return
 	}
-	s.mu.Lock()
-	_, warned := s.warnings[code]
-	if warned {
-		delete(s.warnings, code)
+	if s.store.Failed() != nil {
+		return // the step had nothing to write
 	}
+	s.mu.Lock()
+	delete(s.warnings, warnStore)
 	s.mu.Unlock()
 }
 
@@ -432,7 +430,7 @@ func (l *loop) reply(rep Reply, syncErr error) {
 
 func notDurable(cause error) *Problem {
 	return ErrStore.With("the write is here but could not be made durable: %v", cause).Because(cause).
-		Next(restartHint(cause))
+		Next(reopenHint(cause))
 }
 
 // put queues an input that must not be lost.
@@ -512,15 +510,16 @@ func (l *loop) sync(ctx context.Context) error {
 
 // syncer shares one sync of the store among all who wait for it.
 type syncer struct {
-	store *store.Store
-	mu    sync.Mutex
-	wait  []func(error)
-	wake  chan struct{}
-	done  chan struct{}
+	store  *store.Store
+	failed func(error) // is told of a sync that failed
+	mu     sync.Mutex
+	wait   []func(error)
+	wake   chan struct{}
+	done   chan struct{}
 }
 
-func startSyncer(st *store.Store) *syncer {
-	y := &syncer{store: st, wake: make(chan struct{}, 1), done: make(chan struct{})}
+func startSyncer(st *store.Store, failed func(error)) *syncer {
+	y := &syncer{store: st, failed: failed, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go y.run()
 	return y
 }
@@ -553,6 +552,9 @@ func (y *syncer) flush() {
 		return
 	}
 	err := y.store.Sync(context.Background())
+	if err != nil {
+		y.failed(err)
+	}
 	for _, f := range wait {
 		f(err)
 	}

@@ -83,9 +83,11 @@ type Replica struct {
 
 	// raised counts the alarms about what others said.
 	raised int
-	// torn holds the paths that are known to have a damaged record, repairs the repairs under way.
+	// torn holds the paths that are known to have a damaged record, repairs the repairs under way. unbound says when the damaged binding of a
+	// replica is told of again.
 	torn    map[string]bool
 	repairs []*repair
+	unbound map[crdt.ReplicaID]time.Duration
 
 	// trimAt is when the remembered deletes are looked at again after the record of one was found damaged.
 	trimAt time.Duration
@@ -102,7 +104,8 @@ func NewReplica(c ReplicaConfig) *Replica {
 	r := &Replica{cfg: c, self: gossip.DeviceID(c.Key.Public().(ed25519.PublicKey)), store: c.Store, rand: rand.New(c.Rand),
 		peers: map[gossip.DeviceID]*peer{}, sessions: map[SessionID]*session{},
 		held: map[gossip.DeviceID]crdt.Vector{}, devices: map[crdt.ReplicaID]gossip.DeviceID{}, suspect: map[gossip.DeviceID]bool{},
-		merges: map[string]*merging{}, running: map[mergeID]bool{}, differed: map[string]int{}, torn: map[string]bool{}}
+		merges: map[string]*merging{}, running: map[mergeID]bool{}, differed: map[string]int{}, torn: map[string]bool{},
+		unbound: map[crdt.ReplicaID]time.Duration{}}
 	if r.cfg.Sign == nil {
 		r.cfg.Sign = ed25519.Sign
 	}
@@ -121,6 +124,7 @@ func (r *Replica) reload() {
 	clear(r.held)
 	clear(r.devices)
 	clear(r.differed)
+	clear(r.unbound)
 	if id, ok := r.store.Incarnation(); ok {
 		r.id = id
 	}
@@ -380,18 +384,20 @@ func (r *Replica) follow(t crdt.Timestamp, d gossip.DeviceID) {
 	r.alarm(AlarmClock, d, "the clock of device %s is %v ahead of ours", d.Short(), ahead.Round(time.Second))
 }
 
-// deviceOf returns the device that a replica is bound to; it reports false if no valid binding is known.
+// deviceOf returns the device that a replica is bound to; it reports false if no binding is known, or the record of it is damaged.
 func (r *Replica) deviceOf(id crdt.ReplicaID) (gossip.DeviceID, bool, error) {
 	if d, ok := r.devices[id]; ok {
 		return d, true, nil
 	}
-	open, err := r.tx.Open(id)
-	if err != nil || open == nil {
+	open, err := sessionView{r.tx, r}.Open(id)
+	if corrupt := new(store.CorruptError); errors.As(err, &corrupt) {
+		return gossip.DeviceID{}, false, nil
+	} else if err != nil || open == nil {
 		return gossip.DeviceID{}, false, err
 	}
 	b, err := readBinding(id, open)
 	if err != nil {
-		return gossip.DeviceID{}, false, nil
+		return gossip.DeviceID{}, false, err
 	}
 	r.devices[id] = b.Device
 	return b.Device, true, nil

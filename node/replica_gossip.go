@@ -61,8 +61,8 @@ func (r *Replica) holdBack(h gossip.Held, from gossip.DeviceID) {
 	r.hasten(from, delay)
 }
 
-// deliver applies a ready operation, if its replica is bound to the device that signed it. One that meets a damaged record has not been
-// seen: it comes again by session, when the record is repaired.
+// deliver applies a ready operation, if its replica is bound to the device that signed it. One that meets a damaged record, or whose binding is
+// damaged, has not been seen: it comes by session, when the record is repaired.
 func (r *Replica) deliver(op *crdt.Op, author gossip.DeviceID) error {
 	for i := range op.Entries {
 		if _, err := r.tx.Register(op.Entries[i].Path); r.damaged(err) {
@@ -73,14 +73,14 @@ func (r *Replica) deliver(op *crdt.Op, author gossip.DeviceID) error {
 		}
 	}
 	bound, ok, err := r.boundFor(op)
-	if lost := err == nil && !ok && op.Dot.Counter > 1; lost || unreadable(err) { // it was bound when its first operation was seen
-		r.unbound(op.Dot.Replica)
+	if err != nil {
+		return err
+	}
+	if !ok && op.Dot.Counter > 1 { // there was one: without it nobody can tell whose operation this is
+		r.lostBinding(op.Dot.Replica)
 		r.distrust(gossip.DeviceID{})
 		r.hasten(gossip.DeviceID{}, gossip.RetryDelay)
 		return nil
-	}
-	if err != nil {
-		return err
 	}
 	if !ok || bound != author {
 		r.alarm(AlarmUnbound, author, "operation %v is not of a replica of device %s", op.Dot, author.Short())

@@ -132,7 +132,7 @@ func (r *Replica) fetch(x *repair) {
 	s := &session{replica: r.id, peer: x.Peer, out: true, last: r.now.Mono, repair: x}
 	s.Session = gossip.NewSession(gossip.SessionConfig{Initiator: true, Fetch: x.asking, WallMillis: r.now.Wall, Symbols: r.cfg.Symbols})
 	r.sessions[r.lastID], peer.session = s, r.lastID
-	s.Start(r.tx)
+	s.Start(sessionView{r.tx, r})
 	r.pump(r.lastID)
 }
 

@@ -164,7 +164,7 @@ func (r *Replica) startDue() error {
 		r.lastID++
 		r.emit(OpenSession{ID: r.lastID, Peer: p})
 		s := r.addSession(r.lastID, p, true)
-		s.Start(r.tx)
+		s.Start(sessionView{r.tx, r})
 		r.pump(r.lastID)
 	}
 	return nil
@@ -217,7 +217,8 @@ func (r *Replica) sessionMsg(in SessionMsg) error {
 		return nil // it crossed with our last word
 	}
 	s.last, s.heard = r.now.Mono, true
-	delta, err := s.Receive(r.tx, in.Msg)
+	view := sessionView{r.tx, r}
+	delta, err := s.Receive(view, in.Msg)
 	if err != nil {
 		return r.badMessage(in.ID, s, err)
 	}
@@ -236,7 +237,7 @@ func (r *Replica) sessionMsg(in SessionMsg) error {
 		if err != nil {
 			return err
 		}
-		if err := s.Committed(r.tx); err != nil {
+		if err := s.Committed(view); err != nil {
 			return r.badMessage(in.ID, s, err)
 		}
 	}
@@ -338,21 +339,16 @@ func (r *Replica) bindings(bound map[crdt.ReplicaID]gossip.DeviceID, opens []crd
 		}
 		_, ok, err := r.deviceOf(top.Replica)
 		switch {
-		case ok:
-		case err != nil && !unreadable(err):
+		case err != nil:
 			return err
+		case ok:
 		case r.tx.Parts().Top().Get(top.Replica) > 0: // it was bound when it was first seen
-			r.unbound(top.Replica)
+			r.lostBinding(top.Replica)
 		default:
 			return errors.Join(errUnbound, errors.New(top.Replica.String()))
 		}
 	}
 	return nil
-}
-
-// unbound says of a replica that was seen that its binding is damaged.
-func (r *Replica) unbound(id crdt.ReplicaID) {
-	r.emit(Alarm{Code: AlarmCorrupt, Text: fmt.Sprintf("damaged record: the binding of replica %v cannot be read; what its device writes comes by sessions only", id)})
 }
 
 // hasBinding reports whether the binding of a replica is here and can be read.

@@ -27,8 +27,9 @@ import (
 // entry is over at once and does not look at it. Bytes and slices that are returned belong to the caller, but for the Data of values,
 // which is shared with others who read: copy it before changing it. Bytes that are given are not to be changed afterwards.
 //
-// After [Node.Close] every method returns [ErrClosed]. [Node.Join] may end the handle of the space that was the default: it then returns
-// [ErrSpaceLeft]; ask [Node.Space] for the one that took its place.
+// After [Node.Close] every method returns [ErrClosed]. [Node.Join] may end the handle of the space that was the default, and a disk that
+// failed and works again ends that of a space whose store is opened anew: it then returns [ErrSpaceLeft]; ask [Node.Space] for the one that
+// took its place.
 type Space struct {
 	node    *Node
 	id      gossip.SpaceID
@@ -113,6 +114,9 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 		return nil, openProblem(err)
 	}
 	s.loop = startLoop(s)
+	if err := s.store.Failed(); err != nil { // the disk was full
+		s.storeFailed(err)
+	}
 	return s, s.tellMerges()
 }
 
@@ -278,7 +282,7 @@ func (s *Space) entry(path string, reg crdt.Register) Entry {
 	if e.Conflict > 0 {
 		e.Policy, e.PolicyReason = rules.policy(path), reason
 		if reason == "" {
-			e.PolicyReason = s.mergeReason(path, e.Version, e.Policy)
+			e.PolicyReason = s.mergeReason(e)
 		}
 	}
 	if settled {
@@ -395,7 +399,7 @@ func userOp(path string, opts []WriteOption) (WriteOp, error) {
 //
 // After an error nothing was written, with two exceptions, for every method that writes: if ctx ended first, the write may still
 // happen; if the Problem says that the write could not be made durable, it is here and may be elsewhere, but may not survive a
-// crash of this device.
+// crash of this device, nor the opening of its store that follows when the disk works again.
 func (s *Space) Put(ctx context.Context, path string, c Content, opts ...WriteOption) (WriteResult, error) {
 	op, err := userOp(path, opts)
 	if err != nil {
@@ -455,7 +459,9 @@ func (t *Tx) add(path string, opts []WriteOption, edit func(*WriteOp)) {
 }
 
 // Tx carries out what f puts into the transaction, at most TxEntriesMax paths and TxBytesMax bytes. If f returns an error
-// nothing is written and Tx returns it. The results are in the order of the writes.
+// nothing is written and Tx returns it. The results are in the order of the writes. A transaction does not read: what f read before it
+// wrote may have changed, unless the write says so by [IfVersion]. An error of one write has its number in [Problem].Index. A
+// transaction without writes is refused with [ErrBadRequest].
 func (s *Space) Tx(ctx context.Context, f func(*Tx) error) ([]WriteResult, error) {
 	if f == nil {
 		return nil, ErrBadRequest.With("a transaction needs a function that fills it")

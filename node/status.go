@@ -242,7 +242,7 @@ func earlier(a, b crdt.Dot) crdt.Dot {
 }
 
 // WaitSync starts sessions now and waits until the devices hold, on their disks, all that was here when it was called. If ctx
-// ends first it returns [ErrNotCaughtUp] and what is known so far.
+// ends first it returns [ErrNotCaughtUp], which wraps the error of ctx, and what is known so far.
 func (s *Space) WaitSync(ctx context.Context, o SyncOptions) (SyncResult, error) {
 	if s.node.cfg.Network == nil {
 		return SyncResult{}, ErrLocalOnly.With("it was started without a network")
@@ -272,7 +272,7 @@ func (s *Space) WaitSync(ctx context.Context, o SyncOptions) (SyncResult, error)
 			if err != nil {
 				return res, err
 			}
-			return res, s.notCaughtUp(res)
+			return res, s.notCaughtUp(res).Because(ctx.Err())
 		case <-s.loop.quit:
 			return SyncResult{}, s.gone()
 		}

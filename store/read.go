@@ -151,7 +151,7 @@ func (s *Store) Metas(prefix string) iter.Seq2[Record, error] {
 func (s *Store) blob(key []byte) ([]byte, error) {
 	value, found, err := s.eng.get(context.Background(), nil, key)
 	if err != nil || !found {
-		return nil, err
+		return nil, damaged(key, "", err)
 	}
 	data, err := decodeBlob(value)
 	if err != nil {
