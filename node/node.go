@@ -269,6 +269,9 @@ func (n *Node) addSpace(rec spaceRecord) (*Space, error) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, ErrStore.Because(err)
 		}
+		if err := syncDir(filepath.Dir(dir)); err != nil { // else what is confirmed in the folder could go with it
+			return nil, ErrStore.Because(err)
+		}
 		if err := writeJSON(filepath.Join(dir, spaceFile), rec); err != nil {
 			return nil, storeProblem(err)
 		}
