@@ -19,3 +19,21 @@ func TestKnitRaisesBothFloors(t *testing.T) {
 		t.Fatalf("knit gave %v, want one part with the floor %v", p, want)
 	}
 }
+
+// TestKnitMakesOnePartOfMany: each of three neighbours has forgotten what the others remember, and they become one all the same.
+func TestKnitMakesOnePartOfMany(t *testing.T) {
+	seen := vectorOf(dot(1, 9), dot(2, 9), dot(3, 9), dot(4, 9))
+	s := NewState()
+	s.parts = Parts{{From: "", Context: vectorOf(dot(1, 9))}}
+	want := Vector{}
+	for n := byte(1); n <= 4; n++ {
+		s.parts = append(s.parts, Part{From: string('a' + rune(n)), Context: seen.Clone(), Floor: vectorOf(dot(n, 2))})
+		want.Add(dot(n, 2))
+	}
+	if err := knit(s); err != nil {
+		t.Fatal(err)
+	}
+	if p := s.Parts(); len(p) != 2 || !p[1].Floor.Equal(want) || p[0].Floor.Len() > 0 {
+		t.Fatalf("knit gave %v, want two parts, the second with the floor %v", p, want)
+	}
+}

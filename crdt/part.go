@@ -81,21 +81,18 @@ func (p Parts) Knit() Parts {
 	return slices.CompactFunc(p, func(a, b Part) bool { return a.Context.Equal(b.Context) && a.Floor.Equal(b.Floor) })
 }
 
-// knit makes one part of neighbours that have seen the same. Where one of them has forgotten more than the other, both then have.
+// knit makes one part of neighbours that have seen the same. Where one of them has forgotten more than another, all then have.
 func knit(b Base) error {
-	for i := 0; i+1 < len(b.Parts()); i++ {
-		p, q := b.Parts()[i], b.Parts()[i+1]
-		if !p.Context.Equal(q.Context) {
+	parts := b.Parts()
+	for i, end := 0, 0; i < len(parts); i = end {
+		for end = i + 1; end < len(parts) && parts[end].Context.Equal(parts[i].Context); end++ {
+		}
+		if end == i+1 {
 			continue
 		}
-		for f := range q.Floor.Above(p.Floor).All() {
-			if err := b.RaiseFloorPart(i, f); err != nil {
-				return err
-			}
-		}
-		p = b.Parts()[i] // with its new floor: the old one may share its memory
-		for f := range p.Floor.Above(q.Floor).All() {
-			if err := b.RaiseFloorPart(i+1, f); err != nil {
+		floor := parts[i:end].Floor()
+		for ; i < end; i++ {
+			if err := b.Raise(i, Vector{}, floor); err != nil {
 				return err
 			}
 		}

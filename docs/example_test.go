@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log"
@@ -26,7 +27,10 @@ func Example() {
 		log.Fatal(err)
 	}
 	for ev, err := range space.Watch(ctx, "notes/", node.CursorNow) { // also what other devices write
-		if err == nil && !ev.UpToDate {
+		if err != nil {
+			log.Fatal(err) // the last event
+		}
+		if !ev.UpToDate {
 			fmt.Println(ev.Change.Type, ev.Change.Path)
 		}
 	}
@@ -64,24 +68,24 @@ func copyDatastore(ctx context.Context, to datastore.Batching, from datastore.Da
 	if err != nil {
 		return err
 	}
-	inBatch := 0
+	entries, bytes := 0, 0
 	for e, err := range datastore.QueryIter(ctx, from, query.Query{}) {
 		if err != nil {
 			return err
 		}
+		if entries == 1000 || bytes > 8<<20 { // more than 10,000 keys or 16 MiB are refused
+			if err := batch.Commit(ctx); err != nil {
+				return err
+			}
+			if batch, err = to.Batch(ctx); err != nil {
+				return err
+			}
+			entries, bytes = 0, 0
+		}
 		if err := batch.Put(ctx, datastore.RawKey(e.Key), e.Value); err != nil {
 			return err
 		}
-		if inBatch++; inBatch < 1000 {
-			continue
-		}
-		if err := batch.Commit(ctx); err != nil {
-			return err
-		}
-		if batch, err = to.Batch(ctx); err != nil {
-			return err
-		}
-		inBatch = 0
+		entries, bytes = entries+1, bytes+len(e.Key)+len(e.Value)
 	}
 	return batch.Commit(ctx)
 }
@@ -102,17 +106,18 @@ func TestTheCopyIsComplete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, count := range []int{0, 999, 1000, 2500} {
+	for _, c := range []struct{ entries, bytes int }{{0, 1}, {999, 1}, {1000, 1}, {2500, 1}, {600, 32 << 10}} { // the last are 19 MiB
 		from := datastore.NewMapDatastore()
-		for i := range count {
-			from.Put(ctx, datastore.NewKey(fmt.Sprint(i)), []byte(fmt.Sprint(count)))
+		want := bytes.Repeat([]byte{byte(c.entries)}, c.bytes)
+		for i := range c.entries {
+			from.Put(ctx, datastore.NewKey(fmt.Sprint(i)), want)
 		}
 		if err := copyDatastore(ctx, to, from); err != nil {
 			t.Fatal(err)
 		}
-		for i := range count {
-			if v, err := to.Get(ctx, datastore.NewKey(fmt.Sprint(i))); err != nil || string(v) != fmt.Sprint(count) {
-				t.Fatalf("key %d of %d: got %q, %v", i, count, v, err)
+		for i := range c.entries {
+			if v, err := to.Get(ctx, datastore.NewKey(fmt.Sprint(i))); err != nil || !bytes.Equal(v, want) {
+				t.Fatalf("key %d of %d: got %d bytes, %v", i, c.entries, len(v), err)
 			}
 		}
 	}

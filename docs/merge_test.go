@@ -3,10 +3,13 @@ package docs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"syncline/crdt"
 	"syncline/node"
@@ -65,22 +68,62 @@ func TestCartsOnDevices(t *testing.T) {
 	})
 }
 
-// settleCart merges what competes at path.
-func settleCart(ctx context.Context, space *node.Space, path string) error {
-	_, err := space.Resolve(ctx, path, node.Resolution{Merge: func(c node.Conflict) (node.Content, error) {
-		var values []crdt.Value
-		for _, v := range c.Values {
-			values = append(values, crdt.Value{Type: v.Type, Data: v.Data})
-		}
-		merged, err := mergeCart(values)
-		return node.Content{Type: merged.Type, Data: merged.Data}, err
-	}})
-	return err
+// useCart lets mergeCart settle the Conflicts between carts.
+func useCart(ctx context.Context, n *node.Node) error {
+	if err := n.RegisterMerge("cart", node.MergeValues(mergeCart)); err != nil {
+		return err
+	}
+	space, err := n.Space("")
+	if err != nil {
+		return err
+	}
+	return space.SetPolicy(ctx, "cart/*", node.PolicyMerge("cart"))
 }
 
-// TestSettleCart: the code that the document shows for programs settles a Conflict between two devices.
-func TestSettleCart(t *testing.T) {
-	ctx := context.Background()
+// mergeList merges lists of words: what one side added is in, what one side took out is not. Base tells the two apart.
+func mergeList(_ context.Context, c node.Conflict) (node.Content, error) {
+	if c.Base == nil {
+		return node.Content{}, errors.New(c.BaseReason) // the Conflict stays open, and PolicyReason says why
+	}
+	base := strings.Fields(string(c.Base.Data))
+	on := map[string]int{} // how many of the values have a word
+	for _, v := range c.Values {
+		words := strings.Fields(string(v.Data))
+		slices.Sort(words)
+		for _, word := range slices.Compact(words) {
+			on[word]++
+		}
+	}
+	var merged []string
+	for word, n := range on {
+		if n == len(c.Values) || !slices.Contains(base, word) {
+			merged = append(merged, word)
+		}
+	}
+	slices.Sort(merged) // the result must be the same on every device
+	return node.Text(strings.Join(merged, " ")), nil
+}
+
+func TestMergeList(t *testing.T) {
+	content := func(v crdt.Value) node.Content { return node.Content{Type: v.Type, Data: v.Data} }
+	f := func(base, a, b crdt.Value) (crdt.Value, error) {
+		out, err := mergeList(t.Context(), node.Conflict{
+			Base:  &node.Value{ID: "h.1", Content: content(base)},
+			Entry: node.Entry{Values: []node.Value{{Content: content(a)}, {Content: content(b)}}},
+		})
+		return crdt.Value{Type: out.Type, Data: out.Data}, err
+	}
+	sim.CheckMergeBase(t, f, func(r *rand.Rand) []byte {
+		words := []string{"bread", "eggs", "milk", "tea"}
+		r.Shuffle(len(words), func(i, j int) { words[i], words[j] = words[j], words[i] })
+		return []byte(strings.Join(words[:r.IntN(len(words))], " "))
+	})
+}
+
+// TestUseCart: the code that the document shows for programs settles a Conflict between two devices, with and without the policy.
+func TestUseCart(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	hub := new(nodetest.Hub)
 	open := func() *node.Node {
 		n, err := node.Open(ctx, node.Config{Network: hub.New()})
@@ -98,23 +141,35 @@ func TestSettleCart(t *testing.T) {
 	if _, err := phone.Join(ctx, inv.Ticket); err != nil {
 		t.Fatal(err)
 	}
+	for _, n := range []*node.Node{laptop, phone} {
+		if err := useCart(ctx, n); err != nil {
+			t.Fatal(err)
+		}
+	}
 	onLaptop, _ := laptop.Space("")
 	onPhone, _ := phone.Space("")
 	hub.Cut(phone.ID())
-	onLaptop.Put(ctx, "cart/home", node.JSON([]string{"tea"}))
-	onPhone.Put(ctx, "cart/home", node.JSON([]string{"milk", "tea"}))
+	for _, path := range []string{"cart/home", "elsewhere"} {
+		onLaptop.Put(ctx, path, node.JSON([]string{"tea"}))
+		onPhone.Put(ctx, path, node.JSON([]string{"milk", "tea"}))
+	}
 	hub.Heal()
-	if _, err := onPhone.WaitSync(ctx, node.SyncOptions{}); err != nil {
+	if err := onLaptop.WaitFor(ctx, phone.ID().String()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := onLaptop.WaitSync(ctx, node.SyncOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if err := settleCart(ctx, onPhone, "cart/home"); err != nil {
-		t.Fatal(err)
-	}
-	e, err := onPhone.Get(ctx, "cart/home")
+	e, err := onPhone.Resolve(ctx, "elsewhere", node.Resolution{Policy: node.PolicyMerge("cart")})
 	if err != nil || e.Conflict != 0 || string(e.Shown().Data) != `["milk","tea"]` {
 		t.Errorf("got %+v, %v", e, err)
+	}
+	for ev, err := range onLaptop.Watch(ctx, "cart/", "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ev.Change.Type == node.ChangeResolved {
+			if got := ev.Change.Entry.Shown(); string(got.Data) != `["milk","tea"]` || ev.Change.Policy != "merge:cart" {
+				t.Errorf("got %s by %q", got.Data, ev.Change.Policy)
+			}
+			return
+		}
 	}
 }

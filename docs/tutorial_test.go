@@ -83,8 +83,8 @@ func share(ctx context.Context, from, to *node.Node) error {
 		if err != nil {
 			return err
 		}
-		if ev.UpToDate {
-			continue // all that was there has been told; Watch goes on
+		if ev.UpToDate || ev.Change.Entry == nil {
+			continue // all that was there has been told, and Watch goes on; or the entry is gone
 		}
 		note := ev.Change.Entry.Shown()
 		fmt.Printf("on %s: %s is %q, by %s\n", to.Name(), ev.Change.Path, note.Data, note.Device.Name)

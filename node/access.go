@@ -48,7 +48,7 @@ func As(k crdt.Kind) WriteOption {
 	}
 }
 
-// All makes a delete remove every value of an entry in Conflict, not only the shown one.
+// All makes a delete remove, or a put replace, every value of an entry in Conflict, not only the shown one.
 func All() WriteOption { return func(o *writeOptions) { o.all = true } }
 
 // A WriteResult says what a write did.
@@ -74,9 +74,13 @@ type ChangeType string
 
 // The types of a Change.
 const (
-	ChangePut      ChangeType = "put"
-	ChangeDelete   ChangeType = "delete"
+	// ChangePut: the entry has a value, and nothing competes with it.
+	ChangePut ChangeType = "put"
+	// ChangeDelete: the entry is gone; Entry is nil.
+	ChangeDelete ChangeType = "delete"
+	// ChangeConflict: values compete until somebody resolves them.
 	ChangeConflict ChangeType = "conflict"
+	// ChangeResolved: somebody, or a policy, decided what competed.
 	ChangeResolved ChangeType = "resolved"
 )
 
@@ -87,7 +91,7 @@ type Change struct {
 	Path string
 	// Policy is set on a ChangeResolved that no person made: the policy that settles the entry.
 	Policy Policy
-	// Entry is the state now; nil if the entry is gone.
+	// Entry is the state now; nil if the entry is gone, as after a ChangeDelete.
 	Entry *Entry
 	// Device made the latest of the changes that this record stands for, at Time by its own clock.
 	Device DeviceRef
@@ -114,7 +118,8 @@ type ChangesOptions struct {
 	Wait   time.Duration // wait so long for the first change, at most 5 minutes
 }
 
-// An Event is what [Space.Watch] yields: a Change, or the news that everything there was has been yielded.
+// An Event is what [Space.Watch] yields: a Change, or the news that everything there was has been yielded. A program that keeps the
+// Cursor of the last event that it dealt with goes on behind it, also in another run.
 type Event struct {
 	// UpToDate is set on the one event that follows the last change that was there when the watch began.
 	UpToDate bool

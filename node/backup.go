@@ -65,6 +65,12 @@ func (n *Node) Backup(ctx context.Context, w io.Writer) (BackupInfo, error) {
 		b.kind(backupSpace)
 		b.json(backupSpaceRecord{ID: s.id.String(), Name: about.Name, Genesis: fmt.Sprintf("%x", s.genesis), Default: about.Default})
 		err := s.store.Copy(ctx, func(key, value []byte) error {
+			if len(value) > backupPartMax { // Restore would refuse all of it
+				p := ErrTooLarge.With("the record %q has %d bytes; one in a backup has at most %d", key, len(value), backupPartMax).
+					Next("It is an entry with many large values. Decide which stay, then make the backup again:  peer conflicts")
+				p.Limit = backupPartMax
+				return p
+			}
 			info.Records++
 			b.kind(backupRecord)
 			b.bytes(key)
@@ -72,7 +78,7 @@ func (n *Node) Backup(ctx context.Context, w io.Writer) (BackupInfo, error) {
 			return b.err
 		})
 		if err != nil && b.err == nil {
-			return info, storeProblem(err)
+			return info, s.listProblem(ctx, err)
 		}
 		info.Spaces = append(info.Spaces, about.Name)
 	}

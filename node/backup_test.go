@@ -5,12 +5,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/ipfs/go-datastore"
 
 	"syncline/node"
 	"syncline/node/nodetest"
+	"syncline/store"
+	"syncline/store/mem"
 )
 
 func backup(t testing.TB, n *node.Node) []byte {
@@ -217,4 +223,26 @@ func secretIn(t testing.TB, record []byte) []byte {
 		t.Fatalf("no key in %s", record)
 	}
 	return key
+}
+
+// TestABackupThatCouldNotBeRestoredIsRefused, and names the record that is too large for it: nobody finds out when it is needed.
+func TestABackupThatCouldNotBeRestoredIsRefused(t *testing.T) {
+	ds := mem.New()
+	n := open(t, node.Config{Dir: t.TempDir(), Backend: func(string) (datastore.Batching, store.BootToken, error) { return ds, nil, nil }})
+	if err := ds.Put(within(t), datastore.RawKey("/d/large"), make([]byte, 64<<20+1)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := n.Backup(within(t), io.Discard)
+	if p := node.ProblemOf(err); !errors.Is(err, node.ErrTooLarge) || !strings.Contains(p.Detail, "/d/large") || p.Hint == "" || p.Limit != 64<<20 {
+		t.Errorf("%v, %+v", err, p)
+	}
+}
+
+// TestABackupEndsWithItsContext.
+func TestABackupEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(within(t))
+	cancel()
+	if _, err := open(t, node.Config{}).Backup(ctx, io.Discard); err != context.Canceled {
+		t.Errorf("%v, want the end of the context", err)
+	}
 }

@@ -74,7 +74,7 @@ func (v sessionView) Open(id crdt.ReplicaID) ([]byte, error) {
 		}
 	}
 	if corrupt := new(store.CorruptError); errors.As(err, &corrupt) {
-		v.r.unreadable(id)
+		v.r.lostBinding(id)
 	}
 	if err != nil {
 		return nil, err
@@ -82,9 +82,9 @@ func (v sessionView) Open(id crdt.ReplicaID) ([]byte, error) {
 	return open, nil
 }
 
-// unreadable takes note that the binding of a replica is damaged or gone. The alarm is raised now and then, not for each operation and answer that
+// lostBinding takes note that the binding of a replica is damaged or gone. The alarm is raised now and then, not for each operation and answer that
 // meets it.
-func (r *Replica) unreadable(id crdt.ReplicaID) {
+func (r *Replica) lostBinding(id crdt.ReplicaID) {
 	if again, known := r.unbound[id]; known && r.now.Mono < again {
 		return
 	}

@@ -45,14 +45,15 @@ const (
 // without a network. [Open] refuses negative numbers, but for those of the history.
 type Config struct {
 	// Dir is the data directory: keys, spaces, address book. It is made with mode 0700 if absent. Empty: nothing is written
-	// to disk and all is lost at Close.
+	// to disk and all is lost at Close. A relative one is taken from the working directory at Open.
 	Dir string
 	// Store chooses the backend of the spaces: "pebble:", "leveldb:", or "mem:" (the only one without a Dir). A space stays with the
 	// backend that it began with; with another one, Open fails and says so. Default: what Dir holds already, "pebble:" if it holds nothing.
 	Store string
 	// Backend opens the datastore of the space whose folder is place, instead of Store, and says where its boot token is kept; no
 	// token means that each start that writes takes a fresh incarnation. The node closes the datastore. It is for simulations,
-	// whose disks lose what was not synced. Default: what Store says. Without a Dir it is not asked.
+	// whose disks lose what was not synced. It is asked again when a store that has failed is opened anew. Default: what Store says.
+	// Without a Dir it is not asked.
 	Backend func(place string) (datastore.Batching, store.BootToken, error)
 	// Name is what people call this device; default: the host's name.
 	Name string
@@ -94,7 +95,7 @@ type Config struct {
 	Clock func() time.Time
 	// Rand is the source of keys and ids; default crypto/rand.
 	Rand io.Reader
-	// Observe sees every step of the replicas; for simulations. Default: nobody.
+	// Observe sees every step of the replicas; for simulations. A store that has failed is then not opened anew. Default: nobody.
 	Observe StepObserver
 	// Limits bound the answers of sessions; for simulations. Default: those of package gossip.
 	Limits crdt.Limits

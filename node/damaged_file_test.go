@@ -44,6 +44,19 @@ func (r *rotten) AppendValue(ctx context.Context, dst, key []byte) ([]byte, bool
 	return r.Datastore.AppendValue(ctx, dst, key)
 }
 
+// Range implements [store.Ranger]: it ends where the file is damaged.
+func (r *rotten) Range(ctx context.Context, lo, hi []byte, yield func(key, value []byte) bool) error {
+	var damage error
+	err := r.Datastore.Range(ctx, lo, hi, func(key, value []byte) bool {
+		if r.lost(string(key)) {
+			damage = errRot
+			return false
+		}
+		return yield(key, value)
+	})
+	return errors.Join(err, damage)
+}
+
 // RangeAround implements [store.AroundRanger]: what lies in the hole is told by its keys.
 func (r *rotten) RangeAround(ctx context.Context, lo, hi []byte, yield func(key, value []byte) bool, hole func(lo, hi []byte, damage error) bool) error {
 	r.mu.Lock()

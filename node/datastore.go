@@ -57,7 +57,8 @@ type Datastore struct {
 
 var _ datastore.Batching = (*Datastore)(nil)
 
-// Datastore returns the space as a go-datastore. Close it when it is not needed any more; it ends with the space at the latest.
+// Datastore returns the space as a go-datastore. Close it when it is not needed any more; it ends with the space at the latest, and says
+// then why: [ErrSpaceLeft] after a [Node.Join], or [ErrClosed].
 func (s *Space) Datastore(o DatastoreOptions) (*Datastore, error) {
 	d := &Datastore{space: s, opts: o, kind: crdt.LWW, queries: map[*scan]struct{}{}}
 	if o.Multi {
@@ -113,11 +114,22 @@ func (d *Datastore) key(path string) datastore.Key {
 // open refuses what comes after Close.
 func (d *Datastore) open() error {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return errDatastoreClosed
+	closed := d.closed
+	d.mu.Unlock()
+	if closed {
+		return d.over()
 	}
 	return nil
+}
+
+// over says why a closed datastore takes no more calls: Close was called, or its space has ended.
+func (d *Datastore) over() error {
+	d.space.mu.Lock()
+	defer d.space.mu.Unlock()
+	if d.space.closed {
+		return d.space.gone()
+	}
+	return errDatastoreClosed
 }
 
 var errDatastoreClosed = func() *Problem {
@@ -144,7 +156,7 @@ func (d *Datastore) shown(key datastore.Key) (crdt.Value, error) {
 }
 
 // Get implements [datastore.Datastore]. Of a key with an open Conflict it returns the newest value, of one
-// that a policy settles what the policy shows.
+// that a policy settles what the policy shows. The bytes are the caller's.
 func (d *Datastore) Get(_ context.Context, key datastore.Key) ([]byte, error) {
 	v, err := d.shown(key)
 	return v.Data, err
@@ -213,7 +225,7 @@ func (d *Datastore) Close() error {
 	queries := slices.Collect(maps.Keys(d.queries))
 	d.mu.Unlock()
 	for _, q := range queries {
-		q.end(errDatastoreClosed)
+		q.end(d.over())
 	}
 	d.space.mu.Lock()
 	delete(d.space.datastores, d)

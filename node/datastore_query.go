@@ -22,7 +22,7 @@ func (d *Datastore) Query(ctx context.Context, q query.Query) (query.Results, er
 	s.next, s.stop = iter.Pull2(d.space.store.List(d.below(q.Prefix), ""))
 	if !d.begin(s) {
 		s.stop()
-		return nil, errDatastoreClosed
+		return nil, d.over()
 	}
 	rest := q
 	rest.Prefix = ""

@@ -289,6 +289,36 @@ func TestAbandonedQueriesDoNotHoldUpClose(t *testing.T) {
 	}
 }
 
+// TestADatastoreOfASpaceThatWasLeftSaysSo: it is not that somebody closed it, and the space does not go on.
+func TestADatastoreOfASpaceThatWasLeftSaysSo(t *testing.T) {
+	ctx := within(t)
+	hub := new(nodetest.Hub)
+	n := open(t, node.Config{Name: "desktop", Network: hub.New()})
+	d := datastoreOf(t, space(t, n), node.DatastoreOptions{})
+	query1, err := d.Query(ctx, query.Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer query1.Close()
+	batch, err := d.Batch(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := datastore.NewKey("k")
+	if err := batch.Put(ctx, k, nil); err != nil {
+		t.Fatal(err)
+	}
+	join(t, open(t, node.Config{Name: "laptop", Network: hub.New()}), n)
+	r, _ := query1.NextSync()
+	_, getErr := d.Get(ctx, k)
+	_, queryErr := d.Query(ctx, query.Query{})
+	for i, err := range []error{r.Error, getErr, queryErr, d.Put(ctx, k, nil), d.Sync(ctx, k), batch.Commit(ctx)} {
+		if !errors.Is(err, node.ErrSpaceLeft) {
+			t.Errorf("call %d after the join: %v", i, err)
+		}
+	}
+}
+
 // TestAClosedDatastoreSaysSo: it is the datastore that is closed; the node is not.
 func TestAClosedDatastoreSaysSo(t *testing.T) {
 	s := space(t, open(t, node.Config{}))

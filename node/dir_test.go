@@ -44,6 +44,58 @@ func TestADamagedKeyIsNamed(t *testing.T) {
 	}
 }
 
+// TestACopyOfASpaceBesideItIsLeftAlone: the space is the folder that has its name, and not what somebody put beside it.
+func TestACopyOfASpaceBesideItIsLeftAlone(t *testing.T) {
+	cfg := node.Config{Dir: t.TempDir(), RuntimeDir: t.TempDir()}
+	write := func(value string) {
+		t.Helper()
+		n := open(t, cfg)
+		mustPut(t, space(t, n), "a", value)
+		if err := n.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("1")
+	found, err := filepath.Glob(filepath.Join(cfg.Dir, "spaces", "*"))
+	if err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	earlier := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(earlier, os.DirFS(found[0])); err != nil {
+		t.Fatal(err)
+	}
+	write("2")
+	if err := os.CopyFS(found[0]+".bak", os.DirFS(earlier)); err != nil {
+		t.Fatal(err)
+	}
+	n := open(t, cfg)
+	if e, err := space(t, n).Get(within(t), "a"); err != nil || string(e.Shown().Data) != "2" {
+		t.Errorf("a = %q, %v; the copy beside the space has taken its place", e.Shown().Data, err)
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(found[0]); err != nil {
+		t.Fatal(err)
+	}
+	_, err = node.Open(within(t), cfg)
+	if p := node.ProblemOf(err); !errors.Is(err, node.ErrStore) || !strings.Contains(p.Hint, found[0]) {
+		t.Errorf("only the copy is there: %v, hint %q; want to be told how it is called", err, p.Hint)
+	}
+}
+
+// TestAKeyThatCannotBeReadIsNamed, as one that another user made: it is no mistake inside the program.
+func TestAKeyThatCannotBeReadIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "device.key"), 0o700); err != nil { // root may read every file, and no folder
+		t.Fatal(err)
+	}
+	_, err := node.Open(within(t), node.Config{Dir: dir})
+	if !errors.Is(err, node.ErrStore) || !strings.Contains(err.Error(), "device.key") || node.ProblemOf(err).Hint == "" {
+		t.Errorf("open: %v, want an error that names the file, and what to do", err)
+	}
+}
+
 func TestADirectoryIsUsedByOneNodeAtATime(t *testing.T) {
 	dir := t.TempDir()
 	open(t, node.Config{Dir: dir})
@@ -318,5 +370,25 @@ func TestFilesThatWereCutShortAreRemoved(t *testing.T) {
 		if _, err := os.Lstat(name); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestADirStaysWhereItWas: a relative one is that of the working directory in which the node was opened, also after that has changed.
+func TestADirStaysWhereItWas(t *testing.T) {
+	t.Chdir(t.TempDir())
+	hub := new(nodetest.Hub)
+	n := open(t, node.Config{Dir: "data", RuntimeDir: t.TempDir(), Name: "laptop", Network: hub.New()})
+	want, err := filepath.Abs("data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := t.TempDir()
+	t.Chdir(elsewhere)
+	join(t, open(t, node.Config{Name: "desktop", Network: hub.New()}), n)
+	if st, err := space(t, n).Status(within(t)); err != nil || st.Dir != want {
+		t.Errorf("the directory is %q, %v, want %q", st.Dir, err, want)
+	}
+	if files, err := os.ReadDir(elsewhere); err != nil || len(files) > 0 {
+		t.Errorf("in the other directory are %v, %v", files, err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"syncline/gossip"
 	"syncline/node"
 	"syncline/node/nodetest"
 	"syncline/store/mem"
@@ -57,10 +58,11 @@ func warnings(t *testing.T, p *patient) []node.Warning {
 }
 
 // TestAFailedSyncEndsWriting: the write that was not confirmed says so, later ones are refused with the reason and the way out, reads
-// go on, and a start makes all well.
+// go on, and a start makes all well. With an observer nothing is opened anew.
 func TestAFailedSyncEndsWriting(t *testing.T) {
-	var hub nodetest.Hub
-	p := newPatient(t, &hub, "laptop")
+	p := &patient{t: t, dir: t.TempDir(), stores: map[string]*mem.Datastore{}}
+	p.n = open(t, node.Config{Dir: p.dir, Backend: p.backend, Observe: blind{}})
+	p.s = space(t, p.n)
 	p.put("a", "1")
 	if err := p.s.SetPolicy(within(t), "**", node.PolicyMergeText); err != nil { // after a failure it looks for conflicts at once
 		t.Fatal(err)
@@ -75,6 +77,9 @@ func TestAFailedSyncEndsWriting(t *testing.T) {
 		t.Errorf("a write after that: %v, hint %q", err, node.ProblemOf(err).Hint)
 	}
 	p.want(map[string]string{"b": ""})
+	if _, err := p.s.Put(within(t), "/", node.Text("")); !errors.Is(err, node.ErrBadPath) { // a step that writes nothing
+		t.Error(err)
+	}
 	if w := warnings(t, p); len(w) != 1 || w[0].Hint == "" {
 		t.Errorf("warnings: %+v", w)
 	}
@@ -85,6 +90,13 @@ func TestAFailedSyncEndsWriting(t *testing.T) {
 	p.want(map[string]string{"b": "3"})
 	p.check()
 }
+
+// blind is an observer that does not look.
+type blind struct{}
+
+func (blind) Stepping(gossip.SpaceID, node.Committed, node.Time, []node.Input) {}
+func (blind) Stepped(gossip.SpaceID, []node.Output, error)                     {}
+func (blind) Replied(gossip.SpaceID, node.Reply)                               {}
 
 // TestADeleteMakesRoomOnAFullDisk: it is carried out without a place in the history, says so, and reaches the other device; also one that
 // came from there is. What brings a value is refused all the while, and so is a delete if the disk has not even that room.

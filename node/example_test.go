@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"slices"
+	"strings"
 
 	"github.com/ipfs/go-datastore"
 
@@ -157,6 +159,103 @@ func ExampleSpace_Resolve() {
 	// Output:
 	// cart: 2 values, update/update
 	// bread, milk <nil>
+}
+
+// mergeList merges lists of words: what one side added is in, what one side took out is not. Base tells the two apart.
+func mergeList(_ context.Context, c node.Conflict) (node.Content, error) {
+	if c.Base == nil {
+		return node.Content{}, errors.New(c.BaseReason) // the Conflict stays open, and PolicyReason says why
+	}
+	base := strings.Fields(string(c.Base.Data))
+	on := map[string]int{} // how many of the values have a word
+	for _, v := range c.Values {
+		words := strings.Fields(string(v.Data))
+		slices.Sort(words)
+		for _, word := range slices.Compact(words) {
+			on[word]++
+		}
+	}
+	var merged []string
+	for word, n := range on {
+		if n == len(c.Values) || !slices.Contains(base, word) {
+			merged = append(merged, word)
+		}
+	}
+	slices.Sort(merged) // the result must be the same on every device
+	return node.Text(strings.Join(merged, " ")), nil
+}
+
+// A program settles Conflicts by a function of its own. One device writes the result, a moment after the values met; all are told of it.
+func ExampleNode_RegisterMerge() {
+	ctx := context.Background()
+	hub := new(nodetest.Hub) // a network in memory; programs use p2p.New
+	laptop, _ := node.Open(ctx, node.Config{Name: "laptop", Network: hub.New()})
+	defer laptop.Close()
+	phone, _ := node.Open(ctx, node.Config{Name: "phone", Network: hub.New()})
+	defer phone.Close()
+	for _, n := range []*node.Node{laptop, phone} { // right after Open, on every device
+		if err := n.RegisterMerge("list", mergeList); err != nil {
+			log.Fatal(err)
+		}
+	}
+	inv, _ := laptop.Invite(ctx, nil, node.InviteOptions{AutoAccept: true})
+	if _, err := phone.Join(ctx, inv.Ticket); err != nil {
+		log.Fatal(err)
+	}
+	onLaptop, _ := laptop.Space("")
+	onPhone, _ := phone.Space("")
+	if err := onLaptop.SetPolicy(ctx, "lists/*", node.PolicyMerge("list")); err != nil { // once, on any device
+		log.Fatal(err)
+	}
+	onLaptop.Put(ctx, "lists/food", node.Text("milk tea"))
+	onLaptop.WaitFor(ctx, "phone")
+
+	hub.Cut(phone.ID())
+	onLaptop.Put(ctx, "lists/food", node.Text("bread milk tea"))
+	onPhone.Put(ctx, "lists/food", node.Text("milk"))
+	hub.Heal()
+
+	for ev, err := range onPhone.Watch(ctx, "lists/", "") {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if ev.Change.Type == node.ChangeResolved {
+			fmt.Printf("%s, by %s\n", ev.Change.Entry.Shown().Data, ev.Change.Policy)
+			break
+		}
+	}
+	// Output: bread milk, by merge:list
+}
+
+// A program that keeps the cursor of what it has dealt with misses nothing while it does not run.
+func ExampleSpace_Changes() {
+	ctx := context.Background()
+	n, _ := node.Open(ctx, node.Config{})
+	defer n.Close()
+	sp, _ := n.Space("")
+	sp.Put(ctx, "notes/a", node.Text("1"))
+	page, err := sp.Changes(ctx, node.ChangesOptions{Prefix: "notes/"}) // the current state
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(page.Changes), page.UpToDate)
+
+	sp.Put(ctx, "notes/b", node.Text("2"))
+	sp.Delete(ctx, "notes/a")
+	page, err = sp.Changes(ctx, node.ChangesOptions{Prefix: "notes/", Since: page.Cursor})
+	if errors.Is(err, node.ErrCursorExpired) {
+		page, err = sp.Changes(ctx, node.ChangesOptions{Prefix: "notes/"}) // begin anew: what is not there was deleted
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, c := range page.Changes {
+		fmt.Println(c.Type, c.Path)
+	}
+	// Output:
+	// 1 true
+	// put notes/b
+	// delete notes/a
 }
 
 // Watch yields what is there, says when that is all, and goes on with what changes.

@@ -23,6 +23,9 @@ const (
 	waitMax        = 5 * time.Minute
 	// pageBytesMax is the size of the values at which a page is closed.
 	pageBytesMax = 8 << 20
+	// readNamesMax is the number of names at which a read in the loop ends, so that writes and sessions are not held up by one that looks at
+	// all that there is. It does not split a transaction.
+	readNamesMax = 10_000
 )
 
 const cursorPrefix = "c2."
@@ -131,10 +134,13 @@ func (s *Space) Changes(ctx context.Context, o ChangesOptions) (Changes, error) 
 		if err != nil {
 			return Changes{}, err
 		}
+		since = page.next
+		if len(page.changes) == 0 && !page.whole {
+			continue // nothing of what it looked at is asked for; there is more
+		}
 		if len(page.changes) > 0 || timeout == nil {
 			return s.finishPage(page), nil
 		}
-		since = page.next
 		select {
 		case <-pulse:
 		case <-timeout:
@@ -197,7 +203,7 @@ func (s *Space) collectPage(tx *store.Tx, from position, told crdt.Vector, prefi
 		}
 	}
 	var last crdt.Dot
-	size := 0
+	size, looked := 0, 0
 	seen := map[string]bool{}
 	for n, err := range mergeNames(tx.LiveBetween(from.since, tx.Context()), tx.DeletesBetween(told, tx.Context())) {
 		if err != nil {
@@ -206,10 +212,11 @@ func (s *Space) collectPage(tx *store.Tx, from position, told crdt.Vector, prefi
 		if n.Dot != last && last.Counter > 0 {
 			p.next.since.Add(last)
 			finish()
-			if len(p.changes) >= limit || size >= pageBytesMax {
+			if len(p.changes) >= limit || size >= pageBytesMax || looked >= readNamesMax {
 				return p, nil
 			}
 		}
+		looked++
 		if last = n.Dot; from.has(n) {
 			continue
 		}
@@ -316,8 +323,11 @@ func (s *Space) change(c rawChange) Change {
 
 // Watch yields the changes of entries whose path begins with prefix, from since on and without end, and once an event that says
 // that everything that was there when it began has been yielded; while [Space.Filling] says that something is missing, that is what
-// was seen of all paths. It ends when ctx does, when the caller breaks off, or after an
-// error.
+// was seen of all paths. An empty since begins with the current state, [CursorNow] with what comes.
+//
+// It ends when the caller breaks off, or after an error: that of ctx, [ErrCursorExpired], [ErrSpaceLeft], [ErrClosed] or one of the store.
+// After [ErrCursorExpired] begin anew without a cursor; what the program holds and is not told then was deleted. A reader may take
+// its time and may write: nothing is kept for it, and it is told the last state of what changed meanwhile.
 func (s *Space) Watch(ctx context.Context, prefix string, since Cursor) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		told, cursor := false, since

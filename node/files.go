@@ -46,7 +46,10 @@ func loadKey(dir string, random io.Reader, known, renew bool) (ed25519.PrivateKe
 	if _, err := io.ReadFull(random, seed); err != nil {
 		return nil, err
 	}
-	return ed25519.NewKeyFromSeed(seed), writeFile(name, []byte(hex.EncodeToString(seed)+"\n"))
+	if err := writeFile(name, []byte(hex.EncodeToString(seed)+"\n")); err != nil {
+		return nil, storeProblem(err)
+	}
+	return ed25519.NewKeyFromSeed(seed), nil
 }
 
 // putAside renames a file, if it is there, to a name beside it that no other has.
@@ -77,7 +80,7 @@ func readKey(name string) (ed25519.PrivateKey, error) {
 	}
 	text, err := os.ReadFile(name)
 	if err != nil {
-		return nil, err
+		return nil, ErrStore.Because(err).Next("See whose " + name + " is; peer must run as the user who may read it.")
 	}
 	seed, err := hex.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil || len(seed) != ed25519.SeedSize {

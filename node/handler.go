@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"syscall"
 
 	"syncline/gossip"
 	"syncline/store"
@@ -20,18 +21,27 @@ func (h handler) space(id gossip.SpaceID) *Space {
 
 // PeerUp implements gossip.Handler.
 func (h handler) PeerUp(id gossip.SpaceID, p gossip.DeviceID) {
+	h.n.meeting.RLock()
+	defer h.n.meeting.RUnlock()
 	if s := h.space(id); s != nil {
-		s.loop.put(context.Background(), PeerUp{p})
-		s.touch(func() { s.up[p] = true })
+		s.meet(p)
 		s.log.Info("connected", "device", s.roster.Load().ref(p).Name)
 	}
 }
 
+// meet notes that a device is connected.
+func (s *Space) meet(p gossip.DeviceID) {
+	s.touch(func() { s.up[p], s.unheard[p] = true, true }) // before the first session can tell
+	s.loop.put(context.Background(), PeerUp{p})
+}
+
 // PeerDown implements gossip.Handler.
 func (h handler) PeerDown(id gossip.SpaceID, p gossip.DeviceID) {
+	h.n.meeting.RLock()
+	defer h.n.meeting.RUnlock()
 	if s := h.space(id); s != nil {
 		s.loop.put(context.Background(), PeerDown{p})
-		s.touch(func() { delete(s.up, p) })
+		s.touch(func() { delete(s.up, p); delete(s.unheard, p) })
 		s.log.Info("disconnected", "device", s.roster.Load().ref(p).Name)
 	}
 }
@@ -106,8 +116,8 @@ func openProblem(err error) error {
 		return ErrStoreNewer.Because(err)
 	case errors.As(err, &corrupt):
 		return ErrStore.Because(err)
-	case strings.Contains(err.Error(), "resource temporarily unavailable"), strings.Contains(err.Error(), "lock"):
-		return ErrDirInUse.Because(err)
+	case errors.Is(err, syscall.EAGAIN), strings.Contains(err.Error(), "lock held by current process"): // the latter is pebble's
+		return ErrDirInUse.Because(err).Next("Close the program that has it open, or name another directory.")
 	}
 	return storeProblem(err)
 }

@@ -6,17 +6,20 @@ import (
 )
 
 // healPause is how long a damaged path is left alone after nobody who was connected had what was lost; healPathsMax bounds the paths
-// that are remembered so.
+// that are remembered so. A repair reads all records and indexes, so no other begins for healShare times as long as it took, at most healRestMax.
 const (
 	healPause    = 10 * time.Second
 	healPathsMax = 256
+	healShare    = 10
+	healRestMax  = time.Minute
 )
 
 // healing is what is remembered of damaged records that replication or a write met.
 type healing struct {
 	busy bool
-	// next says when a path may be tried again; the empty path stands for bindings.
+	// next says when a path may be tried again, rest when any may. The empty path stands for bindings.
 	next map[string]time.Time
+	rest time.Time
 }
 
 // heal repairs what is damaged if a connected device has what was lost, because a path of it stands in the way: all of it at once, for an
@@ -26,7 +29,7 @@ func (l *loop) heal(path string) {
 	s := l.space
 	now := time.Now()
 	s.mu.Lock()
-	wait := s.healing.busy || now.Before(s.healing.next[path])
+	wait := s.healing.busy || now.Before(s.healing.rest) || now.Before(s.healing.next[path])
 	if !wait {
 		if s.healing.busy = true; len(s.healing.next) >= healPathsMax || s.healing.next == nil {
 			s.healing.next = map[string]time.Time{}
@@ -43,7 +46,9 @@ func (l *loop) heal(path string) {
 	}
 	l.wg.Go(func() {
 		heal(l.ctx)
-		s.touch(func() { s.healing.busy = false })
+		s.touch(func() {
+			s.healing.busy, s.healing.rest = false, time.Now().Add(min(healShare*time.Since(now), healRestMax))
+		})
 	})
 }
 

@@ -147,7 +147,10 @@ func (n *Node) loadInvites(spaces ...*Space) error {
 	for _, s := range spaces {
 		expired := map[string][]byte{}
 		for rec, err := range s.store.Metas(invitePrefix) {
-			if err != nil {
+			if unreadable(err) {
+				n.log.Warn("an invite cannot be read", "err", err) // whoever has its ticket is told that it is not known
+				continue
+			} else if err != nil {
 				return openProblem(err)
 			}
 			i := &invite{id: rec.Key[len(invitePrefix):], space: s}

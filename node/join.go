@@ -619,7 +619,7 @@ func (n *Node) retire(s *Space) (*SpaceInfo, error) {
 	s.touch(nil) // who waits for news of an invite looks again
 	n.updateJoinable()
 	n.accessChanged()
-	s.leave()
+	s.leave("the device joined a space since")
 	if !s.untouched() { // somebody wrote to it meanwhile, and was told that it is stored
 		return n.reopen(s)
 	}
@@ -637,9 +637,9 @@ func (n *Node) retire(s *Space) (*SpaceInfo, error) {
 	return nil, nil
 }
 
-// leave closes a space that another takes the place of, or that is opened anew.
-func (s *Space) leave() {
-	s.over.Store(ErrSpaceLeft.With("the device joined a space since"))
+// leave closes a space that another takes the place of, or that is opened anew, and says why.
+func (s *Space) leave(why string) {
+	s.over.Store(ErrSpaceLeft.With("%s", why))
 	if err := s.close(); err != nil { // what was confirmed is on disk
 		s.log.Warn("a space was not closed in order", "err", err)
 	}
@@ -650,7 +650,7 @@ func (n *Node) rekey(s *Space, rec spaceRecord) (*Space, error) {
 	if err := s.keepRecord(rec); err != nil {
 		return nil, err
 	}
-	s.leave()
+	s.leave("the device joined a space since")
 	return n.openAgain(s, rec)
 }
 
@@ -668,7 +668,8 @@ func (n *Node) reopen(s *Space) (*SpaceInfo, error) {
 	return &info, nil
 }
 
-// openAgain opens a space that was closed. If it does not open, the closed one stays in its place and says why.
+// openAgain opens a space that was closed, for the devices that are connected, too. If it does not open, the closed one stays in its place and
+// says why, until keepStores can open it.
 func (n *Node) openAgain(s *Space, rec spaceRecord) (again *Space, err error) {
 	if s.dir == "" {
 		again, err = openSpace(n, rec, "", s.ds, nil)
@@ -676,14 +677,22 @@ func (n *Node) openAgain(s *Space, rec spaceRecord) (again *Space, err error) {
 		again, err = n.openSpaceDir(rec, s.dir)
 	}
 	if err != nil {
-		p := storeProblem(err).With("space %s was closed by a join, and does not open again: %v", rec.Name, err).
-			Next("What it holds is on disk. Mend what is named, then start peer again:  peer down, then peer up")
+		p := storeProblem(err).With("space %s was closed, and does not open again: %v", rec.Name, err).
+			Next("What it holds is on disk. Mend what is named; the space is then opened within a minute. If it is not:  peer down, then peer up")
 		s.over.Store(p)
 		again, err = s, p
+		n.lookAtStores()
 	}
+	n.meeting.Lock()
+	defer n.meeting.Unlock()
 	n.mu.Lock()
 	n.spaces[again.id] = again
 	n.mu.Unlock()
+	if again != s {
+		for _, p := range s.connected() {
+			again.meet(p)
+		}
+	}
 	n.accessChanged()
 	return again, err
 }

@@ -5,7 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/ipfs/go-datastore"
 
@@ -66,23 +68,24 @@ func TestAJoinThatCannotKeepTheKeyChangesNothing(t *testing.T) {
 	await(t, space(t, a), "b", "2")
 }
 
-// TestASpaceThatDoesNotOpenAgainSaysWhy: it is not forgotten, and a start brings it back.
+// TestASpaceThatDoesNotOpenAgainSaysWhy: it is not forgotten, and opened when that is possible.
 func TestASpaceThatDoesNotOpenAgainSaysWhy(t *testing.T) {
 	var hub nodetest.Hub
 	a := open(t, node.Config{Dir: t.TempDir(), RuntimeDir: t.TempDir(), Name: "laptop", Network: hub.New()})
 	mustPut(t, space(t, a), "a", "1")
 	dir := restore(t, backup(t, a))
 	broken := errors.New("the disk is gone")
-	var fail error
+	var fail atomic.Pointer[error]
+	fail.Store(new(error))
 	stores := map[string]*mem.Datastore{}
 	backend := func(place string) (datastore.Batching, store.BootToken, error) {
 		if stores[place] == nil {
 			stores[place] = mem.New()
 		}
-		return stores[place], nil, fail
+		return stores[place], nil, *fail.Load()
 	}
 	r := open(t, node.Config{Dir: dir, Name: "restored", Network: hub.New(), Backend: backend})
-	fail = broken
+	fail.Store(&broken)
 	if _, err := r.Join(within(t), ticket(t, a)); !errors.Is(err, node.ErrStore) {
 		t.Fatalf("join: %v, want ErrStore", err)
 	}
@@ -93,10 +96,13 @@ func TestASpaceThatDoesNotOpenAgainSaysWhy(t *testing.T) {
 	if _, err := s.Status(within(t)); !errors.Is(err, node.ErrStore) || node.ProblemOf(err).Hint == "" {
 		t.Errorf("status: %v, want why the space is closed, and the way out", err)
 	}
-	fail = nil
-	r.Close()
-	r = open(t, node.Config{Dir: dir, Network: hub.New(), Backend: backend})
-	mustPut(t, space(t, r), "b", "2")
+	fail.Store(new(error))
+	for _, err := space(t, r).Put(within(t), "b", node.Text("2")); err != nil; _, err = space(t, r).Put(within(t), "b", node.Text("2")) {
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := s.Status(within(t)); !errors.Is(err, node.ErrSpaceLeft) {
+		t.Errorf("the handle from before: %v", err)
+	}
 }
 
 // TestASpaceThatCannotBeRemovedIsKept: the join is done, and the space that it took the place of is there.

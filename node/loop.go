@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"syncline/crdt"
@@ -15,6 +16,10 @@ import (
 const (
 	// inputsMax bounds the inputs that wait for the loop; gossip beyond it is dropped, everything else waits.
 	inputsMax = 1024
+	// gossipBytesMax bounds the bytes of gossip among them, messagesMax the messages of sessions, each of at most [gossip.MessageBytesMax]: of
+	// these the next is not read from its stream before one was taken.
+	gossipBytesMax = 16 << 20
+	messagesMax    = 32
 	// stepInputsMax and stepBytesMax bound the inputs of one Step, and so of one batch.
 	stepInputsMax = 256
 	stepBytesMax  = 8 << 20
@@ -25,11 +30,15 @@ const (
 type loop struct {
 	space  *Space
 	inputs chan Input
-	calls  chan func()
-	quit   chan struct{}
-	start  time.Time
-	ctx    context.Context // ends with quit, for calls of merge functions
-	end    context.CancelFunc
+	// gossiped counts the bytes of gossip in inputs; messages holds one for each message of a session there.
+	gossiped atomic.Int64
+	messages chan struct{}
+
+	calls chan func()
+	quit  chan struct{}
+	start time.Time
+	ctx   context.Context // ends with quit, for what the loop has others do
+	end   context.CancelFunc
 
 	synced  *syncer
 	streams *streams
@@ -42,10 +51,10 @@ type loop struct {
 }
 
 func startLoop(s *Space) *loop {
-	l := &loop{space: s, inputs: make(chan Input, inputsMax), calls: make(chan func()), quit: make(chan struct{}),
+	l := &loop{space: s, inputs: make(chan Input, inputsMax), messages: make(chan struct{}, messagesMax), calls: make(chan func()), quit: make(chan struct{}),
 		start: time.Now(), replies: map[uint64]chan Reply{}}
 	l.ctx, l.end = context.WithCancel(context.Background())
-	l.synced = startSyncer(s.store)
+	l.synced = startSyncer(s.store, s.storeFailed)
 	l.streams = &streams{loop: l, byID: map[SessionID]*stream{}}
 	l.wg.Add(1)
 	go l.run()
@@ -118,17 +127,29 @@ func (l *loop) finish() {
 
 // collect adds to an input those that wait already, so that they share one batch and one sync.
 func (l *loop) collect(in Input) []Input {
-	batch, size := []Input{in}, inputSize(in)
+	batch, size := []Input{in}, l.taken(in)
 	for len(batch) < stepInputsMax && size < stepBytesMax {
 		select {
 		case in = <-l.inputs:
 			batch = append(batch, in)
-			size += inputSize(in)
+			size += l.taken(in)
 		default:
 			return batch
 		}
 	}
 	return batch
+}
+
+// taken makes room for others in the place of an input, and returns its size.
+func (l *loop) taken(in Input) int {
+	size := inputSize(in)
+	switch in.(type) {
+	case Ops:
+		l.gossiped.Add(-int64(size))
+	case SessionMsg:
+		<-l.messages
+	}
+	return size
 }
 
 func inputSize(in Input) int {
@@ -213,19 +234,17 @@ func tagOf(in Input) uint64 {
 }
 
 func (l *loop) report(err error) {
-	const code = "store_failed"
 	s := l.space
 	if err != nil {
-		p := storeProblem(err)
 		s.log.Error("step failed", "err", err)
-		s.warn(code, Warning{Code: code, Text: p.Error(), Hint: p.Hint})
+		s.storeFailed(err)
 		return
 	}
-	s.mu.Lock()
-	_, warned := s.warnings[code]
-	if warned {
-		delete(s.warnings, code)
+	if s.store.Failed() != nil {
+		return // the step had nothing to write
 	}
+	s.mu.Lock()
+	delete(s.warnings, warnStore)
 	s.mu.Unlock()
 }
 
@@ -330,6 +349,9 @@ func (l *loop) learned(o Synced) {
 	wall := unixMilli(s.node.cfg.Clock())
 	s.touch(func() {
 		s.held[o.Peer] = l.space.replica.held[o.Peer].Clone()
+		if tellsHeld(o.Result) {
+			delete(s.unheard, o.Peer)
+		}
 		if !o.Result.Busy { // who is busy has not looked at our version
 			delete(s.warnings, warningKey(AlarmVersion, o.Peer))
 			if o.Result.Done && len(o.Result.Left) == 0 { // else it did not come to all paths
@@ -408,7 +430,7 @@ func (l *loop) reply(rep Reply, syncErr error) {
 
 func notDurable(cause error) *Problem {
 	return ErrStore.With("the write is here but could not be made durable: %v", cause).Because(cause).
-		Next(restartHint(cause))
+		Next(reopenHint(cause))
 }
 
 // put queues an input that must not be lost.
@@ -425,10 +447,25 @@ func (l *loop) put(ctx context.Context, in Input) error {
 
 // offer queues gossip, which may be dropped.
 func (l *loop) offer(in Ops) {
+	size := int64(inputSize(in))
+	if l.gossiped.Add(size) <= gossipBytesMax {
+		select {
+		case l.inputs <- in:
+			return
+		default:
+		}
+	}
+	l.gossiped.Add(-size)
+	l.put(context.Background(), Lost{Peer: in.From})
+}
+
+// putMessage queues a message of a session, once there is room for it.
+func (l *loop) putMessage(in SessionMsg) error {
 	select {
-	case l.inputs <- in:
-	default:
-		l.put(context.Background(), Lost{Peer: in.From})
+	case l.messages <- struct{}{}:
+		return l.put(context.Background(), in)
+	case <-l.quit:
+		return l.space.gone()
 	}
 }
 
@@ -473,15 +510,16 @@ func (l *loop) sync(ctx context.Context) error {
 
 // syncer shares one sync of the store among all who wait for it.
 type syncer struct {
-	store *store.Store
-	mu    sync.Mutex
-	wait  []func(error)
-	wake  chan struct{}
-	done  chan struct{}
+	store  *store.Store
+	failed func(error) // is told of a sync that failed
+	mu     sync.Mutex
+	wait   []func(error)
+	wake   chan struct{}
+	done   chan struct{}
 }
 
-func startSyncer(st *store.Store) *syncer {
-	y := &syncer{store: st, wake: make(chan struct{}, 1), done: make(chan struct{})}
+func startSyncer(st *store.Store, failed func(error)) *syncer {
+	y := &syncer{store: st, failed: failed, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go y.run()
 	return y
 }
@@ -514,6 +552,9 @@ func (y *syncer) flush() {
 		return
 	}
 	err := y.store.Sync(context.Background())
+	if err != nil {
+		y.failed(err)
+	}
 	for _, f := range wait {
 		f(err)
 	}

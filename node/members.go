@@ -65,11 +65,16 @@ type roster struct {
 }
 
 // loadRoster reads the members from the system map. Records that do not decode or lie under a wrong path are passed over: they
-// cannot let anybody in.
+// cannot let anybody in. Of one that the disk has damaged the path still says whose it is, and nothing else is needed to go on.
 func (s *Space) loadRoster() (*roster, error) {
 	ro := &roster{members: map[gossip.DeviceID]member{}}
 	for e, err := range s.store.ListSystem(membersPrefix, "") {
-		if err != nil {
+		if unreadable(err) {
+			if d, err := gossip.ParseDeviceID(strings.TrimPrefix(e.Path, membersPrefix)); err == nil {
+				ro.members[d] = member{Version: 1, Device: d, Role: roleAdmin}
+			}
+			continue
+		} else if err != nil {
 			return nil, err
 		}
 		shown, _ := (crdt.Register{Live: e.Live}).Shown()
@@ -82,8 +87,11 @@ func (s *Space) loadRoster() (*roster, error) {
 	// was restored from a backup has one, and an older list, until a session brings it the record of itself; a founder that lost its
 	// store has one, and a list of itself. One that fills range by range may have a part of the list.
 	reg, err := s.store.Get(genesisPath)
-	if _, member := ro.members[s.node.id]; err != nil || member && len(reg.Live) > 0 && len(ro.members) > 1 && !s.store.Parted() {
-		return ro, err
+	if err != nil && !unreadable(err) {
+		return nil, err
+	}
+	if _, member := ro.members[s.node.id]; member && len(reg.Live) > 0 && len(ro.members) > 1 && !s.store.Parted() {
+		return ro, nil
 	}
 	return ro, s.adopted(ro)
 }
@@ -91,7 +99,10 @@ func (s *Space) loadRoster() (*roster, error) {
 // adopted fills in the members that the inviter named, for a device that has joined and not yet met anybody.
 func (s *Space) adopted(ro *roster) error {
 	b, err := s.store.Meta(adoptedKey)
-	if err != nil || b == nil {
+	if unreadable(err) {
+		s.log.Warn("the members that the inviter named cannot be read", "err", err)
+		return nil
+	} else if err != nil || b == nil {
 		return err
 	}
 	var list [][]byte

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"syncline/crdt"
 )
 
 // MergeDeadlineDefault is how long a registered merge function may take for one call, and mergeDeadlineBuiltin how long a built-in one
@@ -31,7 +33,28 @@ const mergeCallsMax = 8
 // Go can end no goroutine from outside. Eight calls of one function may run at the same time, those left behind among them. While none of
 // the eight returns, the function is not called, and that is the reason why its Conflicts stay open. Like every failure, it is tried again
 // when the entry, a policy, or the function registered under the name changes.
+//
+// A policy calls it where two or more different values compete. A value that won over a delete waits for a person ([DeleteUpdate]), and
+// entries of kind LWW have no Conflicts. [MergeValues] makes a MergeFunc of one that looks at the values alone.
 type MergeFunc func(ctx context.Context, c Conflict) (Content, error)
+
+// MergeValues makes a [MergeFunc] of a function of the values alone, which sim.CheckMerge can check. As [crdt.MergeValues] does, it gives f
+// each content once, newest first; each has the kind, type and data of a value, and nothing else. Of the result it takes type and data. A
+// function that needs [Conflict].Base, or takes so long that it has to look at its context, is written as a MergeFunc.
+func MergeValues(f func(values []crdt.Value) (crdt.Value, error)) MergeFunc {
+	return func(_ context.Context, c Conflict) (Content, error) {
+		contents := make([]Content, len(c.Values))
+		for i, v := range c.Values {
+			contents[i] = v.Content
+		}
+		var values []crdt.Value
+		for _, content := range different(contents) {
+			values = append(values, crdt.Value{Kind: c.Kind, Type: content.Type, Data: content.Data})
+		}
+		v, err := f(values)
+		return Content{Data: v.Data, Type: v.Type}, err
+	}
+}
 
 // A mergeFunction is one that is known under a name.
 type mergeFunction struct {
@@ -113,18 +136,20 @@ type mergeFailure struct {
 	reason  string
 }
 
-// mergeReason returns why what competes at a version stays open under a merge policy, "" if it may still be settled.
-func (s *Space) mergeReason(path string, version Version, p Policy) string {
-	name, ok := p.Merge()
-	if !ok {
+// mergeReason returns why what competes in an entry stays open under its policy, if that is a merge; "" if it may still be settled.
+func (s *Space) mergeReason(e Entry) string {
+	name, ok := e.Policy.Merge()
+	switch {
+	case !ok:
 		return ""
-	}
-	if s.node.mergeFunc(name) == nil {
+	case e.Conflict == 1:
+		return "one side deleted the entry, and no merge decides that"
+	case s.node.mergeFunc(name) == nil:
 		return "no program on this device registered the function; a device that has it may settle this"
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f := s.failures[path]; f.version == version {
+	if f := s.failures[e.Path]; f.version == e.Version {
 		return f.reason
 	}
 	return ""

@@ -4,9 +4,24 @@
 //	sp, err := n.Space("")
 //	_, err = sp.Put(ctx, "hello", node.Text("world"))
 //
+// # For programs
+//
+// A [Node] is this device. Its [Space] holds entries, each a path and a value: [Space.Put], [Space.Get], [Space.List], [Space.Tx]; [Of] has them
+// as values of a Go type, [Space.Datastore] as a go-datastore. Other devices share a space after [Node.Invite] here and [Node.Join] there. What they
+// write is told by [Space.Watch] and [Space.Changes]; [Space.WaitFor] waits until one of them has what is here.
+//
+// Values that were written without knowledge of each other compete: an [Entry] shows the newest and is a [Conflict] until [Space.Resolve]
+// decides, or a [Policy] does, which may call a function of the program ([Node.RegisterMerge]).
+//
+// An error is a [Problem], for errors.Is with [ErrNotFound] and its like; or it is that of a context, or of a function that was handed in.
+// Package nodetest has a network in memory for tests, package api serves a node to curl and to the command peer.
+//
+// # The core
+//
 // [Replica] is the deterministic core: crdt, store and gossip tied together as a function of its inputs. [Node] surrounds it
 // with what is not: clocks, disks, sockets, and goroutines. Data flows one way: a write becomes an operation in Replica.Step, one
-// atomic batch in the store, then gossip, and is acknowledged after the sync that it shares with all who wait.
+// atomic batch in the store, then gossip, and is acknowledged after the sync that it shares with all who wait. Simulators drive a Replica
+// by [Input] and [Output] themselves, or watch one by [StepObserver]; programs need neither.
 package node
 
 import (
@@ -50,12 +65,14 @@ type Node struct {
 	ctx     context.Context // ends at Close
 	wg      sync.WaitGroup
 	refresh chan struct{}
-	online  atomic.Bool // the network has started
+	failed  chan struct{} // holds one while a store has failed that keepStores has not looked at
+	online  atomic.Bool   // the network has started
 
 	defaultID atomic.Pointer[gossip.SpaceID]
 
-	entering sync.Mutex // held while a space takes the place of another, so that joins follow one another; taken before joining
-	joining  sync.Mutex // held while the network is told whether strangers may join; taken before mu
+	entering sync.Mutex   // held while a space takes the place of another, so that joins follow one another; taken before joining
+	joining  sync.Mutex   // held while the network is told whether strangers may join; taken before mu
+	meeting  sync.RWMutex // held while a space is told which devices come and go, and locked while another takes its place; taken before mu
 
 	closing  sync.Once
 	closeErr error
@@ -76,7 +93,14 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	n := &Node{cfg: cfg, log: cfg.Logger, started: cfg.Clock(), refresh: make(chan struct{}, 1),
+	if cfg.Dir != "" {
+		dir, err := filepath.Abs(cfg.Dir) // the program may change its working directory
+		if err != nil {
+			return nil, ErrStore.Because(err)
+		}
+		cfg.Dir = dir
+	}
+	n := &Node{cfg: cfg, log: cfg.Logger, started: cfg.Clock(), refresh: make(chan struct{}, 1), failed: make(chan struct{}, 1),
 		spaces: map[gossip.SpaceID]*Space{}, invites: map[string]*invite{}}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	if err := n.start(ctx); err != nil {
@@ -110,6 +134,9 @@ func (n *Node) start(ctx context.Context) error {
 		n.updateJoinable()
 	}
 	n.finishJoins()
+	if n.cfg.Observe == nil {
+		n.wg.Go(n.keepStores)
+	}
 	return nil
 }
 
@@ -169,7 +196,8 @@ func (n *Node) openSpaces(ctx context.Context) error {
 			}
 		}
 	}
-	lost := "" // a folder with a database and no record
+	lost := ""            // a folder with a database and no record
+	var unopened *Problem // why one whose record is there is left alone
 	for _, dir := range dirs {
 		if err := clearParts(dir, spaceFile); err != nil {
 			n.log.Warn("a file that was not written to its end stays", "err", err)
@@ -184,6 +212,11 @@ func (n *Node) openSpaces(ctx context.Context) error {
 		} else if err != nil {
 			return err
 		}
+		if named := filepath.Join(n.cfg.Dir, spacesDir, rec.ID); dir != named { // a copy, perhaps an older one
+			n.log.Warn("a folder of a space that is not named after it is not opened", "dir", dir, "space", rec.ID)
+			unopened = ErrStore.With("%s holds space %s and does not have its name", dir, rec.ID).Next("Rename it:  mv " + dir + " " + named)
+			continue
+		}
 		s, err := n.openSpaceDir(rec, dir)
 		if err != nil {
 			return err
@@ -194,6 +227,9 @@ func (n *Node) openSpaces(ctx context.Context) error {
 				return err
 			}
 		}
+	}
+	if len(n.spaces) == 0 && unopened != nil {
+		return unopened
 	}
 	if len(n.spaces) == 0 && lost != "" {
 		return ErrStore.With("%s is missing, and nothing else says what the entries beside it belong to", filepath.Join(lost, spaceFile)).
@@ -315,7 +351,7 @@ func (n *Node) rename(ctx context.Context) (bool, error) {
 	renamed := false
 	for _, s := range n.spaceList() {
 		m, ok := s.roster.Load().members[n.id]
-		if !ok || m.Name == n.name {
+		if !ok || m.Name == n.name || m.Name == "" { // the last: its record is damaged, and takes no write before it is repaired
 			continue
 		}
 		m.Name, renamed = n.name, true

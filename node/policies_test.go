@@ -13,6 +13,7 @@ import (
 
 	"github.com/ipfs/go-datastore"
 
+	"syncline/crdt"
 	"syncline/node"
 	"syncline/node/nodetest"
 )
@@ -435,6 +436,64 @@ func TestAMergeFunctionSettlesConflictsByItself(t *testing.T) {
 	}
 	if automatic != 2 {
 		t.Errorf("%d values in history were replaced by the policy, want 2", automatic)
+	}
+}
+
+// TestAPolicySaysThatNoMergeDecidesADelete: a value that won over a delete waits for a person on every device, also where nobody
+// registered the function.
+func TestAPolicySaysThatNoMergeDecidesADelete(t *testing.T) {
+	hub, ctx := new(nodetest.Hub), within(t)
+	a, b := pair(t, hub)
+	err := a.RegisterMerge("own", func(_ context.Context, c node.Conflict) (node.Content, error) { return c.Values[0].Content, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, policy := range []node.Policy{node.PolicyMerge("own"), node.PolicyMergeText} {
+		path := string(policy)
+		if err := space(t, a).SetPolicy(ctx, path, policy); err != nil {
+			t.Fatal(err)
+		}
+		mustPut(t, space(t, a), path, "1")
+		meet(t, ctx, a, b)
+		hub.Cut(b.ID())
+		mustPut(t, space(t, a), path, "2")
+		if _, err := space(t, b).Delete(ctx, path); err != nil {
+			t.Fatal(err)
+		}
+		hub.Heal()
+		meet(t, ctx, a, b)
+		for _, n := range []*node.Node{a, b} {
+			c, err := space(t, n).Conflict(ctx, path)
+			if err != nil || c.Reason != node.DeleteUpdate || !strings.Contains(c.PolicyReason, "deleted the entry") {
+				t.Errorf("%s, %s: %s, because %q, %v", n.Name(), policy, c.Reason, c.PolicyReason, err)
+			}
+		}
+	}
+}
+
+// TestMergeValuesGivesEachContentOnce: newest first, as crdt.MergeValues does; an error is the function's own.
+func TestMergeValuesGivesEachContentOnce(t *testing.T) {
+	refuse := false
+	f := node.MergeValues(func(values []crdt.Value) (crdt.Value, error) {
+		if refuse {
+			return crdt.Value{}, errors.New("no")
+		}
+		var all []string
+		for _, v := range values {
+			all = append(all, v.Type+" "+string(v.Data))
+		}
+		return crdt.Value{Type: "text/plain", Data: []byte(strings.Join(all, ", "))}, nil
+	})
+	var c node.Conflict
+	for _, content := range []node.Content{{Data: []byte("2"), Type: "a/b"}, {Data: []byte("1"), Type: "a/b"}, {Data: []byte("2"), Type: "a/b"}, {Data: []byte("2"), Type: "c/d"}} {
+		c.Values = append(c.Values, node.Value{Content: content})
+	}
+	if got, err := f(t.Context(), c); err != nil || got.Type != "text/plain" || string(got.Data) != "a/b 2, a/b 1, c/d 2" {
+		t.Errorf("got %q of type %q, %v", got.Data, got.Type, err)
+	}
+	refuse = true
+	if _, err := f(t.Context(), c); err == nil || err.Error() != "no" {
+		t.Errorf("got %v, want the function's error", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // A Problem is the one error object of Syncline: Go programs get it as an error, HTTP clients as application/problem+json
@@ -32,12 +33,16 @@ type Problem struct {
 	Cause error
 }
 
-// Error returns title and detail in one line.
+// Error returns title, path and detail in one line, the path once.
 func (p *Problem) Error() string {
-	if p.Detail == "" {
-		return p.Title
+	parts := []string{p.Title}
+	if p.Path != "" && !strings.Contains(p.Detail, p.Path) {
+		parts = append(parts, p.Path)
 	}
-	return p.Title + ": " + p.Detail
+	if p.Detail != "" {
+		parts = append(parts, p.Detail)
+	}
+	return strings.Join(parts, ": ")
 }
 
 // Unwrap returns the cause.

@@ -102,13 +102,13 @@ func (s *Space) repair(ctx context.Context, prefix string, o RepairOptions) ([]R
 		found = append(found, Repaired{Path: path, Damage: err.Error()})
 		open = append(open, path)
 	}
-	note := func(mended []string, edit func(*Repaired)) {
-		for i := range found {
-			if slices.Contains(mended, found[i].Path) {
+	note := func(mended []string, edit func(*Repaired)) { // found and open are sorted: a damaged file holds many paths
+		for _, path := range mended {
+			if i, ok := slices.BinarySearchFunc(found, path, func(r Repaired, path string) int { return strings.Compare(r.Path, path) }); ok {
 				edit(&found[i])
 			}
 		}
-		open = slices.DeleteFunc(open, func(p string) bool { return slices.Contains(mended, p) })
+		open = without(open, mended)
 	}
 	blind := map[string][]string{} // the devices that cannot read a path either
 	many := map[string][]string{}  // those that have more of its values than can be exchanged
@@ -193,7 +193,7 @@ func (s *Space) repairFrom(ctx context.Context, in Repair) (Reply, error) {
 			try = 0
 		}
 		all.Mended, all.Unread, all.Left, all.Unbound, all.Err = append(all.Mended, rep.Mended...), rep.Unread, rep.Left, rep.Unbound, rep.Err
-		in.Paths = slices.DeleteFunc(slices.Clone(in.Paths), func(p string) bool { return slices.Contains(rep.Mended, p) })
+		in.Paths = without(slices.Clone(in.Paths), rep.Mended)
 		if !rep.Busy || len(in.Paths)+rep.Unbound == 0 || try == repairTries || time.Now().After(end) {
 			return all, nil
 		}
@@ -203,4 +203,13 @@ func (s *Space) repairFrom(ctx context.Context, in Repair) (Reply, error) {
 			return all, ctx.Err()
 		}
 	}
+}
+
+// without takes those of the paths that are gone out of them.
+func without(paths, gone []string) []string {
+	set := make(map[string]bool, len(gone))
+	for _, p := range gone {
+		set[p] = true
+	}
+	return slices.DeleteFunc(paths, func(p string) bool { return set[p] })
 }

@@ -79,6 +79,8 @@ type Replica struct {
 	differed  map[string]int
 	running   map[mergeID]bool
 	rescan    bool
+	// mergesAt is when the next function may be asked, after a result could not be written.
+	mergesAt time.Duration
 
 	// raised counts the alarms about what others said.
 	raised int
@@ -248,11 +250,16 @@ func (r *Replica) fail(in []Input, err error) ([]Output, error) {
 	for _, i := range in {
 		switch i := i.(type) {
 		case Write:
-			r.emit(Reply{Tag: i.Tag, Err: storeProblem(err)})
+			p := storeProblem(err)
+			if errors.Is(p, ErrDiskFull) && p.Retryable && i.mixed() {
+				p = p.Next("Nothing was written and nothing was lost. It would delete and write in one transaction: delete alone first, which is done on a full disk, too. Or free some space.")
+			}
+			r.emit(Reply{Tag: i.Tag, Err: p})
 		case Repair:
 			r.emit(Reply{Tag: i.Tag, Err: storeProblem(err), Busy: damage})
 		case Merged:
 			delete(r.running, mergeID{i.Path, i.Version}) // its function has ended, whatever becomes of the result
+			r.mergesAt = r.now.Mono + r.cfg.AntiEntropy
 		}
 	}
 	for _, x := range append(r.answered, r.repairs...) { // an answer of this step was not heard
@@ -262,6 +269,7 @@ func (r *Replica) fail(in []Input, err error) ([]Output, error) {
 	}
 	r.repairs = nil
 	for _, id := range r.sessionIDs() {
+		r.peers[r.sessions[id].peer].stuck = true // the next would fail, too, as long as the store does
 		r.emit(CloseSession{ID: id, Reset: true})
 		r.dropSession(id, gossip.RetryDelay)
 	}
@@ -281,6 +289,15 @@ func (r *Replica) emit(o Output) {
 func (r *Replica) alarm(code string, peer gossip.DeviceID, format string, args ...any) {
 	r.raised++
 	r.emit(Alarm{Code: code, Peer: peer, Text: fmt.Sprintf(format, args...)})
+}
+
+// unreadable reports whether err says that the disk has damaged a record, or the file that it lies in.
+func unreadable(err error) bool {
+	if err == nil {
+		return false
+	}
+	record, file := new(store.CorruptError), new(store.FileDamage)
+	return errors.As(err, &record) || errors.As(err, &file)
 }
 
 // damaged reports whether err says that a record of a path does not decode, and raises the alarm if so.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -97,6 +98,31 @@ func TestTheAlarmOfTooManyValuesCounts(t *testing.T) {
 		if got := leftOut(paths[:i+1]); got != want {
 			t.Errorf("%d paths: %q", i+1, got)
 		}
+	}
+}
+
+// TestASessionThatGivesWayLeavesTheReasonForAnother: of two that cross one is told that the peer is busy. What was lost while the other is under
+// way is still a reason for the next.
+func TestASessionThatGivesWayLeavesTheReasonForAnother(t *testing.T) {
+	a, b := newRig(t, "a"), newRig(t, "b")
+	if bytes.Compare(a.self[:], b.self[:]) < 0 {
+		a, b = b, a // whose session gives way
+	}
+	out := a.step(PeerUp{b.self})
+	for sessionWith(out, b) == 0 {
+		a.now.Mono += time.Second
+		out = a.step(Tick{})
+	}
+	own, theirs := sessionWith(out, b), inboundBit|1
+	a.step(SessionReady{ID: own}, SessionIn{ID: theirs, Peer: b.self}, Lost{Peer: b.self})
+	busy := gossip.NewSession(gossip.SessionConfig{})
+	busy.RefuseBusy()
+	a.step(SessionMsg{ID: own, Msg: busy.Next()})
+	if p := a.peers[b.self]; p.session != theirs || !p.again {
+		t.Errorf("session %x under way, again %t", p.session, p.again)
+	}
+	if a.sessions[own] != nil {
+		t.Error("the session that gave way is still there")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"syncline/gossip"
 	"syncline/store/mem"
 )
 
@@ -66,5 +67,24 @@ func TestAFailedStepClosesWhatItBrokeOff(t *testing.T) {
 	}
 	if len(a.sessions) != 0 || len(open) != 0 {
 		t.Errorf("left in the replica %v, never closed %v", a.sessionIDs(), open)
+	}
+}
+
+// TestAFailedStepIsNotTriedAgainAtOnce: whoever waits until a peer has caught up hears of the failure and asks for another session, which would
+// fetch the same again and fail like the first, for as long as the disk is full.
+func TestAFailedStepIsNotTriedAgainAtOnce(t *testing.T) {
+	a, b := newRig(t, "a"), newRig(t, "b")
+	out := a.step(PeerUp{b.self})
+	for sessionWith(out, b) == 0 {
+		a.now.Mono += time.Second
+		out = a.step(Tick{})
+	}
+	a.failing(a.now, Write{Tag: 7, Ops: []WriteOp{{Path: "x", Content: Text("2")}}})
+	if sessionWith(a.step(SyncNow{Peer: b.self}, Tick{}), b) != 0 {
+		t.Error("the next session begins at once")
+	}
+	a.now.Mono += 2 * gossip.RetryDelay
+	if sessionWith(a.step(Tick{}), b) == 0 {
+		t.Error("no other session begins")
 	}
 }

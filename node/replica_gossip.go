@@ -77,8 +77,9 @@ func (r *Replica) deliver(op *crdt.Op, author gossip.DeviceID) error {
 		return err
 	}
 	if !ok && op.Dot.Counter > 1 { // there was one: without it nobody can tell whose operation this is
-		r.unreadable(op.Dot.Replica)
+		r.lostBinding(op.Dot.Replica)
 		r.distrust(gossip.DeviceID{})
+		r.hasten(gossip.DeviceID{}, gossip.RetryDelay)
 		return nil
 	}
 	if !ok || bound != author {

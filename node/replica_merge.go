@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"crypto/sha256"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -58,7 +59,10 @@ func (r *Replica) scanConflicts() error {
 	r.rescan = false
 	clear(r.merges)
 	for path, err := range r.store.Conflicts("", "") {
-		if err != nil {
+		if unreadable(err) {
+			r.emit(Alarm{Code: AlarmCorrupt, Text: fmt.Sprintf("what competes is not merged: %v", err)})
+			return nil
+		} else if err != nil {
 			return err
 		}
 		reg, err := r.tx.Register(path)
@@ -107,6 +111,9 @@ func (r *Replica) lookMerge(path string, reg crdt.Register) error {
 	}
 	newest, _ := reg.Shown()
 	author, _, err := r.deviceOf(newest.Dot.Replica)
+	if unreadable(err) {
+		err = nil // then anybody is first
+	}
 	m.due = r.now.Mono + mergeFirst + mergeStep*time.Duration(r.place(m.version, author))
 	return err
 }
@@ -129,7 +136,7 @@ func (r *Replica) place(v Version, author gossip.DeviceID) int {
 
 // mergeDue asks for the merges whose time has come.
 func (r *Replica) mergeDue() {
-	if len(r.merges) == 0 {
+	if len(r.merges) == 0 || r.now.Mono < r.mergesAt {
 		return // as in almost every step
 	}
 	for _, path := range slices.Sorted(maps.Keys(r.merges)) {
@@ -152,7 +159,7 @@ func (r *Replica) mergeWake() (at time.Duration, ok bool) {
 	}
 	for _, m := range r.merges {
 		if !m.asked && !m.over && (!ok || m.due < at) {
-			at, ok = m.due, true
+			at, ok = max(m.due, r.mergesAt), true
 		}
 	}
 	return at, ok

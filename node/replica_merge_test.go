@@ -136,3 +136,21 @@ func TestResultsThatDifferTwiceRunningEndTheMerging(t *testing.T) {
 		t.Errorf("%d writes, %d and %d conflicts; want 4, 1 and 1", writes, a.st.Head().Conflicts, b.st.Head().Conflicts)
 	}
 }
+
+// TestAMergeThatCannotBeWrittenRests: a full disk refuses the result. Each such step breaks off all sessions, so the next does not come at once.
+func TestAMergeThatCannotBeWrittenRests(t *testing.T) {
+	a, _ := rivalRigs(t)
+	m := askedMerge(a)
+	if m == nil {
+		t.Fatal("no merge is asked for")
+	}
+	a.failing(a.now, Merged{Path: m.Path, Version: m.Version, Content: Text("1+2")})
+	rests := a.now.Mono + a.cfg.AntiEntropy
+	if m = askedMerge(a); m == nil || a.now.Mono < rests {
+		t.Fatalf("asked for again at %v, it may be from %v on: %+v", a.now.Mono, rests, m)
+	}
+	a.step(Merged{Path: m.Path, Version: m.Version, Content: Text("1+2")})
+	if got := a.shown("x"); got != "1+2" {
+		t.Errorf("x = %q when the disk has room again", got)
+	}
+}

@@ -55,18 +55,17 @@ func (r *Replica) repair(in Repair) error {
 		return err
 	}
 	x := &repair{Repair: in, until: r.now.Mono + RepairMax, bound: map[crdt.ReplicaID]gossip.DeviceID{}}
-	x.mended = slices.Clone(in.Paths)
 	var alone []store.Damage
 	for i, d := range found {
 		if d.Lost() && !in.GiveUp {
 			r.torn[d.Path] = true
 			x.rest = append(x.rest, d.Path)
-			x.mended = slices.DeleteFunc(x.mended, func(p string) bool { return p == d.Path })
 		} else {
 			alone = append(alone, found[i])
 		}
 	}
 	slices.Sort(x.rest)
+	x.mended = slices.DeleteFunc(slices.Clone(in.Paths), func(p string) bool { _, lost := slices.BinarySearch(x.rest, p); return lost })
 	if in.Bindings && len(x.rest) == 0 && !in.Peer.IsZero() {
 		lost, err := r.lostBindings()
 		if err != nil {

@@ -121,3 +121,19 @@ func TestARepairOfTwoPathsKeepsItsBindings(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestADamagedBindingStopsNobody: what the device of that replica gossips is not believed, and no step fails for it. A session brings it.
+func TestADamagedBindingStopsNobody(t *testing.T) {
+	for _, record := range [][]byte{{1, 0xff, 0xff}, {0xff}} {
+		a, b := newRig(t, "a"), newRig(t, "b")
+		b.step(from(a, a.put("x", "1")))
+		if err := b.ds.Put(context.Background(), datastore.RawKey("/o/10"), record); err != nil {
+			t.Fatal(err)
+		}
+		b.open("b")
+		wantAlarms(t, b.step(from(a, a.put("x", "2"))), AlarmCorrupt)
+		if exchange(a, b); b.shown("x") != "2" {
+			t.Errorf("x = %q after a session", b.shown("x"))
+		}
+	}
+}

@@ -30,7 +30,7 @@ type peer struct {
 	session SessionID // the outbound or inbound session under way, 0 if none
 	// again says that there was a new reason for a session while one was under way.
 	again bool
-	// stuck says that the last session met what the next cannot exchange either, unless somebody decides or repairs it.
+	// stuck says that the last session met what the next cannot exchange either, unless somebody decides or repairs it, or the store writes again.
 	stuck bool
 	// other is what was told of it last: that it speaks another version of the protocol.
 	other *gossip.VersionError
@@ -59,7 +59,7 @@ func (r *Replica) heldBy(p gossip.DeviceID) (crdt.Vector, error) {
 		return v, nil
 	}
 	b, err := r.tx.Meta(heldKey(p))
-	if err != nil {
+	if err != nil && !unreadable(err) {
 		return crdt.Vector{}, err
 	}
 	v, err := crdt.DecodeVector(b)
@@ -73,12 +73,15 @@ func (r *Replica) heldBy(p gossip.DeviceID) (crdt.Vector, error) {
 // learnHeld takes note of what a device has on disk.
 func (r *Replica) learnHeld(p gossip.DeviceID, v crdt.Vector) error {
 	old, err := r.heldBy(p)
-	if err != nil || v.Len() == 0 || v.Equal(old) {
+	if err != nil || v.Equal(old) {
 		return err
 	}
 	r.held[p] = v.Clone()
 	return r.tx.SetMeta(heldKey(p), crdt.AppendVector(nil, v))
 }
+
+// tellsHeld reports whether a session came so far that the peer told what it holds, if only that it is nothing.
+func tellsHeld(res gossip.Result) bool { return res.Done || res.Held.Len() > 0 }
 
 func (r *Replica) peerUp(p gossip.DeviceID) error {
 	if r.peers[p] != nil {
@@ -252,14 +255,15 @@ func (r *Replica) sessionMsg(in SessionMsg) error {
 // badMessage ends a session whose peer broke the rules. Errors of our own store are passed on.
 func (r *Replica) badMessage(id SessionID, s *session, err error) error {
 	var version *gossip.VersionError
-	var corrupt *store.CorruptError
 	switch {
-	case errors.As(err, &corrupt):
+	case unreadable(err):
 		// Nothing was changed: only this session cannot go on, and will not before the record is repaired.
-		r.emit(Alarm{Code: AlarmCorrupt, Peer: s.peer, Path: corrupt.Path, Text: fmt.Sprintf("a session was broken off: %v", err)})
-		if corrupt.Path != "" {
+		alarm := Alarm{Code: AlarmCorrupt, Peer: s.peer, Text: fmt.Sprintf("a session was broken off: %v", err)}
+		if corrupt := new(store.CorruptError); errors.As(err, &corrupt) && corrupt.Path != "" {
+			alarm.Path = corrupt.Path
 			r.torn[corrupt.Path] = true
 		}
+		r.emit(alarm)
 		s.Refuse(gossip.ByeDamaged, "a record that it has to carry cannot be read here")
 		if p := r.peers[s.peer]; p != nil && p.session == id {
 			p.equal, p.stuck = false, true
@@ -346,7 +350,7 @@ func (r *Replica) bindings(bound map[crdt.ReplicaID]gossip.DeviceID, opens []crd
 			return err
 		case ok:
 		case r.tx.Parts().Top().Get(top.Replica) > 0: // it was bound when it was first seen
-			r.unreadable(top.Replica)
+			r.lostBinding(top.Replica)
 		default:
 			return errors.Join(errUnbound, errors.New(top.Replica.String()))
 		}
@@ -368,7 +372,7 @@ func (r *Replica) hasBinding(id crdt.ReplicaID) bool {
 func (r *Replica) finish(s *session) error {
 	res := s.Result()
 	delay := time.Duration(0)
-	if p := r.peers[s.peer]; p != nil {
+	if p := r.peers[s.peer]; p != nil && r.sessions[p.session] == s { // else it gave way to another, which knows more
 		p.equal = res.SameHash || res.Busy && p.equal
 		p.stuck = len(res.Left) > 0 || res.Refused == gossip.ByeDamaged || res.Busy && p.stuck
 		goesOn := (p.again || r.goesOn(res)) && !res.SameHash
@@ -384,8 +388,10 @@ func (r *Replica) finish(s *session) error {
 		p.again = false
 		r.schedule.Put(s.peer, r.now.Mono, delay)
 	}
-	if err := r.learnHeld(s.peer, res.Held); err != nil {
-		return err
+	if tellsHeld(res) {
+		if err := r.learnHeld(s.peer, res.Held); err != nil {
+			return err
+		}
 	}
 	if res.Brought {
 		r.relay(s.peer)
@@ -465,16 +471,15 @@ func (r *Replica) goesOn(res gossip.Result) bool {
 // deletes had removed may come back as a sibling.
 func (r *Replica) renew() error {
 	old := crdt.Dot{Replica: r.id, Counter: max(r.opened, 1)}
-	values, err := r.forgetSince(old)
+	again, err := r.forgetSince(old)
 	if err != nil {
 		return err
 	}
 	r.tx.Retreat(old)
 	r.id, r.opened = crdt.ReplicaID{}, 0
 	r.tx.SetIncarnation(r.id)
-	for _, path := range slices.Sorted(maps.Keys(values)) {
-		v := values[path]
-		op, effects, err := r.commitOp([]crdt.Change{{Path: path, Kind: v.Kind, Type: v.Type, Data: v.Data}})
+	for _, c := range again {
+		op, effects, err := r.commitOp([]crdt.Change{c})
 		if err != nil {
 			return err
 		}
@@ -486,8 +491,9 @@ func (r *Replica) renew() error {
 	return nil
 }
 
-// forgetSince removes what our incarnation wrote after the dot old, and returns the live values among it by path.
-func (r *Replica) forgetSince(old crdt.Dot) (map[string]crdt.Value, error) {
+// forgetSince removes what our incarnation wrote after the dot old, and returns what writes the values that were live among it again, in their
+// order: of one path there may be several.
+func (r *Replica) forgetSince(old crdt.Dot) ([]crdt.Change, error) {
 	seen := r.tx.Parts().Top().Clone()
 	seen.Retreat(old)
 	var names []crdt.Name
@@ -497,7 +503,7 @@ func (r *Replica) forgetSince(old crdt.Dot) (map[string]crdt.Value, error) {
 		}
 		names = append(names, name)
 	}
-	values := map[string]crdt.Value{}
+	var again []crdt.Change
 	for _, name := range names {
 		reg, err := r.tx.Register(name.Path)
 		if err != nil {
@@ -505,7 +511,7 @@ func (r *Replica) forgetSince(old crdt.Dot) (map[string]crdt.Value, error) {
 		}
 		for _, v := range reg.Live {
 			if v.Dot == name.Dot {
-				values[name.Path] = v
+				again = append(again, crdt.Change{Path: name.Path, Kind: v.Kind, Type: v.Type, Data: v.Data})
 			}
 		}
 		reg.Live = slices.DeleteFunc(slices.Clone(reg.Live), func(v crdt.Value) bool { return v.Dot == name.Dot })
@@ -514,7 +520,7 @@ func (r *Replica) forgetSince(old crdt.Dot) (map[string]crdt.Value, error) {
 			return nil, err
 		}
 	}
-	return values, nil
+	return again, nil
 }
 
 // pump hands out the next messages of a session, up to a bound; more when they are sent. A finished session is closed after

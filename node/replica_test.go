@@ -269,13 +269,16 @@ func TestADeviceThatWasSetBackGoesOnUnderANewIDAndNothingIsLost(t *testing.T) {
 	a, b := newRig(t, "a"), newRig(t, "b")
 	a.put("kept", "1")
 	earlier, id := a.ds.Clone(), a.Replica.id
-	for _, path := range []string{"lost", "both", "lost3", "lost4"} {
+	for _, path := range []string{"lost", "both", "lost3", "lost4", "lost5", "lost6"} {
 		a.put(path, "before")
 	}
 	exchange(a, b)
 	a.setBack("a", earlier)
 	a.put("since", "after")
 	a.put("both", "after")
+	for _, value := range []string{"one", "two"} { // as an undo or an import writes
+		a.write(WriteOp{Path: "several", Sibling: true, Content: Text(value)})
+	}
 	codes, _ := exchange(a, b)
 	if len(codes) != 1 || codes[0] != AlarmRolledBack {
 		t.Fatalf("alarms %v, want %s once", codes, AlarmRolledBack)
@@ -290,7 +293,7 @@ func TestADeviceThatWasSetBackGoesOnUnderANewIDAndNothingIsLost(t *testing.T) {
 		t.Errorf("the devices differ: %+v and %+v", a.st.Head(), b.st.Head())
 	}
 	for _, r := range []*rig{a, b} {
-		for path, want := range map[string]int{"kept": 1, "lost": 1, "both": 2, "lost3": 1, "lost4": 1, "since": 1} {
+		for path, want := range map[string]int{"kept": 1, "lost": 1, "both": 2, "lost3": 1, "lost4": 1, "lost5": 1, "lost6": 1, "since": 1, "several": 2} {
 			if reg, err := r.st.Get(path); err != nil || len(reg.Live) != want {
 				t.Errorf("%s has %d values, %v; want %d", path, len(reg.Live), err, want)
 			}
@@ -337,6 +340,10 @@ func TestAFullDiskRefusesTheWriteAndLosesNothing(t *testing.T) {
 	}
 	if rep, ok := out[0].(Reply); !ok || rep.Tag != 7 || !errors.Is(rep.Err, ErrDiskFull) {
 		t.Errorf("outputs %+v, want a reply with ErrDiskFull", out)
+	}
+	out, _ = a.Step(a.now, Write{Tag: 8, Ops: []WriteOp{{Path: "x", Delete: true}, {Path: "y", Content: Text("2")}}})
+	if rep := out[0].(Reply); !errors.Is(rep.Err, ErrDiskFull) || !strings.Contains(rep.Err.Hint, "delete alone first") {
+		t.Errorf("a delete and a put in one: %v, hint %q", rep.Err, rep.Err.Hint)
 	}
 	a.ds.Inject(nil)
 	if got := a.shown("x"); got != "1" {

@@ -333,15 +333,13 @@ func storeProblem(err error) *Problem {
 		return ErrFileDamaged.Because(err)
 	case errors.As(err, &file):
 		return ErrStore.Because(err).Next(ErrFileDamaged.Hint)
-	case errors.Is(err, store.ErrUnsynced): // also if a full disk was why: there may be space again, and still nothing is written
-		return ErrStore.Because(err).Next(restartHint(err))
-	case errors.Is(err, store.ErrBroken):
+	case errors.Is(err, store.ErrUnsynced), errors.Is(err, store.ErrBroken): // also if there is space again
 		p = ErrStore
-		if full(err) {
+		if full(err) && !errors.Is(err, store.ErrUnsynced) {
 			p = ErrDiskFull
 		}
-		p = p.Because(err).Next(restartHint(err))
-		p.Retryable = false
+		p = p.Because(err).Next(reopenHint(err))
+		p.Retryable = true
 		return p
 	case full(err):
 		return ErrDiskFull.Because(err)
@@ -352,10 +350,11 @@ func storeProblem(err error) *Problem {
 // full reports whether a disk without space is the cause of err.
 func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
-// restartHint says how a store that has become read-only writes again.
-func restartHint(err error) string {
+// reopenHint says how a store that has become read-only writes again; see [Node.keepStores].
+func reopenHint(err error) string {
+	const then = " Within a minute of that the store is opened anew and writes again. If it does not:  peer down, then peer up"
 	if full(err) {
-		return "Free some space, then start peer again:  peer down, then peer up"
+		return "Free some space." + then
 	}
-	return "Look after the disk, then start peer again:  peer down, then peer up"
+	return "Look after the disk." + then
 }

@@ -27,8 +27,9 @@ import (
 // entry is over at once and does not look at it. Bytes and slices that are returned belong to the caller, but for the Data of values,
 // which is shared with others who read: copy it before changing it. Bytes that are given are not to be changed afterwards.
 //
-// After [Node.Close] every method returns [ErrClosed]. [Node.Join] may end the handle of the space that was the default: it then returns
-// [ErrSpaceLeft]; ask [Node.Space] for the one that took its place.
+// After [Node.Close] every method returns [ErrClosed]. [Node.Join] may end the handle of the space that was the default, and a disk that
+// failed and works again ends that of a space whose store is opened anew: it then returns [ErrSpaceLeft]; ask [Node.Space] for the one that
+// took its place.
 type Space struct {
 	node    *Node
 	id      gossip.SpaceID
@@ -61,6 +62,7 @@ type Space struct {
 	held       map[gossip.DeviceID]crdt.Vector
 	skew       map[gossip.DeviceID]time.Duration
 	up         map[gossip.DeviceID]bool
+	unheard    map[gossip.DeviceID]bool // those of up that have not told yet what they hold, which may be less than before
 	warnings   map[string]Warning
 	alarms     map[string]int
 	datastores map[*Datastore]struct{}
@@ -78,7 +80,7 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 	}
 	s := &Space{node: n, id: id, key: key, genesis: gen, dir: dir, rec: rec, ds: ds, name: rec.Name, log: n.log.With("space", rec.Name),
 		changed: make(chan struct{}), held: map[gossip.DeviceID]crdt.Vector{}, skew: map[gossip.DeviceID]time.Duration{},
-		up: map[gossip.DeviceID]bool{}, warnings: map[string]Warning{}, alarms: map[string]int{}, datastores: map[*Datastore]struct{}{}, readings: map[*reading]struct{}{},
+		up: map[gossip.DeviceID]bool{}, unheard: map[gossip.DeviceID]bool{}, warnings: map[string]Warning{}, alarms: map[string]int{}, datastores: map[*Datastore]struct{}{}, readings: map[*reading]struct{}{},
 		failures: map[string]mergeFailure{}, repairing: make(chan struct{}, 1)}
 	if s.store, err = store.Open(context.Background(), ds, store.Options{Token: token, Random: n.cfg.Rand, CacheBytes: n.cacheBytes(dir),
 		History: store.HistoryBounds{Versions: n.cfg.HistoryVersions, Age: n.cfg.HistoryAge}}); err != nil {
@@ -91,12 +93,14 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 	s.replica = NewReplica(ReplicaConfig{Store: s.store, Space: id, Key: n.key, Rand: rand.NewChaCha8(seed),
 		AntiEntropy: n.cfg.AntiEntropy, NoGossip: n.cfg.NoGossip, DeleteLog: n.cfg.DeleteLog, Limits: n.cfg.Limits,
 		RowsMemory: n.cfg.RowsMemory})
-	for rec, err := range s.store.Metas(heldPrefix) {
-		if err != nil {
+	for rec, err := range s.store.Metas(heldPrefix) { // hints, made anew by the next session
+		if unreadable(err) {
+			continue
+		} else if err != nil {
 			return nil, openProblem(err)
 		}
 		if d, err := gossip.ParseDeviceID(rec.Key[len(heldPrefix):]); err == nil {
-			s.held[d], _ = crdt.DecodeVector(rec.Data) // a hint, made anew by the next session
+			s.held[d], _ = crdt.DecodeVector(rec.Data)
 		}
 	}
 	ro, err := s.loadRoster()
@@ -104,10 +108,15 @@ func openSpace(n *Node, rec spaceRecord, dir string, ds datastore.Batching, toke
 		return nil, openProblem(err)
 	}
 	s.roster.Store(ro)
-	if err := s.loadRules(); err != nil {
+	if err := s.loadRules(); unreadable(err) {
+		s.log.Warn("what the policies settle cannot be told", "err", err)
+	} else if err != nil {
 		return nil, openProblem(err)
 	}
 	s.loop = startLoop(s)
+	if err := s.store.Failed(); err != nil { // the disk was full
+		s.storeFailed(err)
+	}
 	return s, s.tellMerges()
 }
 
@@ -273,7 +282,7 @@ func (s *Space) entry(path string, reg crdt.Register) Entry {
 	if e.Conflict > 0 {
 		e.Policy, e.PolicyReason = rules.policy(path), reason
 		if reason == "" {
-			e.PolicyReason = s.mergeReason(path, e.Version, e.Policy)
+			e.PolicyReason = s.mergeReason(e)
 		}
 	}
 	if settled {
@@ -390,7 +399,7 @@ func userOp(path string, opts []WriteOption) (WriteOp, error) {
 //
 // After an error nothing was written, with two exceptions, for every method that writes: if ctx ended first, the write may still
 // happen; if the Problem says that the write could not be made durable, it is here and may be elsewhere, but may not survive a
-// crash of this device.
+// crash of this device, nor the opening of its store that follows when the disk works again.
 func (s *Space) Put(ctx context.Context, path string, c Content, opts ...WriteOption) (WriteResult, error) {
 	op, err := userOp(path, opts)
 	if err != nil {
@@ -450,7 +459,9 @@ func (t *Tx) add(path string, opts []WriteOption, edit func(*WriteOp)) {
 }
 
 // Tx carries out what f puts into the transaction, at most TxEntriesMax paths and TxBytesMax bytes. If f returns an error
-// nothing is written and Tx returns it. The results are in the order of the writes.
+// nothing is written and Tx returns it. The results are in the order of the writes. A transaction does not read: what f read before it
+// wrote may have changed, unless the write says so by [IfVersion]. An error of one write has its number in [Problem].Index. A
+// transaction without writes is refused with [ErrBadRequest].
 func (s *Space) Tx(ctx context.Context, f func(*Tx) error) ([]WriteResult, error) {
 	if f == nil {
 		return nil, ErrBadRequest.With("a transaction needs a function that fills it")

@@ -150,6 +150,7 @@ func (s *Space) deviceStatus(ctx context.Context, ro *roster, d gossip.DeviceID,
 	s.mu.Lock()
 	held, met := s.held[d]
 	up := s.up[d]
+	met = met && !s.unheard[d]
 	st.ClockSkew = s.skew[d]
 	s.mu.Unlock()
 	if met {
@@ -175,42 +176,73 @@ func (s *Space) deviceStatus(ctx context.Context, ro *roster, d gossip.DeviceID,
 
 // missing counts the entries that a device lacks which holds the given vector. It costs what it counts.
 func (s *Space) missing(ctx context.Context, held crdt.Vector) (Missing, error) {
-	var m Missing
-	err := s.loop.read(ctx, func(tx *store.Tx) error {
-		if tx.Parts().Top().Within(held) {
-			return nil
+	l := lack{held: held, counted: held.Clone(), upto: s.store.Parts().Top()}
+	for more := !l.upto.Within(held); more; {
+		if err := s.loop.read(ctx, func(tx *store.Tx) (err error) { more, err = l.count(tx); return err }); err != nil {
+			return l.Missing, s.listProblem(ctx, err)
 		}
-		seen := map[string]bool{}
-		for n, err := range mergeNames(tx.LiveAbove(held), tx.DeletesAbove(held)) {
-			if err != nil {
-				return err
-			}
-			if crdt.IsSystemPath(n.Path) || seen[n.Path] {
-				continue
-			}
-			seen[n.Path] = true
-			reg, err := tx.Register(n.Path)
-			if err != nil {
-				return err
-			}
-			m.Entries++
-			m.Bytes += int64(len(n.Path))
-			for _, v := range reg.Live {
-				if !held.Has(v.Dot) {
-					m.Bytes += int64(len(v.Data))
-				}
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return m, s.listProblem(ctx, err)
 	}
-	return m, nil
+	return l.Missing, nil
+}
+
+// A lack counts the entries with a value or a remembered delete that is inside upto and outside held, in several steps. What is inside counted
+// has been looked at.
+type lack struct {
+	Missing
+	held, counted, upto crdt.Vector
+}
+
+// count goes on with the next readNamesMax names, and a transaction at least. It reports whether there are more.
+func (l *lack) count(tx *store.Tx) (more bool, err error) {
+	lacked := func(d crdt.Dot) bool { return !l.held.Has(d) && l.upto.Has(d) }
+	from, looked := l.counted.Clone(), 0
+	var last crdt.Dot
+	for n, err := range mergeNames(tx.LiveBetween(from, l.upto), tx.DeletesBetween(from, l.upto)) {
+		if err != nil {
+			return false, err
+		}
+		if n.Dot != last && last.Counter > 0 {
+			if l.counted.Add(last); looked >= readNamesMax {
+				return true, nil
+			}
+		}
+		last = n.Dot
+		if looked++; crdt.IsSystemPath(n.Path) {
+			continue
+		}
+		reg, err := tx.Register(n.Path)
+		if err != nil {
+			return false, err
+		}
+		first, bytes := n.Dot, len(n.Path) // an entry counts with the first of its names
+		for _, v := range reg.Live {
+			if lacked(v.Dot) {
+				bytes += len(v.Data)
+				first = earlier(first, v.Dot)
+			}
+		}
+		for _, d := range reg.Deletes {
+			if lacked(d.Dot) {
+				first = earlier(first, d.Dot)
+			}
+		}
+		if first == n.Dot {
+			l.Entries++
+			l.Bytes += int64(bytes)
+		}
+	}
+	return false, nil
+}
+
+func earlier(a, b crdt.Dot) crdt.Dot {
+	if a.Compare(b) < 0 {
+		return a
+	}
+	return b
 }
 
 // WaitSync starts sessions now and waits until the devices hold, on their disks, all that was here when it was called. If ctx
-// ends first it returns [ErrNotCaughtUp] and what is known so far.
+// ends first it returns [ErrNotCaughtUp], which wraps the error of ctx, and what is known so far.
 func (s *Space) WaitSync(ctx context.Context, o SyncOptions) (SyncResult, error) {
 	if s.node.cfg.Network == nil {
 		return SyncResult{}, ErrLocalOnly.With("it was started without a network")
@@ -240,7 +272,7 @@ func (s *Space) WaitSync(ctx context.Context, o SyncOptions) (SyncResult, error)
 			if err != nil {
 				return res, err
 			}
-			return res, s.notCaughtUp(res)
+			return res, s.notCaughtUp(res).Because(ctx.Err())
 		case <-s.loop.quit:
 			return SyncResult{}, s.gone()
 		}
@@ -296,7 +328,7 @@ func (s *Space) caughtUp(only gossip.DeviceID, target crdt.Vector) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !only.IsZero() {
-		return target.Within(s.held[only])
+		return !s.unheard[only] && target.Within(s.held[only])
 	}
 	connected := 0
 	for d, up := range s.up {
@@ -304,7 +336,7 @@ func (s *Space) caughtUp(only gossip.DeviceID, target crdt.Vector) bool {
 			continue
 		}
 		connected++
-		if !target.Within(s.held[d]) {
+		if s.unheard[d] || !target.Within(s.held[d]) {
 			return false
 		}
 	}
@@ -316,7 +348,7 @@ func (s *Space) hastenLagging(ctx context.Context, only gossip.DeviceID, target 
 	s.mu.Lock()
 	var lagging []gossip.DeviceID
 	for d, up := range s.up {
-		if up && (only.IsZero() || d == only) && !target.Within(s.held[d]) {
+		if up && (only.IsZero() || d == only) && (s.unheard[d] || !target.Within(s.held[d])) {
 			lagging = append(lagging, d)
 		}
 	}

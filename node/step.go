@@ -1,6 +1,7 @@
 package node
 
 import (
+	"slices"
 	"time"
 
 	"syncline/crdt"
@@ -26,6 +27,13 @@ type Write struct {
 	Meta map[string][]byte
 
 	results []WriteResult
+}
+
+// mixed reports whether a Write deletes and puts.
+func (w Write) mixed() bool {
+	deletes := func(op WriteOp) bool { return op.Delete }
+	puts := func(op WriteOp) bool { return !op.Delete }
+	return slices.ContainsFunc(w.Ops, deletes) && slices.ContainsFunc(w.Ops, puts)
 }
 
 // A WriteOp is what a Write does at one path.

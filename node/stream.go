@@ -70,7 +70,7 @@ func (s *streams) open(o OpenSession) {
 	}
 	go func() {
 		defer s.drop(o.ID)
-		ctx, cancel := context.WithTimeout(context.Background(), openTimeMax)
+		ctx, cancel := context.WithTimeout(s.loop.ctx, openTimeMax)
 		defer cancel()
 		conn, err := s.loop.space.node.cfg.Network.Open(ctx, s.loop.space.id, o.Peer)
 		if err != nil {
@@ -160,7 +160,7 @@ func (s *streams) read(st *stream, conn gossip.Stream) {
 			s.loop.put(context.Background(), SessionEnd{ID: st.id, Err: err})
 			return
 		}
-		if s.loop.put(context.Background(), SessionMsg{ID: st.id, Msg: msg}) != nil {
+		if s.loop.putMessage(SessionMsg{ID: st.id, Msg: msg}) != nil {
 			return
 		}
 	}

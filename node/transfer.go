@@ -56,10 +56,15 @@ func (s *Space) Import(ctx context.Context, lines iter.Seq2[ImportLine, error]) 
 	return im.res, im.flush()
 }
 
+// lineProblem names the line of a Problem. Any other error, as the end of a context, is no fault of a line.
 func lineProblem(err error, line int) error {
-	p := *ProblemOf(err)
-	p.Index = cmp.Or(p.Index, line)
-	return &p
+	var p *Problem
+	if !errors.As(err, &p) {
+		return err
+	}
+	q := *p
+	q.Index = cmp.Or(q.Index, line)
+	return &q
 }
 
 // importer collects the writes of an import.

@@ -188,3 +188,13 @@ func TestListGoesOnAfterADamagedRecord(t *testing.T) {
 		t.Errorf("delete: %+v, %v", n, err)
 	}
 }
+
+// TestAnImportEndsWithItsContext: that is no fault of a line, nor of ours.
+func TestAnImportEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := openSpaceInMemory(t).Import(ctx, each(line("a", "1", "2", "3")))
+	if err != context.Canceled {
+		t.Errorf("%v, want the end of the context", err)
+	}
+}

@@ -72,7 +72,9 @@ func changedSince(u undoRecord) *Problem {
 func (s *Space) undoable(id string) (undoRecord, error) {
 	var found *undoRecord
 	for rec, err := range s.store.Metas(undoPrefix) {
-		if err != nil {
+		if unreadable(err) {
+			continue
+		} else if err != nil {
 			return undoRecord{}, s.problem(err)
 		}
 		u, ok := readUndo(rec)

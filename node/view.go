@@ -62,6 +62,11 @@ func (v *View[T]) Put(ctx context.Context, id string, value T, opts ...WriteOpti
 	return v.space.Put(ctx, v.prefix+id, Content{Data: b, Type: MediaTypeJSON}, opts...)
 }
 
+// Delete deletes an entry as [Space.Delete] does.
+func (v *View[T]) Delete(ctx context.Context, id string, opts ...WriteOption) (WriteResult, error) {
+	return v.space.Delete(ctx, v.prefix+id, opts...)
+}
+
 // Decode reads the shown value, which must be JSON, into what v points to, as [json.Unmarshal] does. It returns [ErrBadRequest] if
 // that is not possible.
 func (e Entry) Decode(v any) error {

@@ -43,6 +43,12 @@ func TestAViewYieldsWhatFitsAndTellsOfTheRest(t *testing.T) {
 	if _, err := tasks.Get(ctx, "4"); !errors.Is(err, node.ErrNotFound) {
 		t.Errorf("Get of nothing: %v", err)
 	}
+	if _, err := tasks.Delete(ctx, "3"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tasks.Get(ctx, "3"); !errors.Is(err, node.ErrNotFound) {
+		t.Errorf("Get of what was deleted: %v", err)
+	}
 	if _, err := node.Of[chan int](s, "").Put(ctx, "c", nil); !errors.Is(err, node.ErrBadRequest) {
 		t.Errorf("Put of a channel: %v", err)
 	}
@@ -86,8 +92,8 @@ func TestWaitForNamesOneDeviceAndSaysThatItHasAll(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(within(t))
 	cancel()
-	if err := sa.WaitFor(ended, "desktop"); err == nil {
-		t.Error("a device that is away has all")
+	if err := sa.WaitFor(ended, "desktop"); !errors.Is(err, node.ErrNotCaughtUp) || !errors.Is(err, context.Canceled) {
+		t.Errorf("of a device that is away: %v", err)
 	}
 }
 

@@ -58,7 +58,8 @@ type Config struct {
 // It prints the scenario cut down to what is needed. A function that panics or does not return ends the check, and is named with the
 // values that it was given. A run depends on its seed alone, as far as the functions do.
 //
-// Values have the type text/plain whatever a function says, and no functions run at the same time.
+// Values have the type text/plain whatever a function says, and no functions run at the same time. A value that won over a delete is given to
+// its function alone; a policy of package node leaves it to people.
 func Check(t testing.TB, c Config) {
 	t.Helper()
 	c.setDefaults()

@@ -3,12 +3,14 @@ package sim_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"slices"
 	"strings"
 
 	"github.com/ipfs/go-datastore"
 
 	"syncline/crdt"
+	"syncline/node"
 	"syncline/sim/des"
 	"syncline/sim/scenario"
 	"syncline/store"
@@ -221,6 +223,30 @@ func rangesMadeEqual(*scenario.Scenario) des.Taps {
 func indexLeaks(*scenario.Scenario) des.Taps {
 	keep := func(key string) bool { return !strings.HasPrefix(key, liveIndex) }
 	return diskTap(diskOf{delete: keep})
+}
+
+// sessionsFail lets every fiftieth access to the store fail in steps about messages of sessions.
+func sessionsFail(*scenario.Scenario) des.Taps {
+	inSession, n := false, 0
+	return des.Taps{
+		Token: func(_ int, ds *mem.Datastore, t store.BootToken) store.BootToken {
+			ds.Inject(func(mem.Op, int) error {
+				if n++; inSession && n%50 == 0 {
+					return errors.New("the store failed")
+				}
+				return nil
+			})
+			return t
+		},
+		Input: func(_ int, in node.Input) node.Input {
+			_, inSession = in.(node.SessionMsg)
+			return in
+		},
+		Output: func(_ int, _ des.Phase, out []node.Output) []node.Output {
+			inSession = false
+			return out
+		},
+	}
 }
 
 func clockForgotten(*scenario.Scenario) des.Taps {

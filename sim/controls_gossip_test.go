@@ -77,6 +77,11 @@ func authorForged(*scenario.Scenario) des.Taps {
 	}}
 }
 
+// policyNotNamed takes a conflict that a policy settled for one that a person did.
+func policyNotNamed(*scenario.Scenario) des.Taps {
+	return entriesTap(func(e *crdt.OpEntry) { e.Policy = "" })
+}
+
 // inputTap changes the operations that a device takes from gossip.
 func inputTap(edit func(device int, op *crdt.Op) []*crdt.Op) des.Taps {
 	return des.Taps{Input: func(device int, in node.Input) node.Input {

@@ -179,6 +179,14 @@ func pollsWithoutPause(s *scenario.Scenario) des.Taps {
 	})
 }
 
+func resolutionRefused(*scenario.Scenario) des.Taps {
+	return writeTap(func(op *node.WriteOp) {
+		if op.Resolve {
+			op.IfVersion = "another"
+		}
+	})
+}
+
 func resolvedOneSided(*scenario.Scenario) des.Taps {
 	return writeTap(func(op *node.WriteOp) { op.Resolve = false })
 }

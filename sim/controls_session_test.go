@@ -54,6 +54,24 @@ func valueDamaged(*scenario.Scenario) des.Taps {
 	}})
 }
 
+// descentLost drops from the values of answers what they were written over.
+func descentLost(*scenario.Scenario) des.Taps {
+	return rowsTap(&rowsEditor{row: func(r *crdt.Row) {
+		for i := range r.Values {
+			r.Values[i].Descent = crdt.Descent{}
+		}
+	}})
+}
+
+// resolutionLost drops from the values of answers that they settled a conflict.
+func resolutionLost(*scenario.Scenario) des.Taps {
+	return rowsTap(&rowsEditor{row: func(r *crdt.Row) {
+		for i := range r.Values {
+			r.Values[i].Resolved, r.Values[i].Policy = false, ""
+		}
+	}})
+}
+
 // siblingDropped leaves one of the values that come together for a path.
 func siblingDropped(*scenario.Scenario) des.Taps {
 	return rowsTap(&rowsEditor{row: func(r *crdt.Row) { r.Values = r.Values[:min(1, len(r.Values))] }})
@@ -495,6 +513,46 @@ func rangeAskedWithTop(*scenario.Scenario) des.Taps {
 				m.Asked = has
 			}
 			msg = crdt.Marshal(&m)
+		}
+		return [][]byte{msg}
+	}}
+}
+
+// Mistakes about paths of too many values.
+
+// leftTakenForSeen lets an answer that begins with a path that was left out before be one about what lies behind it: nothing of the path comes, and
+// all of it counts as seen.
+func leftTakenForSeen(*scenario.Scenario) des.Taps {
+	type place struct {
+		device int
+		path   string
+	}
+	left := map[place]bool{}
+	return des.Taps{Session: func(from, to int, _ uint64, msg []byte) [][]byte {
+		switch msg[1] {
+		case typeLeft:
+			var m leftMessage
+			unmarshal(msg, &m)
+			left[place{from, m.Path}] = true
+		case typeAsk:
+			var m askMessage
+			unmarshal(msg, &m)
+			if left[place{to, m.From}] {
+				if m.From += "\x00"; m.To == m.From {
+					m.To = m.From[:len(m.From)-1] + "\x01" // where no path is
+				}
+				return [][]byte{crdt.Marshal(&m)}
+			}
+		}
+		return [][]byte{msg}
+	}}
+}
+
+// leftEndsSession lets a device take leave in place of leaving a path out: what lies behind the path never comes.
+func leftEndsSession(*scenario.Scenario) des.Taps {
+	return des.Taps{Session: func(_, _ int, _ uint64, msg []byte) [][]byte {
+		if msg[1] == typeLeft {
+			return [][]byte{crdt.Marshal(&byeMessage{Type: typeBye, Code: "too_many_values"})}
 		}
 		return [][]byte{msg}
 	}}

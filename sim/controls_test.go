@@ -45,6 +45,7 @@ var controls = []control{
 	{mistake: "the delete log is lost at a restart, without the floor", check: oracle.Exact, taps: deletesLost},
 	{mistake: "a record of several values loses one", check: oracle.Exact, taps: recordCut},
 	{mistake: "old entries of the index stay", check: oracle.Metadata, taps: indexLeaks},
+	{mistake: "the store fails now and then over what a session brings", check: oracle.Available, taps: sessionsFail},
 	{mistake: "the clock is not kept over a restart", check: oracle.ClockOrder, taps: clockForgotten},
 	{mistake: "a replica id is continued after a crash", check: oracle.DotReuse, taps: idContinued},
 	{mistake: "the counter of a replica begins anew at a restart", check: oracle.DotReuse, taps: counterReset},
@@ -72,12 +73,20 @@ var controls = []control{
 	{mistake: "the bindings of new replicas are not sent", check: oracle.NoAlarm, taps: bindingsNotSent},
 	{mistake: "conflicts that a session brings are not reported", check: oracle.MissedConflict, taps: sessionConflictsDropped},
 
+	{mistake: "an answer does not say what its values were written over", check: oracle.Phantom, taps: descentLost},
+	{mistake: "an answer does not say what settled a conflict", check: oracle.Phantom, taps: resolutionLost},
+	{mistake: "an operation does not say which policy settled a conflict", check: oracle.Phantom, taps: policyNotNamed},
+
 	// Answers about ranges of paths.
 	{mistake: "an answer about a range is taken for one about all", check: oracle.LostUpdate, taps: rangeForAll},
 	{mistake: "an answer about a range lacks its last row", check: oracle.LostUpdate, taps: rangeShort},
 	{mistake: "an answer about a range does not hand on the floor", check: oracle.Exact, taps: rangeFloorKept},
 	{mistake: "a range is asked for with what was seen of others", check: oracle.Exact, taps: rangeAskedWithTop},
 	{mistake: "ranges are made one at a restart", check: oracle.Exact, taps: rangesMadeEqual},
+
+	// Paths of too many values.
+	{mistake: "what is left out of an answer counts as seen", check: oracle.Exact, taps: leftTakenForSeen},
+	{mistake: "a session ends at a path that it leaves out", check: oracle.Convergence, taps: leftEndsSession},
 
 	// Gossip.
 	{mistake: "an operation does not name what its writer left alone", check: oracle.FalseConflict, taps: alsoNotSent},
@@ -98,6 +107,7 @@ var controls = []control{
 	{mistake: "a write replaces values that its writer was not shown", check: oracle.LostUpdate, taps: unseenReplaced},
 	{mistake: "a write does not know what it replaces", check: oracle.FalseConflict, taps: blindWrite},
 	{mistake: "a condition is not looked at", check: oracle.Conditional, taps: conditionIgnored},
+	{mistake: "a conflict that is open is not settled", check: oracle.Available, taps: resolutionRefused},
 	{mistake: "a resolution covers one side", check: oracle.Finality, taps: resolvedOneSided},
 
 	// Damaged records.

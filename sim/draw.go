@@ -19,6 +19,7 @@ func (c *Config) scenario(seed uint64) *scenario.Scenario {
 	size := scenario.DefaultSize
 	size.Devices, size.Writes, size.Reads = c.Devices, c.Writes, c.Writes/2
 	s := scenario.Generate(seed, size)
+	s.AnswerMemory = 0 // what is too much is for people to decide, and programs do it here
 	s.MergesMax = mergesPerWrite * (c.Writes + 1) * c.Devices
 	s.Ops = slices.DeleteFunc(s.Ops, func(o scenario.Op) bool { return o.Do == scenario.DoPolicy || o.Do == scenario.DoDamage }) // programs settle the conflicts
 	drawn := s.Paths

@@ -8,6 +8,7 @@ import (
 
 	"syncline/crdt"
 	"syncline/sim/des"
+	"syncline/sim/oracle"
 	"syncline/sim/scenario"
 )
 
@@ -163,4 +164,71 @@ func TestWhatCannotRunIsRefused(t *testing.T) {
 	s := parsed(t, "[[at]]\nt = \"5s\"\nsync = \"phone\"\n")
 	s.Ops[0].Device = 7
 	des.Run(s, des.Options{})
+}
+
+// lostToAll is a scenario after which a record is damaged, and nobody has what was in it: the only other device that had it was set back.
+const lostToAll = `
+[[at]]
+t = "1s"
+backup = "laptop"
+[[at]]
+t = "2s"
+write = "a"
+on = "phone"
+[[at]]
+t = "5s"
+partition = "laptop | phone"
+[[at]]
+t = "6s"
+damage = "a"
+on = "phone"
+[[at]]
+t = "7s"
+restore = "laptop"
+for = "1s"
+`
+
+// TestARunWithoutAVerdictSaysWhy: what nobody can repair leaves nothing to be judged, which is not that all is well.
+func TestARunWithoutAVerdictSaysWhy(t *testing.T) {
+	r := mustHold(t, "what was lost to all", parsed(t, lostToAll), des.Options{})
+	if r.Final != nil || !strings.Contains(r.Undecided, "damaged") {
+		t.Errorf("undecided because %q, in the end there is %v", r.Undecided, r.Final)
+	}
+}
+
+// TestAPolicySettlesWhatIsOpen: that a policy arrives is told of every path where something competed until then, and that it goes, too.
+func TestAPolicySettlesWhatIsOpen(t *testing.T) {
+	const text = `
+[[at]]
+t = "1s"
+partition = "laptop | phone"
+for = "5s"
+[[at]]
+t = "2s"
+write = "a"
+on = "laptop"
+[[at]]
+t = "3s"
+write = "a"
+on = "phone"
+[[at]]
+t = "20s"
+policy = "a"
+is = "newest"
+on = "laptop"
+`
+	for more, want := range map[string]string{"": "", "[[at]]\nt = \"30s\"\npolicy = \"a\"\nis = \"manual\"\non = \"phone\"\n": oracle.StateOpen} {
+		last, opened := [2]string{}, 0
+		s := parsed(t, text+more)
+		mustHold(t, "a policy", s, des.Options{Events: func(e oracle.Event) {
+			if e.Kind == oracle.EventState && e.Path == "a" {
+				if last[e.Device] = e.Text; e.Text == oracle.StateOpen {
+					opened++
+				}
+			}
+		}})
+		if last != [2]string{want, want} || opened == 0 {
+			t.Errorf("with %q: in the end the path is told to be %q, want %q; it was open %d times", more, last, want, opened)
+		}
+	}
 }

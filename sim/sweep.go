@@ -78,6 +78,8 @@ type SweepResult struct {
 	Never    []string
 	// Unequal are the seeds whose two runs had different traces.
 	Unequal []uint64
+	// Undecided is the number of seeds of whose end nothing could be said.
+	Undecided int
 	// agreed holds, for each seed whose devices agreed, how long after the last fault they did.
 	agreed []time.Duration
 }
@@ -89,8 +91,8 @@ const SometimesSeeds = 1000
 var Sometimes = []string{"disconnect", "reorder", "conflict", "conflict of three", "conflict settled by time", "delete/update conflict", "transaction", "crash before the sync",
 	"crash that loses something", "overlapping sessions", "write during a session", "session below the floor", "kills", "sketch of a vector", "sketch of live values", "sketch that did not suffice", "gossip lost", "gossip twice",
 	"gossip held back", "partition", "stall", "stream broken", "restore", "clone", "orderly restart", "replica id continued", "disk full",
-	"sync that failed", "several operations in a frame", "step that failed", "clock jump", "resolve in a partition", "session refused for another",
-	"filled range by range", "transaction seen in one range", "poll that brings something", "damaged record", "read of a damaged record", "repair", "view of a policy", "merge by a policy", "merge given up", "merge of what changed meanwhile", "policy changed over a conflict", "write that waits for a poll"}
+	"sync that failed", "several operations in a frame", "several inputs in a step", "step that failed", "clock jump", "resolve in a partition", "session refused for another",
+	"filled range by range", "transaction seen in one range", "path left out", "decision on what was left out", "poll that brings something", "damaged record", "read of a damaged record", "repair", "view of a policy", "merge by a policy", "merge given up", "merge of what changed meanwhile", "policy changed over a conflict", "write that waits for a poll"}
 
 // OK reports whether every seed passed, the runs were repeatable, and all happened that must.
 func (r *SweepResult) OK() bool {
@@ -228,9 +230,12 @@ func (w *sweep) add(run Run) {
 	for _, c := range r.Checks() {
 		out.Checks[c]++
 	}
-	if len(r.Violations) > 0 {
+	switch {
+	case len(r.Violations) > 0:
 		out.Failed++
 		out.Failures = append(out.Failures, r)
+	case r.Undecided != "":
+		out.Undecided++
 	}
 	if !run.Equal {
 		out.Unequal = append(out.Unequal, r.Seed)

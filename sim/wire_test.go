@@ -24,8 +24,10 @@ const (
 	typeAsk    = 6
 	typeLive   = 7
 	typeKill   = 8
+	typeBye    = 11
 	typeOpens  = 12
 	typeDead   = 15
+	typeLeft   = 16
 )
 
 // The forms of a vector in HELLO and VECTOR.
@@ -75,6 +77,19 @@ type deadMessage struct {
 	_     struct{} `cbor:",toarray"`
 	Type  uint8
 	Items []byte
+}
+
+type byeMessage struct {
+	_    struct{} `cbor:",toarray"`
+	Type uint8
+	Code string
+	Text string
+}
+
+type leftMessage struct {
+	_    struct{} `cbor:",toarray"`
+	Type uint8
+	Path string
 }
 
 // readChanges returns the vector that differs from base by the entries.

@@ -9,7 +9,7 @@
 // first, once for as many commits as there are.
 //
 // A Sync that fails makes the store read-only until it is opened again ([ErrUnsynced]): what the disk did not take may be lost although
-// it can still be read, and no later Sync would tell.
+// it can still be read, and no later Sync would tell. See [Store.Failed].
 //
 // A full disk makes Commit fail with an error that wraps [syscall.ENOSPC], changes nothing, and leaves the store usable. A record
 // that does not decode is a [CorruptError] for those who read it, and nobody else.
@@ -28,7 +28,7 @@
 // ordinal of a replica: replicas are numbered from 0 in the order in which this store met them. <ctr> is a counter. A path stands
 // in a key as it is. User paths do not begin with a slash, system paths do.
 //
-//	/m                      format: version of the layout, a varint; now 3
+//	/m                      format: version of the layout, a varint; now 4
 //	/h                      head: digest (32 bytes, little-endian), clock (8), then five varints: user entries, bytes, conflicts,
 //	                        system entries, remembered deletes; since version 2 of the record one more: the position of the next past value
 //	/n                      incarnation: flags (1: closed clean), replica id (8), nonce (16; zero unless clean); missing if this
@@ -63,8 +63,8 @@
 // The boot token is a file outside the data: a CBOR array of version (1), replica id, counter, nonce, machine id, boot id, and the
 // device, inode and birth time (nanoseconds since 1970) of the data directory.
 //
-// A store of layout 1, which has no history, or 2, which has no parts, is read, and raised to layout 3 by its first commit. A program
-// that knows the older layouts only then refuses it as newer.
+// A store of layout 1, which has no history, 2, which has no parts, or 3, whose values have no descent, is read, and raised to layout 4 by
+// its first commit. A program that knows the older layouts only then refuses it as newer.
 //
 // # What is kept of the past
 //
@@ -75,6 +75,7 @@
 //
 // # Backends
 //
-// Any [datastore.Batching] whose batches are atomic will do. [Ranger], [ByteReader], [ReadOpener] and [ByteBatch] are ways around the costs
-// of its interface, which packages pebbledb, leveldb and mem offer. Package storetest is the suite that a backend must pass.
+// Any [datastore.Batching] whose batches are atomic will do. [Ranger], [ByteReader], [ReadOpener], [ByteBatch] and [GrowingBatch] are ways
+// around the costs of its interface, [AroundRanger], [FreeingBatcher] and [Reopener] around damaged files, full disks and failures.
+// Packages pebbledb, leveldb and mem offer what they can. Package storetest is the suite that a backend must pass.
 package store

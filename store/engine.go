@@ -44,6 +44,14 @@ type FreeingBatcher interface {
 	FreeingBatch(ctx context.Context) (datastore.Batch, error)
 }
 
+// A Reopener is a datastore that a failure leaves for reading alone until it is closed and opened anew.
+type Reopener interface {
+	// Failed returns why nothing can be written until then, nil if it can be.
+	Failed() error
+	// Reopenable returns nil if that may help by now, else why not yet.
+	Reopenable() error
+}
+
 // A ByteBatch is a batch that takes keys as bytes. It keeps neither key nor value.
 type ByteBatch interface {
 	PutBytes(key, value []byte) error

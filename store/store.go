@@ -194,12 +194,31 @@ func (s *Store) Sync(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	if ctx.Err() != nil {
+	if ended := ctx.Err(); ended != nil && errors.Is(err, ended) {
 		return fmt.Errorf("sync: %w", err)
 	}
 	err = fmt.Errorf("sync: %w: %w", ErrUnsynced, err)
 	s.unsynced.CompareAndSwap(nil, &err)
 	return s.syncError()
+}
+
+// Failed returns why nothing can be written until the store is closed and its datastore opened anew, nil if it can be.
+func (s *Store) Failed() error {
+	if err := s.syncError(); err != nil {
+		return err
+	}
+	if ds, ok := s.eng.ds.(Reopener); ok {
+		return ds.Failed()
+	}
+	return nil
+}
+
+// Reopenable returns nil if opening the datastore of a store that has failed anew may help by now, else why not yet.
+func (s *Store) Reopenable() error {
+	if ds, ok := s.eng.ds.(Reopener); ok {
+		return ds.Reopenable()
+	}
+	return nil
 }
 
 func (s *Store) syncError() error {

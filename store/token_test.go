@@ -254,6 +254,30 @@ func TestASyncThatFailedIsNotTriedAgain(t *testing.T) {
 	}
 }
 
+// TestASyncThatFailedCountsWhoeverAsked: also if nobody waits for it any more. One that was given up is no failure.
+func TestASyncThatFailedCountsWhoeverAsked(t *testing.T) {
+	for name, cause := range map[string]error{"the disk": syscall.EIO, "the caller": context.Canceled} {
+		ds := mem.New()
+		s := mustOpen(t, ds, nil)
+		writeAs(t, s, replicaOf(1), "a", "1")
+		over, end := context.WithCancel(context.Background())
+		end()
+		ds.Inject(func(op mem.Op, _ int) error {
+			if op == mem.OpSync {
+				return cause
+			}
+			return nil
+		})
+		if err := s.Sync(over); !errors.Is(err, cause) {
+			t.Fatalf("%s: %v", name, err)
+		}
+		ds.Inject(nil)
+		if err := s.Sync(context.Background()); errors.Is(err, store.ErrUnsynced) != (cause == syscall.EIO) {
+			t.Errorf("after a sync that failed because of %s: %v", name, err)
+		}
+	}
+}
+
 // TestFileToken: a token counts for the directory that it was saved for, and for no copy of it.
 func TestFileToken(t *testing.T) {
 	base := t.TempDir()

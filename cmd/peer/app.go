@@ -149,7 +149,7 @@ func (a *app) self() string {
 	if a.dir == "" {
 		return "peer"
 	}
-	return "peer --dir " + a.dir
+	return "peer --dir " + quoteWord(a.dir)
 }
 
 // interactive reports whether a person can be asked.

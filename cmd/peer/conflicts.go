@@ -103,7 +103,7 @@ func (a *app) printConflicts(conflicts []wire.Conflict, prefix string) {
 	}
 	t.print()
 	if a.out.tty {
-		a.out.say("See the values:  %s conflicts show %s", a.self(), visible(conflicts[0].Path))
+		a.out.say("See the values:  %s conflicts show %s", a.self(), pathWord(conflicts[0].Path))
 	}
 }
 
@@ -180,16 +180,16 @@ func (a *app) showWays(ctx context.Context, cl *client.Client, c wire.Conflict) 
 	if !a.out.tty {
 		return
 	}
-	resolve := a.self() + " resolve " + visible(c.Path)
+	resolve := a.self() + " resolve " + pathWord(c.Path)
 	a.out.say("Keep one:       %s --keep 1", resolve)
 	if c.Reason == "delete/update" {
-		a.out.say("Delete it:      %s del --all %s", a.self(), visible(c.Path))
+		a.out.say("Delete it:      %s del --all %s", a.self(), pathWord(c.Path))
 	}
 	a.out.say("Write another:  %s --value TEXT", resolve)
 	if i := slices.IndexFunc(c.Values, func(v wire.Value) bool { _, ok := v.Text(); return !ok }); i < 0 {
 		a.out.say("In the editor:  %s --edit", resolve)
 	} else {
-		a.out.say("Save one:       %s get %s --version %s > FILE", a.self(), visible(c.Path), c.Values[i].Version)
+		a.out.say("Save one:       %s get %s --version %s > FILE", a.self(), pathWord(c.Path), c.Values[i].Version)
 	}
 	if by := mergeOf(c.Values); by != "" {
 		p, err := cl.PreviewResolve(ctx, wire.Resolve{Path: c.Path, IfMatch: &c.Version, Merge: true, Policy: string(node.PolicyMerge(by))})

@@ -48,7 +48,7 @@ a terminal it needs -y.`,
 func (d *delCommand) one(ctx context.Context, c *client.Client, path string) error {
 	if strings.HasSuffix(path, "/") {
 		return usage("Not a path of one entry", "%s ends with a slash.", visible(path)).
-			Next("Delete everything below it:  " + d.self() + " del -r " + visible(path))
+			Next("Delete everything below it:  " + d.self() + " del -r " + pathWord(path))
 	}
 	if d.dryRun {
 		return d.dryOne(ctx, c, path)
@@ -65,7 +65,7 @@ func (d *delCommand) one(ctx context.Context, c *client.Client, path string) err
 		}
 		d.out.done("%s: the value that was shown is deleted.", visible(doc.Path))
 		d.out.look("%s, written elsewhere at the same time. Delete every one:  %s del --all %s",
-			remain(doc.Remaining), d.self(), visible(doc.Path))
+			remain(doc.Remaining), d.self(), pathWord(doc.Path))
 	})
 }
 

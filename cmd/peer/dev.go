@@ -150,10 +150,12 @@ func (d *devCommand) command(ctx context.Context, line string) (done bool, err e
 	}
 	verbs := map[string]struct {
 		least, most int
+		takes       string
 		run         func(context.Context, []string) error
 	}{
-		"put": {3, 3, d.put}, "del": {2, 2, d.del}, "show": {0, 1, d.show}, "cut": {1, 1, d.cut}, "heal": {0, 0, d.heal},
-		"conflicts": {0, 0, d.conflicts}, "resolve": {3, 3, d.resolve},
+		"put": {3, 3, "DEVICE PATH VALUE", d.put}, "del": {2, 2, "DEVICE PATH", d.del}, "show": {0, 1, "[PREFIX]", d.show},
+		"cut": {1, 1, "DEVICE", d.cut}, "heal": {0, 0, "nothing", d.heal}, "conflicts": {0, 0, "nothing", d.conflicts},
+		"resolve": {3, 3, "DEVICE PATH VALUE", d.resolve},
 	}
 	switch words[0] {
 	case "quit", "exit":
@@ -163,8 +165,13 @@ func (d *devCommand) command(ctx context.Context, line string) (done bool, err e
 		return false, nil
 	}
 	v, ok := verbs[words[0]]
-	if !ok || len(words)-1 < v.least || len(words)-1 > v.most {
-		return false, usage("That is no command here", "“%s” is none, or has too few or too many words.", words[0]).Next("help lists them; quote what holds spaces")
+	switch n := len(words) - 1; {
+	case !ok:
+		return false, usage("That is no command here", "“%s” is none.", words[0]).Next("help lists them")
+	case n < v.least:
+		return false, usage("A word is missing", "%s takes %s.", words[0], v.takes).Next("help lists the commands")
+	case n > v.most:
+		return false, usage("Too many words", "%s takes %s.", words[0], v.takes).Next("Quote what holds spaces; help lists the commands")
 	}
 	return false, v.run(ctx, words[1:])
 }

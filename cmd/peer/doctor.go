@@ -143,9 +143,12 @@ func (d *doctor) daemon(ctx context.Context) {
 	theirs, err := c.Version(ctx)
 	if err == nil && (theirs.Version != mine.Version || theirs.Commit != mine.Commit) {
 		d.attention("daemon", fmt.Sprintf("runs version %s %s", theirs.Version, theirs.Commit), fmt.Sprintf("this command is version %s %s", mine.Version, mine.Commit),
-			fmt.Sprintf("Start the new one:  %s down && %s up -d", d.self(), d.self()))
+			fmt.Sprintf("Start the new one:  %s down && %s up -d      If a program of yours runs the node, build that anew.", d.self(), d.self()))
 	} else {
 		d.ok("daemon", "runs, version %s, pid %d, up %s", d.status.Version, d.status.PID, span(time.Since(d.status.Started)))
+	}
+	if d.status.Dir != "" {
+		d.inst.data = d.status.Dir // --api may name the socket of another daemon, or of a program
 	}
 	for _, w := range d.status.Warnings {
 		if w.Code != "clock_skew" { // clocks tells of it
@@ -291,17 +294,21 @@ func (d *doctor) addresses(ctx context.Context) {
 	if wall := firewall(); wall != "" {
 		d.note("firewall", wall+" is on", "whether it lets other devices in cannot be told from here", "If they do not find this one, let in UDP 5353 (discovery) and the ports of  "+d.self()+" status -v")
 	}
-	away := 0
+	var away []string
 	for _, dev := range d.status.Devices {
 		if dev.Path == "" {
-			away++
+			away = append(away, shortName(dev.Device))
 		}
 	}
-	if n := len(d.status.Devices); n > 0 && away == n {
+	if n := len(d.status.Devices); n > 0 && len(away) == n {
 		d.note("devices", "none of "+plural(n, "device is", "devices are")+" connected", "they are off, on another network, or a firewall is between",
 			"Run peer doctor there, too; or name an address:  "+d.self()+" devices add-address DEVICE MULTIADDR")
 	} else if n > 0 {
-		d.ok("devices", "%d of %d connected", n-away, n)
+		text := fmt.Sprintf("%d of %d connected", n-len(away), n)
+		if len(away) > 0 {
+			text += "; away: " + strings.Join(away, ", ")
+		}
+		d.ok("devices", "%s", text)
 	}
 }
 
@@ -402,7 +409,7 @@ func (d *doctor) heardOf(heard []gossip.DeviceID) string {
 		text = "; heard " + strings.Join(known, ", ")
 	}
 	if strangers > 0 {
-		text += fmt.Sprintf("; %s of nobody here", plural(strangers, "device", "devices"))
+		text += fmt.Sprintf("; %s of other spaces", plural(strangers, "device", "devices"))
 	}
 	return text
 }

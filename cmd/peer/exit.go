@@ -99,20 +99,32 @@ func (a *app) report(ctx context.Context, err error) int {
 	return exitCode(p)
 }
 
-// address makes the commands in the hint of a problem those of this instance, where they mean it: other hints are about other devices.
+// address makes the commands in the hint of a problem such that they can be typed as they stand: about the path of the problem, where it
+// has one, and about this instance, where they mean it: other hints are about other devices.
 func (a *app) address(p *node.Problem) *node.Problem {
-	ours := slices.ContainsFunc(ownProblems, func(own *node.Problem) bool { return errors.Is(p, own) })
-	if a.dir == "" || !ours {
+	hint := p.Hint
+	if p.Path != "" {
+		hint = pathInHint.ReplaceAllLiteralString(hint, pathWord(p.Path))
+	}
+	if a.dir != "" && slices.ContainsFunc(ownProblems, func(own *node.Problem) bool { return errors.Is(p, own) }) {
+		hint = ownCommands.ReplaceAllStringFunc(orElse(hint, hintNone), func(command string) string { return a.self() + strings.TrimPrefix(command, "peer") })
+	}
+	if hint == p.Hint {
 		return p
 	}
-	return p.Next(ownCommands.ReplaceAllString(p.Hint, strings.ReplaceAll(a.self(), "$", "$$")+" $1"))
+	return p.Next(hint)
 }
+
+// hintNone is what to do about a problem that does not say.
+const hintNone = "See how things are:  peer status"
 
 // ownProblems are those whose hints are about the instance that has them, ownCommands the commands there.
 var (
 	ownProblems = []*node.Problem{node.ErrDirInUse, node.ErrNotFound, node.ErrNoConflict, node.ErrFilling, node.ErrHistoryExpired, client.ErrNotRunning, client.ErrDamaged, client.ErrCutOff, node.ErrFileDamaged,
-		node.ErrNoDevice, node.ErrChangedSince, node.ErrBadRequest, errUsage}
-	ownCommands = regexp.MustCompile(`\bpeer (status|down|up -d|ls|conflicts|history|restore|repair|devices|undo|config|policy)\b`)
+		node.ErrNoDevice, node.ErrChangedSince, node.ErrBadRequest, node.ErrNotCaughtUp, node.ErrMember, node.ErrTicketSpent, node.ErrTicketUnknown, node.ErrNoSpace, node.ErrMergeFailed,
+		node.ErrStore, node.ErrNowhere, node.ErrLost, errUsage}
+	ownCommands = regexp.MustCompile(`\bpeer (status|down|up -d|ls|del|conflicts|history|restore|repair|devices|invites|undo|config|policy|doctor)\b`)
+	pathInHint  = regexp.MustCompile(`\bPATH\b`)
 )
 
 func exitCode(p *node.Problem) int {
@@ -139,7 +151,7 @@ func (o *printer) problem(p *node.Problem) {
 		detail = strings.TrimSpace("No more is known. " + p.Path)
 	}
 	if hint == "" {
-		hint = "See how things are:  peer status"
+		hint = hintNone
 	}
 	fmt.Fprintf(o.err, "%s %s\n", o.errSign(signFailed), sentence(p.Title))
 	for line := range strings.Lines(detail) { // most have one; a file may have a line for each mistake

@@ -38,7 +38,7 @@ shows; --all prints every one, and which of them that is.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if g.version == "" && cmd.Flags().Changed("version") { // the variable of a script that is not set
 				return usage("The version is empty", "--version is given without a version.").
-					Next("See which there are:  " + a.self() + " history " + visible(args[0]))
+					Next("See which there are:  " + a.self() + " history " + pathWord(args[0]))
 			}
 			g.hasDefault = cmd.Flags().Changed("default")
 			return a.withClient(cmd, requestTimeout, func(ctx context.Context, c *client.Client) error {
@@ -64,16 +64,16 @@ func (g *getCommand) run(ctx context.Context, c *client.Client, path string) err
 	}
 	v, err := c.Get(ctx, path)
 	if g.hasDefault && errors.Is(err, node.ErrNotFound) {
-		return g.value(node.Text(g.def))
+		return g.value(path, node.Text(g.def))
 	}
 	if err != nil {
 		return g.below(ctx, c, path, err)
 	}
-	if err := g.value(v.Content); err != nil {
+	if err := g.value(path, v.Content); err != nil {
 		return err
 	}
 	if v.Settled != "" && g.out.errTTY {
-		g.out.note("%s %s values compete; the policy %s shows this. See:  %s get %s --all", g.out.errSign(signLook), v.Settled, v.Policy, g.self(), visible(path))
+		g.out.note("%s %s values compete; the policy %s shows this. See:  %s get %s --all", g.out.errSign(signLook), v.Settled, v.Policy, g.self(), pathWord(path))
 	}
 	return g.conflict(v.Conflict != "", v.Conflict, path)
 }
@@ -85,7 +85,7 @@ func (a *app) below(ctx context.Context, c *client.Client, path string, err erro
 	}
 	for e, lost := range c.List(ctx, strings.TrimSuffix(path, "/")+"/", false) {
 		if lost == nil && e.Path != "" {
-			return node.ProblemOf(err).Next(fmt.Sprintf("Entries lie below it:  %s ls %s/", a.self(), visible(path)))
+			return node.ProblemOf(err).Next(fmt.Sprintf("Entries lie below it:  %s ls %s", a.self(), pathWord(path+"/")))
 		}
 		break
 	}
@@ -96,26 +96,30 @@ func (a *app) below(ctx context.Context, c *client.Client, path string, err erro
 func (g *getCommand) past(ctx context.Context, c *client.Client, path string) error {
 	if g.json || g.all {
 		return usage("These flags exclude each other", "--version prints one value as it was; --json and --all print the current ones.").
-			Next("See all versions as JSON:  " + g.self() + " history " + visible(path) + " --json")
+			Next("See all versions as JSON:  " + g.self() + " history " + pathWord(path) + " --json")
 	}
 	v, err := c.Past(ctx, path, g.version)
 	if g.hasDefault && (errors.Is(err, node.ErrNotFound) || errors.Is(err, node.ErrHistoryExpired)) {
-		return g.value(node.Text(g.def))
+		return g.value(path, node.Text(g.def))
 	}
 	if err != nil {
 		return err
 	}
-	return g.value(v)
+	return g.value(path, v)
 }
 
-// value prints one value: bytes into a pipe, a whole line on a terminal.
-func (g *getCommand) value(v node.Content) error {
+// value prints a value of path: bytes into a pipe, a whole line on a terminal.
+func (g *getCommand) value(path string, v node.Content) error {
 	if g.raw || !g.out.tty {
 		g.out.w.Write(v.Data)
 		return g.out.flush()
 	}
 	if !v.IsText() {
-		g.out.look("%s of %s, not text. Save it:  peer get PATH > FILE", size(int64(len(v.Data))), orElse(visible(v.Type), "bytes"))
+		command := g.self() + " get " + pathWord(path)
+		if g.version != "" {
+			command += " --version " + quoteWord(g.version)
+		}
+		g.out.look("%s of %s, not text. Save it:  %s > FILE", size(int64(len(v.Data))), orElse(visible(v.Type), "bytes"), command)
 		return nil
 	}
 	g.out.print("%s\n", visibleText(string(v.Data)))
@@ -128,7 +132,7 @@ func (g *getCommand) conflict(open bool, n, path string) error {
 		return nil
 	}
 	if g.out.errTTY && !g.json {
-		g.out.note("%s %s values compete; this is the newest. See:  %s conflicts show %s", g.out.errSign(signLook), n, g.self(), visible(path))
+		g.out.note("%s %s values compete; this is the newest. See:  %s conflicts show %s", g.out.errSign(signLook), n, g.self(), pathWord(path))
 	}
 	if g.strict {
 		return quietExit(exitConflicts)

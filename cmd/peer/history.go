@@ -138,7 +138,7 @@ If the entry is in conflict this replaces the value that is shown; the others st
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if version == "" {
 				return usage("A version is missing", "peer restore needs --version.").
-					Next("See which there are:  " + a.self() + " history " + visible(args[0]))
+					Next("See which there are:  " + a.self() + " history " + pathWord(args[0]))
 			}
 			return a.withClient(cmd, requestTimeout, func(ctx context.Context, c *client.Client) error {
 				doc, err := c.Restore(ctx, args[0], version)
@@ -156,7 +156,7 @@ If the entry is in conflict this replaces the value that is shown; the others st
 func (a *app) tellRestored(doc wire.Restored) {
 	a.out.done("%s is what it was at %s.", visible(doc.Path), shortVersion(doc.Restored))
 	if doc.Remaining > 0 {
-		a.out.look("%s; the entry is still in conflict. See:  %s conflicts show %s", remain(doc.Remaining), a.self(), visible(doc.Path))
+		a.out.look("%s; the entry is still in conflict. See:  %s conflicts show %s", remain(doc.Remaining), a.self(), pathWord(doc.Path))
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -93,7 +94,10 @@ func (p *pingCommand) tell(doc wire.Ping) error {
 // sumUp ends the run. last is why the last ping without an answer had none.
 func (p *pingCommand) sumUp(sum wire.Pings, times []float64, last error) error {
 	if len(times) == 0 {
-		return last // nil if Ctrl-C came first
+		if last == nil { // Ctrl-C came first
+			return nil
+		}
+		return node.ProblemOf(last).Next(fmt.Sprintf("%[1]s devices shows when it was last seen, %[1]s doctor what may be in the way.", p.self()))
 	}
 	slices.Sort(times)
 	sum.Answered, sum.Min, sum.Median, sum.Max = len(times), times[0], times[len(times)/2], times[len(times)-1]

@@ -146,7 +146,7 @@ func (o *printer) errSign(s sign) string { return paint(o.errColor, s.color, s.t
 func (o *printer) dim(s string) string { return paint(o.color, dim, s) }
 
 func paint(on bool, color, s string) string {
-	if !on || s == "" {
+	if !on || color == "" || s == "" {
 		return s
 	}
 	return "\x1b[" + color + "m" + s + "\x1b[0m"

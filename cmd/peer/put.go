@@ -64,7 +64,7 @@ func (a *app) tellPut(res wire.Put, value wire.Content) {
 		a.out.done("%s = %s", visible(res.Path), preview(value))
 	}
 	if res.Remaining > 0 {
-		a.out.look("%s; the entry is still in conflict. See:  %s conflicts show %s", remain(res.Remaining), a.self(), visible(res.Path))
+		a.out.look("%s; the entry is still in conflict. See:  %s conflicts show %s", remain(res.Remaining), a.self(), pathWord(res.Path))
 	}
 }
 

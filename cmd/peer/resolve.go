@@ -65,7 +65,7 @@ made, and not written.
 			}
 			if len(args) == 2 && r.merge == string(node.PolicyHere) && r.isPolicy(args[1]) {
 				return usage("Too many arguments", "--merge takes a policy after “=”; “%s” stands alone.", args[1]).
-					Next(r.self() + " resolve " + args[0] + " --merge=" + args[1])
+					Next(r.self() + " resolve " + pathWord(args[0]) + " --merge=" + args[1])
 			}
 			return arguments("PATH")(cmd, args)
 		},
@@ -252,7 +252,7 @@ func (r *resolveCommand) send(ctx context.Context, c *client.Client, ask wire.Re
 // unmerged makes the hint of a merge that failed one about its path.
 func (r *resolveCommand) unmerged(err error, path string) error {
 	if p := node.ProblemOf(err); p.Hint == node.ErrMergeFailed.Hint {
-		return p.Next(fmt.Sprintf("Decide by hand:  %[1]s resolve %[2]s --edit      or --keep 1, --value TEXT", r.self(), path))
+		return p.Next(fmt.Sprintf("Decide by hand:  %[1]s resolve %[2]s --edit      or --keep 1, --value TEXT", r.self(), pathWord(path)))
 	}
 	return err
 }
@@ -338,5 +338,5 @@ func (r *resolveCommand) explain(title, start string, c wire.Conflict, values []
 		parts = append(parts, fmt.Sprintf("[%d] %s, %s, %s", i+1, shortName(device), when(at), preview(v.Content)))
 	}
 	p := usage(title, "%s%s: %s", start, c.Path, strings.Join(parts, " · "))
-	return p.Next(fmt.Sprintf("%[1]s resolve %[2]s --keep 1\nor --keep DEVICE\nor --value TEXT\nor --edit\nor --merge=text", r.self(), c.Path))
+	return p.Next(fmt.Sprintf("%[1]s resolve %[2]s --keep 1\nor --keep DEVICE\nor --value TEXT\nor --edit\nor --merge=text", r.self(), pathWord(c.Path)))
 }

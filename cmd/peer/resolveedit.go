@@ -28,7 +28,7 @@ func (r *resolveCommand) editValues(ctx context.Context, c *client.Client, confl
 		s, ok := v.Text()
 		if !ok {
 			return usage("Not text", "The value [%d] of %s cannot be edited as text.", i+1, conflict.Path).
-				Next(fmt.Sprintf("%s resolve %s --keep 1      or --value @FILE", r.self(), conflict.Path))
+				Next(fmt.Sprintf("%s resolve %s --keep 1      or --value @FILE", r.self(), pathWord(conflict.Path)))
 		}
 		texts = append(texts, s)
 		device, at := v.Writer()
@@ -49,7 +49,7 @@ func (r *resolveCommand) editValues(ctx context.Context, c *client.Client, confl
 	if left := m.left(edited); left != "" {
 		return usage("Not decided yet", "The line “%s” is still there.", left).
 			Next("Your text is in " + file + ". Choose between the marked parts, remove the marks, then:  " +
-				r.self() + " resolve " + conflict.Path + " --value @" + file)
+				r.self() + " resolve " + pathWord(conflict.Path) + " --value @" + quoteWord(file))
 	}
 	if m.unended {
 		edited = strings.TrimSuffix(edited, "\n")

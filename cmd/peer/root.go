@@ -173,7 +173,7 @@ func nearest(name string, names []string) string {
 		if len(name) > 1 && (strings.HasPrefix(strings.ToLower(n), strings.ToLower(name)) || strings.EqualFold(n, "no-"+name)) {
 			d = min(d, 1)
 		}
-		if d < least {
+		if d < min(least, max(len(name), len(n))) { // something of it must be right
 			best, least = n, d
 		}
 	}

@@ -121,10 +121,20 @@ func (c *simCommand) noteBuild(old *report.Document) {
 	}
 }
 
-// compare says how a run is related to the report that it repeats.
+// compare says how a run is related to the report that it repeats. Of two that differ, and of which one did not come to its end, nothing is
+// known but that: they may have been the same until then.
 func (c *simCommand) compare(old, d *report.Document) *report.Replay {
-	trace := old.Trace == d.Trace
-	return &report.Replay{Build: old.Build, SameBuild: old.Build.Simulator == c.build.Simulator, SameTrace: &trace}
+	r := &report.Replay{Build: old.Build, SameBuild: old.Build.Simulator == c.build.Simulator}
+	same := old.Trace == d.Trace
+	switch {
+	case !same && d.Reason != "":
+		r.Uncompared = "this run did not come to its end: " + d.Reason
+	case !same && old.Reason != "":
+		r.Uncompared = "the run of the report did not come to its end: " + old.Reason
+	default:
+		r.SameTrace = &same
+	}
+	return r
 }
 
 // readFolder reads the report of a folder, see find.

@@ -180,7 +180,7 @@ func (c *simCommand) tell(d *report.Document) {
 	case len(d.Violations) > 0:
 		c.tellBroken(d)
 	case d.Verdict == report.Undecided:
-		o.say("safety    %s %s, and the run did not come to its end", o.mark(signLook), checksText(d))
+		o.say("safety    %s %s", o.mark(signLook), checksText(d))
 		o.say("liveness  %s undecided: %s", o.mark(signLook), visible(d.Reason))
 	default:
 		o.say("safety    %s %s", o.mark(signDone), checksText(d))
@@ -201,6 +201,8 @@ func (c *simCommand) tellReplay(r *report.Replay) {
 	switch {
 	case c.real:
 		c.app.out.say("replay    %s with real libp2p no two runs are equal to the byte", c.app.out.mark(signLook))
+	case r.Uncompared != "":
+		c.app.out.say("replay    %s not compared: %s", c.app.out.mark(signLook), visible(r.Uncompared))
 	case r.SameTrace == nil:
 	case *r.SameTrace:
 		c.app.out.say("replay    %s all happened as in the report", c.app.out.mark(signDone))
@@ -230,8 +232,11 @@ func conflictsText(d *report.Document) string {
 	default:
 		text += count(k.Open) + " paths wait for a decision"
 	}
-	if d.Verdict == report.Pass {
+	switch {
+	case d.Verdict == report.Pass && k.Differ == 0:
 		text += ", the same on all devices"
+	case d.Verdict == report.Pass:
+		text += fmt.Sprintf(", %s not on all devices", count(k.Differ))
 	}
 	return text
 }

@@ -23,19 +23,21 @@ type sweepDocument struct {
 	Schema  string         `json:"schema"`
 	Verdict report.Verdict `json:"verdict"`
 	// Reason says why a sweep ended early, or what failed beside the runs.
-	Reason   string          `json:"reason,omitempty"`
-	Build    report.Build    `json:"build"`
-	Scenario string          `json:"scenario,omitempty"`
-	First    uint64          `json:"first"`
-	Seeds    int             `json:"seeds"`
-	Ran      int             `json:"ran"`
-	Failures []sweepFailure  `json:"failures"`
-	Unequal  []uint64        `json:"unequal"`
-	Never    []string        `json:"never"`
-	Coverage oracle.Coverage `json:"coverage"`
-	Checks   int             `json:"checks"`
-	Figures  sweepFigures    `json:"figures"`
-	Again    string          `json:"again"`
+	Reason   string         `json:"reason,omitempty"`
+	Build    report.Build   `json:"build"`
+	Scenario string         `json:"scenario,omitempty"`
+	First    uint64         `json:"first"`
+	Seeds    int            `json:"seeds"`
+	Ran      int            `json:"ran"`
+	Failures []sweepFailure `json:"failures"`
+	Unequal  []uint64       `json:"unequal"`
+	// Undecided is the number of seeds of whose end nothing could be said.
+	Undecided int             `json:"undecided"`
+	Never     []string        `json:"never"`
+	Coverage  oracle.Coverage `json:"coverage"`
+	Checks    int             `json:"checks"`
+	Figures   sweepFigures    `json:"figures"`
+	Again     string          `json:"again"`
 	// Report is the folder, within that of the sweep, with the report of the first seed that failed.
 	Report string `json:"report,omitempty"`
 	// Folder is where the sweep was reported, as the caller named it. It stands in no file.
@@ -154,7 +156,7 @@ func (c *simCommand) recordSeed(ctx context.Context, seed uint64, dir string) (*
 
 func (c *simCommand) sweepDocument(r *sim.SweepResult, reason string, checks int) *sweepDocument {
 	d := &sweepDocument{Schema: schemaSweep, Verdict: report.Pass, Build: c.build, Scenario: c.scenario, First: c.seed, Seeds: c.runs, Ran: r.Seeds,
-		Failures: []sweepFailure{}, Unequal: append([]uint64{}, r.Unequal...), Never: append([]string{}, r.Never...), Coverage: r.Coverage, Checks: checks,
+		Failures: []sweepFailure{}, Undecided: r.Undecided, Unequal: append([]uint64{}, r.Unequal...), Never: append([]string{}, r.Never...), Coverage: r.Coverage, Checks: checks,
 		Figures: sweepFigures{Agreed: r.Agreed(), Virtual: r.Virtual.Seconds(), Took: r.Took.Seconds(), PerMinute: r.PerMinute(), YearsPerDay: r.YearsPerDay()},
 		Again:   fmt.Sprintf("%s sim --seed %d --runs %d%s", c.self(), c.seed, c.runs, c.what())}
 	for _, f := range r.Failures {
@@ -227,10 +229,13 @@ func (c *simCommand) tellSweep(d *sweepDocument, r *sim.SweepResult, failing *re
 
 // livenessText says how many seeds did not agree, which of them failed by that alone, and how fast the others were.
 func (c *simCommand) livenessText(d *sweepDocument, r *sim.SweepResult, late []sweepFailure) string {
-	never, converged := d.Ran-r.Agreed(), fmt.Sprintf("converged %s (virtual) after the last fault in the median, %s at the 99th percentile",
+	never, converged := d.Ran-r.Agreed()-d.Undecided, fmt.Sprintf("converged %s (virtual) after the last fault in the median, %s at the 99th percentile",
 		secondsText(r.Percentile(50)), secondsText(r.Percentile(99)))
-	if d.Ran == 0 {
-		return c.app.out.mark(signLook) + " undecided"
+	if d.Undecided > 0 {
+		converged += fmt.Sprintf("; %s undecided: %s", count(d.Undecided), oracle.LostToAll)
+	}
+	if r.Agreed()+never == 0 {
+		return c.app.out.mark(signLook) + " " + undecidedText(d)
 	}
 	if never == 0 && len(late) == 0 {
 		return c.app.out.mark(signDone) + " " + converged
@@ -246,6 +251,14 @@ func (c *simCommand) livenessText(d *sweepDocument, r *sim.SweepResult, late []s
 		text += fmt.Sprintf("; %s %s", count(r.Agreed()), converged)
 	}
 	return c.app.out.mark(signFailed) + " " + text
+}
+
+// undecidedText says why nothing can be said of the end of any seed.
+func undecidedText(d *sweepDocument) string {
+	if d.Ran == 0 {
+		return "undecided"
+	}
+	return "undecided: " + oracle.LostToAll
 }
 
 // someSeeds lists the first seeds that failed, with what they broke.

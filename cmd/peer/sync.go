@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,7 +35,8 @@ entries to travel; it is for scripts that must not wait and for those that must 
 --wait returns when the device named with --device, or every connected one, holds all
 that this device held when the wait began; with code 8 if that takes longer than
 --timeout (30 s). A device that is away, but is known to hold all that is here since
-it was last met, counts as well, and the answer says since when.`,
+it was last met, counts as well, and the answer says since when. It names the devices
+that are away and were not waited for.`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client()
@@ -60,6 +63,7 @@ func (s *syncCommand) run(ctx context.Context, c *client.Client) error {
 			s.out.look("No device is connected.")
 		case doc.CaughtUp && s.wait:
 			s.tellHolders(doc.Devices)
+			s.tellAbsent(ctx, c, doc.Devices)
 		default:
 			s.printDevices(doc.Devices)
 		}
@@ -103,6 +107,23 @@ func (s *syncCommand) tellHolders(ds []wire.DeviceStatus) {
 		} else if d.Path == "" {
 			s.out.done("%s all that is here.", hold([]wire.DeviceStatus{d}))
 		}
+	}
+}
+
+// tellAbsent names the members that were not waited for, so that nobody takes "all connected devices" for "all devices".
+func (s *syncCommand) tellAbsent(ctx context.Context, c *client.Client, waited []wire.DeviceStatus) {
+	st, err := c.Status(ctx)
+	if s.device != "" || err != nil {
+		return // the wait itself has succeeded
+	}
+	var absent []string
+	for _, d := range st.Devices {
+		if !slices.ContainsFunc(waited, func(w wire.DeviceStatus) bool { return w.ID == d.ID }) {
+			absent = append(absent, shortName(d.Device))
+		}
+	}
+	if len(absent) > 0 {
+		s.out.look("Not connected, and so not waited for: %s.", strings.Join(absent, ", "))
 	}
 }
 

@@ -139,6 +139,9 @@ func home(name string) string {
 // visible replaces characters that could play tricks on a terminal.
 func visible(s string) string { return safe(s, "") }
 
+// pathWord returns a path as a word of a command that a person may copy.
+func pathWord(path string) string { return quoteWord(visible(path)) }
+
 // visibleText is visible for text of several lines.
 func visibleText(s string) string { return safe(s, "\n\t") }
 

@@ -77,7 +77,7 @@ func (s *Server) streamChanges(w http.ResponseWriter, r *http.Request, sp *node.
 	out := &lineWriter{w: w, flush: http.NewResponseController(w)}
 	w.Header().Set("Content-Type", ndjson)
 	w.Header().Set("Cache-Control", "no-store")
-	out.send(s.hello(ctx, sp, since))
+	out.send(s.hello(sp, since))
 	out.event(first.event, values)
 
 	beat := time.NewTimer(s.cfg.Heartbeat)
@@ -144,15 +144,11 @@ func (s *Server) endStream(out *lineWriter, err error) error {
 	return err
 }
 
-func (s *Server) hello(ctx context.Context, sp *node.Space, since node.Cursor) wire.Signal {
-	space := wire.SpaceOf(sp.Info())
-	hello := wire.Signal{Schema: wire.SchemaChange, Type: wire.LineHello, Space: &space}
+func (s *Server) hello(sp *node.Space, since node.Cursor) wire.Signal {
+	space, device := wire.SpaceOf(sp.Info()), wire.DeviceOf(node.DeviceRef{ID: s.node.ID(), Name: s.node.Name()})
+	hello := wire.Signal{Schema: wire.SchemaChange, Type: wire.LineHello, Space: &space, Device: &device}
 	if since != node.CursorNow {
 		hello.Cursor = string(since)
-	}
-	if st, err := sp.Status(ctx); err == nil {
-		d := wire.DeviceOf(st.Device)
-		hello.Device = &d
 	}
 	return hello
 }

@@ -15,9 +15,9 @@ import (
 // Config says what a Server serves.
 type Config struct {
 	Node *node.Node
-	// Version is what GET /v1/version answers.
+	// Version is what GET /v1/version answers; default: what the build says of this program.
 	Version wire.Version
-	// Address is where the API is reached, for GET /v1/status.
+	// Address is where the API is reached, for GET /v1/status; default: nothing is said of it.
 	Address string
 	// Shutdown is called once, in its own goroutine, by POST /v1/down. Nil refuses the request.
 	Shutdown func()
@@ -44,6 +44,9 @@ type Server struct {
 func New(cfg Config) *Server {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Version == (wire.Version{}) {
+		cfg.Version = wire.VersionOf("")
 	}
 	if cfg.Heartbeat <= 0 {
 		cfg.Heartbeat = 15 * time.Second

@@ -8,8 +8,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -314,5 +316,20 @@ func TestAStalledClientDoesNotHoldUpClose(t *testing.T) {
 	defer cancel()
 	if err := p.server.Close(ctx); err != nil {
 		t.Errorf("the server waited for a client that does not read: %v", err)
+	}
+}
+
+// TestTheVersionIsThatOfTheProgram: an embedding program that says nothing of itself answers with what its build knows.
+func TestTheVersionIsThatOfTheProgram(t *testing.T) {
+	n, err := node.Open(t.Context(), node.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	w := httptest.NewRecorder()
+	api.New(api.Config{Node: n}).ServeHTTP(w, httptest.NewRequest("GET", "/v1/version", nil))
+	var v wire.Version
+	if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil || v.Schema != wire.SchemaVersion || v.Version == "" || v.Go != runtime.Version() {
+		t.Errorf("%s: %v", w.Body, err)
 	}
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 
 	"syncline/node"
@@ -30,12 +31,13 @@ func (s *Server) transaction(w http.ResponseWriter, r *http.Request) error {
 		}
 		return nil
 	})
+	if p := (*node.Problem)(nil); errors.As(err, &p) && len(ask.Ops) == 1 && p.Path != "" {
+		q := *p
+		q.Index = 1
+		return &q
+	}
 	if err != nil {
-		p := *node.ProblemOf(err)
-		if len(ask.Ops) == 1 && p.Path != "" {
-			p.Index = 1
-		}
-		return &p
+		return err
 	}
 	doc := wire.TxDone{Schema: wire.SchemaTx, Results: []wire.TxResult{}}
 	for i, op := range ask.Ops {

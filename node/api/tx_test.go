@@ -1,7 +1,9 @@
 package api_test
 
 import (
+	"context"
 	"fmt"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -84,5 +86,19 @@ func TestTheLimitsOfATransactionAreNamed(t *testing.T) {
 	}
 	if doc := p.refused(413, "too_large", "POST", "/v1/tx", strings.Repeat(" ", 32<<20+1)); doc.Limit != 32<<20 {
 		t.Errorf("limit %d of %s", doc.Limit, doc.Detail)
+	}
+}
+
+// TestATransactionWhoseClientLeftIsNoFaultOfOurs.
+func TestATransactionWhoseClientLeftIsNoFaultOfOurs(t *testing.T) {
+	p := newPeer(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for url, body := range map[string]string{"/v1/tx": `{"ops":[{"op":"put","path":"a","value":"1"}]}`, "/v1/import": `{"path":"a","values":[{"value":"1"},{"value":"2"}]}`} {
+		w := httptest.NewRecorder()
+		p.server.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "POST", url, strings.NewReader(body)))
+		if !strings.Contains(w.Body.String(), `"code":"interrupted"`) {
+			t.Errorf("%s: %d %s", url, w.Code, w.Body)
+		}
 	}
 }

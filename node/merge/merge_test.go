@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -271,17 +272,42 @@ func drawJSON(t *rapid.T, depth int) any {
 	return out
 }
 
+// drawJSONChange draws what somebody made of a value: fields that stay, go, change, and come.
+func drawJSONChange(t *rapid.T, base any, depth int) any {
+	fields, ok := base.(map[string]any)
+	if !ok || rapid.IntRange(0, 7).Draw(t, "anew") == 0 {
+		return drawJSON(t, depth)
+	}
+	out := maps.Clone(fields)
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		switch rapid.IntRange(0, 5).Draw(t, "change") {
+		case 0:
+			delete(out, name)
+		case 1:
+			out[name] = drawJSONChange(t, fields[name], max(0, depth-1))
+		}
+	}
+	if rapid.Bool().Draw(t, "come") {
+		out[rapid.SampledFrom([]string{"d", "e", "f"}).Draw(t, "name")] = drawJSON(t, max(0, depth-1))
+	}
+	return out
+}
+
 func TestJSONLaws(t *testing.T) {
 	merged := 0
 	rapid.Check(t, func(t *rapid.T) {
-		text := func() []byte {
-			b, err := json.Marshal(drawJSON(t, 3))
+		text := func(value any) []byte {
+			b, err := json.Marshal(value)
 			if err != nil {
 				t.Fatal(err)
 			}
 			return b
 		}
-		base, x, y := text(), text(), text()
+		from := drawJSON(t, 3)
+		if rapid.IntRange(0, 3).Draw(t, "fields") > 0 {
+			from = map[string]any{"a": from, "b": drawJSON(t, 2), "é": drawJSON(t, 1)}
+		}
+		base, x, y := text(from), text(drawJSONChange(t, from, 3)), text(drawJSONChange(t, from, 3))
 		if got, err := JSON(context.Background(), base, [][]byte{x, base}); err != nil || !bytes.Equal(got, x) {
 			t.Fatalf("with the base %s: %s became %s, %v", base, x, got, err)
 		}

@@ -88,7 +88,7 @@ func shorten(s *scenario.Scenario) {
 // luckMax is how many runs with other luck must end alike in des before a scenario is said not to depend on luck; seedsMax is how many
 // seeds of a built-in scenario are tried for one that does not.
 const (
-	luckMax  = 20
+	luckMax  = 100
 	seedsMax = 10
 )
 

@@ -123,7 +123,7 @@ func (d *device) open(how oracle.Start, newIdentity bool) error {
 	random := d.random(life)
 	// The interfaces of this machine, which may change, are not those of the simulation: they are hardly looked at.
 	d.port = newPort(d, p2p.Config{BookFile: filepath.Join(d.dir, "addresses.json"), Clock: d.clock, Rand: random, Logger: w.log, WatchEvery: 24 * time.Hour})
-	n, err := node.Open(context.Background(), node.Config{Dir: d.dir, Name: d.name(), Network: d.port, AntiEntropy: w.s.Period(d.index), DeleteLog: w.s.DeleteLog, Limits: w.limits(),
+	n, err := node.Open(context.Background(), node.Config{Dir: d.dir, Name: d.name(), Network: d.port, AntiEntropy: w.s.Period(d.index), DeleteLog: w.s.DeleteLog, Limits: w.limits(), RowsMemory: w.s.AnswerMemory,
 		NewIdentity: newIdentity, Clock: d.clock, Rand: random, Backend: func(place string) (datastore.Batching, store.BootToken, error) { return d.backend(life, place) },
 		Observe: &observer{d, life}, Logger: w.log})
 	if err != nil {

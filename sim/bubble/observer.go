@@ -88,7 +88,7 @@ func (o *observer) Stepped(space gossip.SpaceID, out []node.Output, err error) {
 	d.steps++
 	w.steps++
 	if err != nil {
-		w.oracle.Sometimes("step that failed")
+		w.oracle.StepFailed(d.index, err)
 	}
 	out = w.userOnly(out)
 	w.oracle.Stepped(d.index, out, d.current, d.gossip)
@@ -143,6 +143,7 @@ func (d *device) synced(s node.Synced) {
 	if peer := d.w.deviceOf(s.Peer); peer >= 0 {
 		o.Held(d.index, peer, s.Result.Held)
 	}
+	o.LeftOut(d.index, s.Result.Left)
 	switch {
 	case s.Result.Busy:
 		o.Sometimes("session refused for another")
@@ -159,7 +160,7 @@ func (d *device) changed(c node.Changed) {
 	if w.events == nil {
 		return
 	}
-	d.holds(c.Paths, true)
+	d.holds(w.oracle.Told(d.index, c.Paths), true)
 	for _, x := range c.Conflicts {
 		if !crdt.IsSystemPath(x.Path) {
 			w.emit(oracle.ConflictEvent(d.index, x))
@@ -170,9 +171,6 @@ func (d *device) changed(c node.Changed) {
 // holds tells what paths hold, those that hold nothing only if empty is set.
 func (d *device) holds(paths []string, empty bool) {
 	for _, path := range paths {
-		if crdt.IsSystemPath(path) {
-			continue
-		}
 		reg, err := d.view.Get(path)
 		if err != nil || len(reg.Live) == 0 && !empty {
 			continue

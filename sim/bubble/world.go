@@ -51,6 +51,9 @@ type world struct {
 	// lasted was ended.
 	ends     []end
 	healings int
+	// decideAt is when somebody decides again about what sessions leave out, decisions is how often they did.
+	decideAt  time.Duration
+	decisions int
 
 	people sync.WaitGroup // what people do at the devices
 	away   sync.WaitGroup // devices that stop and start again
@@ -62,13 +65,15 @@ type world struct {
 	oracle *oracle.Oracle
 	events func(oracle.Event)
 	told   int // violations that were emitted
-	space  gossip.SpaceID
-	folder string // of the space, in a data directory
-	byID   map[gossip.DeviceID]*device
-	steps  int
-	begin  time.Time // of the scenario; zero before
-	over   bool
-	ended  chan struct{} // closed when nothing is judged any more
+	// undecided says why nothing can be said of the end.
+	undecided string
+	space     gossip.SpaceID
+	folder    string // of the space, in a data directory
+	byID      map[gossip.DeviceID]*device
+	steps     int
+	begin     time.Time // of the scenario; zero before
+	over      bool
+	ended     chan struct{} // closed when nothing is judged any more
 }
 
 // An end is what becomes of a fault when its time has come.
@@ -207,7 +212,7 @@ func (w *world) run() (*oracle.Report, error) {
 	}
 	w.emitBroken()
 	return &oracle.Report{Seed: w.s.Seed, Violations: w.oracle.Violations, Coverage: w.oracle.Coverage, Converged: converged, Elapsed: elapsed,
-		Checked: w.oracle.Checked, Events: w.steps, Final: final}, nil
+		Checked: w.oracle.Checked, Events: w.steps, Final: final, Undecided: w.undecided}, nil
 }
 
 // beat shows that virtual time goes on.
@@ -602,7 +607,8 @@ func (w *world) probe(converged *time.Duration, final *map[string][]string) (don
 	open := w.oracle.Unmerged()
 	switch {
 	case lost && w.now() > w.s.End+w.s.ConvergeMax/4:
-		w.oracle.Sometimes("damage that nobody could repair") // nothing can be said of how it ends
+		w.oracle.Sometimes("damage that nobody could repair")
+		w.undecided = oracle.LostToAll
 	case w.oracle.Agree() && !damage && open == "":
 		*converged = w.now() - w.s.End
 		w.emit(oracle.Event{Kind: oracle.EventAgree, Device: -1})
@@ -615,10 +621,26 @@ func (w *world) probe(converged *time.Duration, final *map[string][]string) (don
 	case late:
 		w.oracle.NotConverged()
 	default:
+		w.decide()
 		return false
 	}
 	w.emitBroken()
 	return true
+}
+
+// decideEvery is how long somebody waits for what came of decisions about what sessions leave out before they decide again.
+const decideEvery = 10 * time.Second
+
+// decide lets people decide about what sessions leave out, once all else is the same everywhere. The caller holds mu.
+func (w *world) decide() {
+	if w.now() < w.decideAt {
+		return
+	}
+	for _, x := range w.oracle.Crowds() {
+		w.decideAt = w.now() + decideEvery
+		w.decisions++
+		w.devices[x.Device].write(len(w.s.Ops)+w.decisions, []scenario.Part{x.Part}) // a number that no other write has
+	}
 }
 
 // tearDown closes all devices and waits for everything to end.

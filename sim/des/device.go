@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"math/rand/v2"
+	"slices"
 	"syscall"
 	"time"
 
@@ -41,8 +42,9 @@ type device struct {
 	streams map[node.SessionID]*end
 	lastIn  node.SessionID
 	seen    map[uint64]bool // the gossip that came by, which is not handed on twice
-	frame   [][]byte        // operations that wait to be sent as one frame
-	waiting []node.Output   // outputs that wait for a sync which has not begun
+	inbox   inbox
+	frame   [][]byte      // operations that wait to be sent as one frame
+	waiting []node.Output // outputs that wait for a sync which has not begun
 	syncing bool
 	attempt map[uint64]*oracle.Attempt // by tag
 	tag     uint64
@@ -161,14 +163,14 @@ func (d *device) start(how oracle.Start) {
 	}
 	d.up, d.store, d.wakeAt = true, st, -1
 	d.streams, d.seen, d.attempt = map[node.SessionID]*end{}, map[uint64]bool{}, map[uint64]*oracle.Attempt{}
-	d.lastIn, d.frame, d.waiting, d.syncing = 1<<63, nil, nil, false
+	d.lastIn, d.inbox, d.frame, d.waiting, d.syncing = 1<<63, inbox{}, nil, nil, false
 	d.merging = map[string]bool{}
 	d.repairing, d.repairs = false, map[uint64][]gossip.DeviceID{}
 	if _, ok := st.Incarnation(); ok {
 		w.oracle.Sometimes("replica id continued")
 	}
 	d.replica = node.NewReplica(node.ReplicaConfig{Store: st, Space: w.space, Key: d.key, Rand: source, AntiEntropy: w.s.Period(d.index), NoGossip: !d.gossips(),
-		DeleteLog: w.s.DeleteLog, Limits: w.limits(), Symbols: w.symbols(d), Sign: w.signatures.sign, Verify: w.signatures.verify})
+		DeleteLog: w.s.DeleteLog, Limits: w.limits(), RowsMemory: w.s.AnswerMemory, Symbols: w.symbols(d), Sign: w.signatures.sign, Verify: w.signatures.verify})
 	w.tell("device %d starts, having seen %v", d.index, st.Context().Len())
 	w.fold(uint64(d.index)<<8 | uint64(how))
 	w.oracle.Started(d.index, how, st)
@@ -254,13 +256,14 @@ func (d *device) close() (clean bool) {
 	return err == nil
 }
 
-// step feeds inputs to the replica and arranges what it wants done.
-func (d *device) step(how Phase, in ...node.Input) { d.stepFor(how, nil, in...) }
-
+// stepFor feeds inputs to the replica and arranges what it wants done. a is the write among them, nil if there is none.
 func (d *device) stepFor(how Phase, a *oracle.Attempt, in ...node.Input) {
 	w := d.w
 	if tap := w.taps.Input; tap != nil {
-		if in[0] = tap(d.index, in[0]); in[0] == nil {
+		for i := range in {
+			in[i] = tap(d.index, in[i])
+		}
+		if in = slices.DeleteFunc(in, func(i node.Input) bool { return i == nil }); len(in) == 0 {
 			return
 		}
 	}
@@ -274,8 +277,11 @@ func (d *device) stepFor(how Phase, a *oracle.Attempt, in ...node.Input) {
 		out = tap(d.index, how, out)
 	}
 	if err != nil {
-		w.oracle.Sometimes("step that failed")
+		w.oracle.StepFailed(d.index, err)
 		w.tell("device %d: %T failed: %v", d.index, in[0], err)
+		if len(in) > 1 {
+			out = withoutAnswers(out, in)
+		}
 	}
 	w.fold(uint64(d.index)<<16 | uint64(len(out)))
 	if how != PhaseOther || len(out) > 0 {
@@ -296,6 +302,9 @@ func (d *device) stepFor(how Phase, a *oracle.Attempt, in ...node.Input) {
 	}
 	d.flush()
 	d.arrangeWake()
+	if err != nil && len(in) > 1 {
+		d.again(in)
+	}
 }
 
 // wall is what the device's clock shows, in milliseconds since 1970.
@@ -468,6 +477,7 @@ func (d *device) synced(o node.Synced) {
 	}
 	peer := d.w.byID[o.Peer]
 	d.w.oracle.Held(d.index, peer.index, o.Result.Held)
+	d.w.oracle.LeftOut(d.index, o.Result.Left)
 	switch {
 	case o.Result.Busy:
 		d.w.oracle.Sometimes("session refused for another")
@@ -480,6 +490,7 @@ func (d *device) synced(o node.Synced) {
 
 // write asks the replica for a transaction.
 func (d *device) write(parts []scenario.Part) {
+	d.takeIn()
 	a := d.w.oracle.Attempt(d.index, parts, d.wall())
 	if a == nil {
 		return
@@ -527,6 +538,7 @@ func (d *device) shown(path string, reg crdt.Register) (v crdt.Value, settled, o
 
 // policy lets somebody set a policy.
 func (d *device) policy(op *scenario.Op) {
+	d.takeIn()
 	a := d.w.oracle.Policy(d.index, op.Path, op.Policy, d.wall())
 	if a == nil {
 		return

@@ -26,6 +26,7 @@ const (
 	fateFrame
 	fateMerge
 	fateCall
+	fateInbox
 )
 
 // mix folds x into h (the finaliser of SplitMix64).

@@ -60,10 +60,7 @@ func (h *history) stepped(d *device, out []node.Output) {
 		if !ok {
 			continue
 		}
-		for _, path := range c.Paths {
-			if crdt.IsSystemPath(path) {
-				continue
-			}
+		for _, path := range h.w.oracle.Told(d.index, c.Paths) {
 			if reg, err := d.store.Get(path); err == nil {
 				h.state(d, path, reg)
 			}

@@ -419,6 +419,9 @@ func (d *device) receive(author, from *device, f frame) {
 		known[i] = d.w.oracle.Has(d.index, dots[i])
 	}
 	d.step(PhaseGossip, node.Ops{Author: author.id, From: from.id, Ops: f.ops})
+	if len(d.inbox.in) > 0 {
+		return // nothing came of it yet
+	}
 	for i, dot := range dots {
 		d.noteGossip(known[i], dot)
 	}

@@ -38,6 +38,7 @@ func (d *device) call(m node.Merge) {
 }
 
 func (d *device) answer(m node.Merge, asked *oracle.Merge) {
+	d.takeIn()
 	data, reason := asked.Result()
 	a := d.w.oracle.Answered(asked, d.wall())
 	d.stepFor(PhaseWrite, a, node.Merged{Path: m.Path, Version: m.Version, Content: node.Text(data), Reason: reason})

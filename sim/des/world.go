@@ -67,7 +67,7 @@ func run(ctx context.Context, s *scenario.Scenario, o Options) (*oracle.Report, 
 	w.schedule()
 	err := w.loop(ctx)
 	return &oracle.Report{Seed: s.Seed, Violations: w.oracle.Violations, Coverage: w.oracle.Coverage, Checked: w.oracle.Checked,
-		Converged: w.converged, Elapsed: w.now, Events: w.events, Final: w.final, Trace: w.hash}, err
+		Converged: w.converged, Elapsed: w.now, Events: w.events, Final: w.final, Undecided: w.undecided, Trace: w.hash}, err
 }
 
 // A world is one run.
@@ -101,12 +101,15 @@ type world struct {
 	// healed says that all faults are over, done that the run is.
 	healed, done bool
 	final        map[string][]string
+	undecided    string
 	converged    time.Duration
 	// quietFrom is when the devices agreed and began to be watched for what they still say; said counts it.
 	quietFrom time.Duration
 	said      int
 	// merges counts the writes by programs.
 	merges int
+	// decideAt is when somebody decides again about what sessions leave out.
+	decideAt time.Duration
 }
 
 func newWorld(s *scenario.Scenario, o Options) *world {
@@ -202,7 +205,7 @@ func (w *world) probe() {
 	damage, lost := w.oracle.Damage()
 	if lost && w.now > w.s.End+w.s.ConvergeMax/4 {
 		w.oracle.Sometimes("damage that nobody could repair")
-		w.done = true // nothing can be said of how it ends
+		w.undecided, w.done = oracle.LostToAll, true
 		return
 	}
 	if w.oracle.Agree() && !w.merging() && w.oracle.Unmerged() == "" && !damage {
@@ -233,8 +236,17 @@ func (w *world) probe() {
 		w.done = true
 		return
 	}
+	if w.now >= w.decideAt {
+		for _, x := range w.oracle.Crowds() {
+			w.decideAt = w.now + decideEvery
+			w.devices[x.Device].write([]scenario.Part{x.Part})
+		}
+	}
 	w.after(50*time.Millisecond, w.probe)
 }
+
+// decideEvery is how long somebody waits for what came of decisions about what sessions leave out before they decide again.
+const decideEvery = 5 * time.Second
 
 // finish makes the last checks. A session between devices that agree takes two messages; each device starts one with each peer
 // in a period, which may be shorter by a fifth.

@@ -99,6 +99,9 @@ func (d *Driver) Decides(s *scenario.Scenario) error {
 	if s.AnswerRows > 0 {
 		no("answerRows: the program decides by itself how large an answer is")
 	}
+	if s.AnswerMemory > 0 {
+		no("answerMemory: the program decides by itself how large an answer is")
+	}
 	if s.Network.Break > 0 {
 		no("network.break: a single stream cannot be broken from outside")
 	}

@@ -223,6 +223,7 @@ func TestDriverSaysWhatItCannotDo(t *testing.T) {
 		{func(s script) { s.at(1, scenario.Op{Do: scenario.DoSyncFail}) }, "syncfail, at 1ms: no disk"},
 		{func(s script) { s.at(1, scenario.Op{Do: "earthquake"}) }, "earthquake, at 1ms: not known"},
 		{func(s script) { s.AnswerRows = 1 }, "answerRows"},
+		{func(s script) { s.AnswerMemory = 1000 }, "answerMemory"},
 		{func(s script) { s.Scenario.Devices[1].Poll = time.Second }, "device 1 polls"},
 		{func(s script) { s.NoGossip = true }, "noGossip"},
 		{func(s script) { s.Network.Break = 0.1 }, "network.break"},

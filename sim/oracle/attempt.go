@@ -134,10 +134,8 @@ func (a *Attempt) condition(o *Oracle, op *node.WriteOp, p scenario.Part, reg cr
 		if v.live != o.versionKey(o.devices[a.device], p.Path, reg) {
 			want = refusal
 		}
-	case op.Delete && len(reg.Live) == 0, op.Resolve && len(reg.Live) == 0:
+	case op.Delete && len(reg.Live) == 0, op.Resolve && reg.Contending() == 0:
 		want = refusal
-	case op.Resolve:
-		want = either // there may be nothing to resolve
 	}
 	if want == refusal || a.expect == success {
 		a.expect = want
@@ -217,6 +215,9 @@ func (o *Oracle) enter(a *Attempt, d crdt.Dot, t crdt.Timestamp) *write {
 	o.byDot[d] = w
 	o.replicas[d.Replica] = true
 	for _, e := range a.entries {
+		if e.put && !e.descent.IsKnown() {
+			e.descent = o.descentOf(e, d)
+		}
 		e.write, e.index = w, len(o.entries)
 		o.entries = append(o.entries, e)
 		o.byPath[e.path] = append(o.byPath[e.path], e)
@@ -226,6 +227,26 @@ func (o *Oracle) enter(a *Attempt, d crdt.Dot, t crdt.Timestamp) *write {
 	}
 	a.written = w
 	return w
+}
+
+// descentOf returns what a value written under a dot has to say that it was written over: what the last value of its replica says, if it replaced that
+// and nothing else, or what it replaced.
+func (o *Oracle) descentOf(e *entry, d crdt.Dot) crdt.Descent {
+	var from []crdt.Dot
+	var last *entry
+	for i := range e.preds.all {
+		if f := o.entries[i]; f.put {
+			from, last = append(from, f.dot), f
+		}
+	}
+	switch {
+	case len(from) == 1 && last.dot.Replica == d.Replica && last.descent.IsKnown():
+		return last.descent
+	case len(from) > crdt.DescentMax, len(from) == 0 && e.kept.len() > 0:
+		return crdt.Descent{}
+	}
+	slices.SortFunc(from, crdt.Dot.Compare)
+	return crdt.Descent{Since: d.Counter, From: from}
 }
 
 // timeHere returns the timestamp of a write that was not gossiped: that of its values on the device that wrote it. A delete leaves none;

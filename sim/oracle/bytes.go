@@ -24,7 +24,8 @@ type Session struct {
 	o    *Oracle
 	ends [2]end
 	// free says that nothing is said of its costs: who repairs asks as if it had seen nothing of what it lost, and what it then joins, for one
-	// path, comes once more with what it lacks of the others.
+	// path, comes once more with what it lacks of the others. So does what came since a path was left out: ranges of which less than some
+	// thousand operations are missing are asked for together.
 	free bool
 }
 

@@ -55,6 +55,9 @@ func (o *Oracle) Damage() (some, lost bool) {
 	return some, lost
 }
 
+// LostToAll is why a run is undecided in which Damage says that something is lost.
+const LostToAll = "a record is damaged, and no other device has what was in it: the one that had it was set back"
+
 // Unrepaired notes that damage stayed though other devices have what was lost.
 func (o *Oracle) Unrepaired() {
 	for i, d := range o.devices {

@@ -78,6 +78,7 @@ func (o *Oracle) Answered(m *Merge, wall int64) *Attempt {
 	if a == nil {
 		return nil
 	}
+	a.entries[0].settledBy = "merge:" + m.name
 	a.merge, a.expect = true, either // the policy or the functions may have changed
 	if reg, err := o.devices[m.device].view.Get(m.path); err != nil || liveKey(reg.Live) != liveKey(m.live) {
 		o.Sometimes("merge of what changed meanwhile")

@@ -83,6 +83,10 @@ type Oracle struct {
 
 	// merges counts the results of merge functions.
 	merges int
+	// left are the paths that sessions left out, crowded those of which some device ever held several values. decisions counts what Crowds told
+	// to be decided.
+	left, crowded map[string]bool
+	decisions     int
 
 	// Program runs on every device; nil if none does. Set it before anything happens.
 	Program *Program
@@ -124,6 +128,9 @@ type entry struct {
 	// mime is the media type, rule the policy if the entry is one.
 	mime string
 	rule *rule
+	// settledBy is the policy of which the value is a merge, descent what the value has to say that it was written over.
+	settledBy string
+	descent   crdt.Descent
 	// inputs is what a program made the value of.
 	inputs []crdt.Value
 	// preds are what its writer was shown and replaced, and all deletes that it had seen there; below is their closure. kept is
@@ -186,11 +193,14 @@ type version struct {
 // New returns an oracle that has seen nothing. now tells the virtual time.
 func New(s *scenario.Scenario, now func() time.Duration) *Oracle {
 	o := &Oracle{s: s, now: now, byDot: map[crdt.Dot]*write{}, byData: map[content][]*entry{}, byPath: map[string][]*entry{},
-		limit: 2*(s.Parts()+s.Merges()) + 64, replicas: map[crdt.ReplicaID]bool{}, digests: map[string]crdt.Digest{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, failed: map[Check]int{}, asides: map[crdt.Dot]bool{}, Coverage: Coverage{}}
-	o.scratch = newSet(o.limit)
-	o.ranged = s.AnswerRows > 0 || slices.ContainsFunc(s.Ops, func(op scenario.Op) bool { return op.Do == scenario.DoDamage })
+		limit: 2*(s.Parts()+s.Merges()) + 64, left: map[string]bool{}, crowded: map[string]bool{}, replicas: map[crdt.ReplicaID]bool{}, digests: map[string]crdt.Digest{}, clocks: map[crdt.ReplicaID]crdt.Timestamp{}, failed: map[Check]int{}, asides: map[crdt.Dot]bool{}, Coverage: Coverage{}}
+	o.ranged = s.CutsAnswers() || slices.ContainsFunc(s.Ops, func(op scenario.Op) bool { return op.Do == scenario.DoDamage })
 	o.policyPaths = policyPaths(s)
 	o.paths = append(slices.Clone(s.Paths), o.policyPaths...)
+	if s.AnswerMemory > 0 {
+		o.limit += decisionsMax
+	}
+	o.scratch = newSet(o.limit)
 	for range s.Devices {
 		o.devices = append(o.devices, &truth{app: newSet(o.limit), durable: newSet(o.limit), ever: newSet(o.limit), backup: newSet(o.limit), told: newSet(o.limit),
 			open: map[string]bool{}, reported: map[pair]bool{}, frontier: map[string]set{}, versions: map[string]version{}})

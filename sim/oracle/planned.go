@@ -39,7 +39,7 @@ func (o *Oracle) Planned(device int, ops []node.WriteOp, wall int64) *Attempt {
 		switch {
 		case op.IfAbsent && len(reg.Live) > 0:
 			a.expect = refusal
-		case op.IfVersion != "" && op.IfVersion != d.versions[op.Path].name:
+		case op.IfVersion != "" && (op.Resolve || op.IfVersion != d.versions[op.Path].name):
 			a.expect = either // of a version that somebody else was told, nothing is known
 			if before == refusal {
 				a.expect = refusal

@@ -92,7 +92,7 @@ func (o *Oracle) Alarm(device, peer int, a node.Alarm) {
 		a.Text = strings.ReplaceAll(a.Text, a.Peer.Short(), o.s.DeviceName(peer))
 	}
 	switch {
-	case a.Code == node.AlarmClock, a.Code == node.AlarmUnkept && o.devices[device].full, o.maySay(device, a):
+	case a.Code == node.AlarmClock, a.Code == node.AlarmUnkept && o.devices[device].full, a.Code == node.AlarmValues && o.s.AnswerMemory > 0, o.maySay(device, a):
 		o.Sometimes("alarm " + a.Code)
 	default:
 		o.Fail(NoAlarm, device, "%s: %s", a.Code, a.Text)

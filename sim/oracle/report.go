@@ -96,6 +96,8 @@ type Report struct {
 	Events  int
 	// Final holds the contents at each path at the end, if the devices agreed.
 	Final map[string][]string
+	// Undecided, if not empty, says why nothing can be said of the end, though the run came to it.
+	Undecided string
 	// Trace is a hash over everything that happened; equal runs have equal traces.
 	Trace uint64
 }

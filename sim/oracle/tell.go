@@ -175,6 +175,22 @@ func StateEvent(device int, path string, reg crdt.Register, settled bool, state 
 	return e
 }
 
+// Told returns the paths of which an EventState is due after a change of paths: those of users among them, and if a policy came, all where
+// something competes, for it may be settled or open now.
+func (o *Oracle) Told(device int, paths []string) []string {
+	told := slices.DeleteFunc(slices.Clone(paths), crdt.IsSystemPath)
+	if len(told) == len(paths) {
+		return told
+	}
+	for _, path := range o.s.Paths {
+		reg, err := o.devices[device].view.Get(path)
+		if err == nil && reg.Contending() > 0 && !slices.Contains(told, path) {
+			told = append(told, path)
+		}
+	}
+	return told
+}
+
 // Settles reports whether a policy that a device has seen settles what competes at a path.
 func (o *Oracle) Settles(device int, path string, reg crdt.Register) bool {
 	_, settled := o.view(o.devices[device], path, reg)

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"time"
@@ -34,14 +35,14 @@ type Verdict string
 const (
 	Pass      Verdict = "pass"
 	Fail      Verdict = "fail"      // a claim was broken
-	Undecided Verdict = "undecided" // the run did not come to its end, and nothing was broken until then
+	Undecided Verdict = "undecided" // nothing was broken, and nothing can be said of the end
 )
 
 // A Document is report.json. Times are virtual unless they say otherwise. Fields are only ever added.
 type Document struct {
 	Schema  string  `json:"schema"`
 	Verdict Verdict `json:"verdict"`
-	// Reason says why a run is undecided.
+	// Reason says why a run is undecided, or why one that broke a claim did not come to its end.
 	Reason     string      `json:"reason,omitempty"`
 	Seed       uint64      `json:"seed"`
 	Driver     string      `json:"driver"`
@@ -114,12 +115,14 @@ type Violation struct {
 }
 
 // Conflicts counts the different conflicts that devices reported, the results of merge functions that were written, the conflicts that
-// ended otherwise, by a decision, a write or a policy, and the paths that wait for a decision in the end.
+// ended otherwise, by a decision, a write or a policy, and the paths that wait for a decision in the end: on a device at least, and of those the
+// ones that do not on another, though it holds the same values, as the mark of a value that won over a delete need not come to all.
 type Conflicts struct {
 	Reported int `json:"reported"`
 	Merged   int `json:"merged"`
 	Settled  int `json:"settled"`
 	Open     int `json:"open"`
+	Differ   int `json:"differ"`
 }
 
 // Figures are lengths of time in seconds, and the number of events that the driver worked through.
@@ -148,8 +151,9 @@ type Replay struct {
 	// Build is the one that made the report, or that a seed comes from.
 	Build     Build `json:"build"`
 	SameBuild bool  `json:"same_build"`
-	// SameTrace is nil if there is no report to compare with.
-	SameTrace *bool `json:"same_trace,omitempty"`
+	// SameTrace is nil if there is nothing to compare with; Uncompared then says why, unless the run is one of a seed.
+	SameTrace  *bool  `json:"same_trace,omitempty"`
+	Uncompared string `json:"uncompared,omitempty"`
 }
 
 // Events says what events.ndjson holds.
@@ -192,11 +196,12 @@ func NewDocument(s *scenario.Scenario, o Outcome) *Document {
 		converged := r.Converged.Seconds()
 		d.Figures.Converged = &converged
 	}
+	d.Reason = cmp.Or(o.Reason, r.Undecided)
 	switch {
 	case len(r.Violations) > 0:
 		d.Verdict = Fail
-	case o.Reason != "":
-		d.Verdict, d.Reason = Undecided, o.Reason
+	case d.Reason != "":
+		d.Verdict = Undecided
 	}
 	return d
 }

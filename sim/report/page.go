@@ -186,7 +186,7 @@ func (p *page) follow(e oracle.Event) {
 }
 
 // conflicts counts the different conflicts that were reported, those of them whose values compete nowhere any more, and the paths on
-// which some do.
+// which some do, on all devices that run or on some.
 func (p *page) conflicts() Conflicts {
 	c := Conflicts{Reported: len(p.conflict)}
 	for key := range p.conflict {
@@ -198,6 +198,9 @@ func (p *page) conflicts() Conflicts {
 	for _, devices := range p.open {
 		if len(devices) > 0 {
 			c.Open++
+		}
+		if len(devices) > 0 && len(devices) < len(p.ribbon.devices) {
+			c.Differ++
 		}
 	}
 	return c

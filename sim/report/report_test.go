@@ -313,6 +313,26 @@ func TestConflictsAddUp(t *testing.T) {
 	}
 }
 
+// TestConflictsOfSomeDevicesAreCounted: the mark of a value that won over a delete need not come to all devices.
+func TestConflictsOfSomeDevicesAreCounted(t *testing.T) {
+	rec, err := report.Create(t.TempDir(), generated(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for device := range 3 {
+		rec.Event(oracle.Event{Kind: oracle.EventStart, Device: device, State: "a"})
+		rec.Event(oracle.Event{Kind: oracle.EventState, Device: device, Path: "all", Values: []string{"one", "two"}, Text: oracle.StateOpen, State: "b"})
+	}
+	rec.Event(oracle.Event{Kind: oracle.EventState, Device: 1, Path: "one", Values: []string{"won"}, Text: oracle.StateOpen, State: "c"})
+	d, err := rec.Close(report.Outcome{Report: &oracle.Report{}, Build: build})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (report.Conflicts{Open: 2, Differ: 1}); *d.Conflicts != want {
+		t.Errorf("got %+v, want %+v", *d.Conflicts, want)
+	}
+}
+
 // TestAPageWithoutMessagesSaysWhy: real connections do not tell what they carry.
 func TestAPageWithoutMessagesSaysWhy(t *testing.T) {
 	for _, silent := range []bool{true, false} {

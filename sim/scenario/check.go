@@ -18,6 +18,8 @@ const (
 	// spanMax bounds the length of a scenario and all durations in it, clockMax the error and the jumps of a clock.
 	spanMax  = 100 * year
 	clockMax = 250 * year
+	// AnswerMemoryMin is room for one value, whatever it was written over, at a path with a short name: three or four values are too many.
+	AnswerMemoryMin = 640
 	// pollMin is the shortest period between two polls, that of package node.
 	pollMin = 100 * time.Millisecond
 	// patternMax bounds the pattern of a policy, in bytes.
@@ -122,6 +124,9 @@ func (c *checker) settings() {
 	}
 	if s.AnswerRows < 0 {
 		c.fail("answer-rows", "", "an answer cannot have %d rows", s.AnswerRows)
+	}
+	if s.AnswerMemory != 0 && s.AnswerMemory < AnswerMemoryMin {
+		c.fail("answer-memory", "", "an answer of %d bytes has no room for one value; it takes %d", s.AnswerMemory, AnswerMemoryMin)
 	}
 	named := s.named()
 	for _, p := range s.Paths {

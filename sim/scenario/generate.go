@@ -33,6 +33,7 @@ func Generate(seed uint64, size Size) *Scenario {
 	g.extremes(seed)
 	g.polls(seed)
 	g.ranges(seed)
+	g.crowds(seed)
 	g.policies(seed)
 	g.damages(seed)
 	g.s.sortOps()
@@ -410,11 +411,34 @@ func (g *generator) ranges(seed uint64) {
 	}
 }
 
+// crowds lets few values fit into an answer of a few scenarios, and the devices, apart from each other, write more at one path: it is left
+// out until somebody decides. It has a source of its own, as extremes has.
+func (g *generator) crowds(seed uint64) {
+	g.rand = rand.New(rand.NewPCG(seed, 0xc20fd5))
+	if !g.chance(0.06) || len(g.s.Devices) < 2 {
+		return
+	}
+	g.s.AnswerMemory = pick(g, AnswerMemoryMin, AnswerMemoryMin, 1000)
+	var apart [][]int
+	for i := range g.s.Devices {
+		apart = append(apart, []int{i})
+	}
+	for range 1 + g.rand.IntN(2) {
+		path, o := g.path(), Op{At: g.moment(), Do: DoPartition, Groups: apart, For: g.between(time.Second, 4*time.Second)}
+		g.add(o)
+		for i := range g.s.Devices {
+			for range g.rand.IntN(3) {
+				g.write(o.At+g.between(50*time.Millisecond, o.For), i, path, pick(g, Put, Put, Sibling))
+			}
+		}
+	}
+}
+
 // policies puts paths of a few scenarios under policies, which change, and writes contents there that the policies tell apart. It has a
 // source of its own, as extremes has.
 func (g *generator) policies(seed uint64) {
 	g.rand = rand.New(rand.NewPCG(seed, 0x9011c1e5))
-	if !g.chance(0.15) {
+	if !g.chance(0.15) || g.s.AnswerMemory > 0 { // the record of a policy is at a path, too, and nobody decides there
 		return
 	}
 	contents := pick(g, []string{"7", "12", "1e1", "10.0", " -3 "}, []string{"7", "12", "a", "b"}, []string{"milk\n", "milk\nbread\n", "tea\r\nmilk", "\n"})

@@ -84,7 +84,7 @@ var (
 )
 
 func (p *parser) document(t table) {
-	t.only("name", "about", "seed", "devices", "paths", "end", "converge", "anti-entropy", "delete-log", "answer-rows", "gossip",
+	t.only("name", "about", "seed", "devices", "paths", "end", "converge", "anti-entropy", "delete-log", "answer-rows", "answer-memory", "gossip",
 		"network", "clocks", "poll", "random", "at")
 	s := p.s
 	s.Name, _ = t.text("name")
@@ -97,6 +97,7 @@ func (p *parser) document(t table) {
 	s.AntiEntropy = t.duration("anti-entropy", antiEntropyDefault)
 	s.DeleteLog = t.count("delete-log", deleteLogDefault, math.MaxInt32)
 	s.AnswerRows = t.count("answer-rows", 0, math.MaxInt32)
+	s.AnswerMemory = t.count("answer-memory", 0, math.MaxInt32)
 	s.NoGossip = !t.flag("gossip", true)
 	if !p.devices(t) {
 		return // every further mistake might follow from this one

@@ -18,6 +18,8 @@ func anyScenario(t *rapid.T) *scenario.Scenario {
 	s := g.s
 	s.Name, s.About, s.Seed = rapid.String().Draw(t, "name"), rapid.String().Draw(t, "about"), rapid.Uint64().Draw(t, "seed")
 	s.End, s.ConvergeMax, s.AntiEntropy = g.duration(100*365*24*time.Hour), 1+g.duration(time.Hour), time.Millisecond+g.duration(time.Hour)
+	s.AnswerRows = rapid.IntRange(0, 3).Draw(t, "rows")
+	s.AnswerMemory = rapid.SampledFrom([]int{0, scenario.AnswerMemoryMin, 1 << 20}).Draw(t, "memory")
 	s.DeleteLog, s.NoGossip = rapid.IntRange(0, 1<<20).Draw(t, "log"), rapid.Bool().Draw(t, "gossip")
 	names := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-zé][a-z0-9_.-]{0,8}`).Filter(func(n string) bool { return n != "others" }), 1, 6, rapid.ID).Draw(t, "names")
 	named := rapid.Bool().Draw(t, "named")

@@ -71,6 +71,9 @@ func (p *printer) head() {
 	if s.AnswerRows != 0 {
 		p.line("answer-rows", strconv.Itoa(s.AnswerRows))
 	}
+	if s.AnswerMemory != 0 {
+		p.line("answer-memory", strconv.Itoa(s.AnswerMemory))
+	}
 	if s.NoGossip {
 		p.line("gossip", "false")
 	}

@@ -25,6 +25,9 @@ type Scenario struct {
 	NoGossip bool `json:"noGossip,omitempty"`
 	// AnswerRows, if it is not 0, bounds the rows of an answer in a session: a larger one comes in several, each about a range of paths.
 	AnswerRows int `json:"answerRows,omitempty"`
+	// AnswerMemory, if it is not 0, bounds what the rows of an answer take in memory beside their data, in bytes. A path that takes more by itself
+	// is left out until somebody decides there; drivers let somebody do that once all else is the same everywhere.
+	AnswerMemory int `json:"answerMemory,omitempty"`
 	// Ops are sorted by time, and none lasts longer than End.
 	Ops []Op `json:"ops"`
 	// End is when all faults are over; ConvergeMax is how long the devices may take from then until they agree.
@@ -180,6 +183,9 @@ func (s *Scenario) Parts() int {
 	}
 	return n
 }
+
+// CutsAnswers reports whether an answer in a session can be too large for one.
+func (s *Scenario) CutsAnswers() bool { return s.AnswerRows > 0 || s.AnswerMemory > 0 }
 
 // sortOps puts the operations into the order of their times.
 func (s *Scenario) sortOps() {

@@ -276,6 +276,7 @@ var simpler = []func(*Scenario){
 	func(c *Scenario) { c.AntiEntropy = antiEntropyDefault },
 	func(c *Scenario) { c.DeleteLog = deleteLogDefault },
 	func(c *Scenario) { c.AnswerRows = 0 },
+	func(c *Scenario) { c.AnswerMemory = 0 },
 	func(c *Scenario) { c.NoGossip = false },
 	func(c *Scenario) {
 		for i := range c.Devices {

@@ -50,6 +50,9 @@ func (t *teller) setting() string {
 	if s.AnswerRows > 0 {
 		parts = append(parts, fmt.Sprintf("an answer in a session holds %s", count(int64(s.AnswerRows), "path")))
 	}
+	if s.AnswerMemory > 0 {
+		parts = append(parts, fmt.Sprintf("the values of a path that an answer in a session holds take at most %d bytes beside their data", s.AnswerMemory))
+	}
 	for i, d := range s.Devices {
 		if d.Poll != 0 {
 			parts = append(parts, fmt.Sprintf("%s polls every %s", s.DeviceName(i), lengthOf(d.Poll)))

@@ -14,7 +14,7 @@ import (
 var ErrClosed = errors.New("the database is closed")
 
 // ErrBroken is in the chain of every error about a write after the database lost a part of its log or manifest, or could not be opened for
-// writing. Reads go on; to write again, the program must be started anew, as a crash would have it.
+// writing. Reads go on; to write again, it must be closed and opened anew, as after a crash.
 var ErrBroken = errors.New("the database is read-only until it is opened again")
 
 // A Gate counts what is under way. The zero Gate is open. It is safe for concurrent use.

@@ -41,13 +41,14 @@ type Options struct {
 var ErrClosed = gate.ErrClosed
 
 // ErrBroken is in the chain of every error about a write after one has failed: the log then ends in the middle of a record, and what
-// comes after it would be read wrongly. Reads go on; to write again, the program must be started anew, as a crash would have it.
+// comes after it would be read wrongly. Reads go on; to write again, it must be closed and opened anew, as after a crash.
 var ErrBroken = gate.ErrBroken
 
 // A Datastore is a LevelDB database as a datastore. It is safe for concurrent use.
 type Datastore struct {
 	gate.Reads
 	ds    *leveldbds.Datastore
+	dir   string
 	space *reserve.Reserve
 	// reclaimer gives back what was deleted on a full disk.
 	reclaimer *reserve.Reclaimer
@@ -85,7 +86,7 @@ func Open(dir string, o Options) (*Datastore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open LevelDB database in %s: %w", dir, err)
 	}
-	d := &Datastore{ds: ds, space: reserve.New(o.ReserveBytes, o.Free)}
+	d := &Datastore{ds: ds, dir: dir, space: reserve.New(o.ReserveBytes, o.Free)}
 	d.Reads = gate.NewReads(&d.gate, ds)
 	d.reclaimer = &reserve.Reclaimer{Compact: d.compact, Size: d.size, Room: d.space.TakeToCompact}
 	return d, nil
@@ -123,8 +124,8 @@ func (d *Datastore) write(take func(int) error, n int, call func() error) error 
 		return err
 	}
 	defer d.gate.Leave()
-	if p := d.broken.Load(); p != nil {
-		return *p
+	if err := d.Failed(); err != nil {
+		return err
 	}
 	if err := take(n); err != nil {
 		return err
@@ -196,10 +197,7 @@ func (d *Datastore) Sync(context.Context, datastore.Key) error {
 		return err
 	}
 	defer d.gate.Leave()
-	if p := d.broken.Load(); p != nil {
-		return *p
-	}
-	return nil
+	return d.Failed()
 }
 
 // Batch implements [datastore.Batching].
@@ -239,6 +237,18 @@ func (d *Datastore) size(lo, hi []byte) uint64 {
 	}
 	return uint64(sizes.Sum())
 }
+
+// Failed returns why nothing can be written until the database is closed and opened anew, nil if it can be.
+func (d *Datastore) Failed() error {
+	if p := d.broken.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// Reopenable returns nil if a database that has failed may work again when it was closed and opened anew, else why not yet. It tries the
+// disk.
+func (d *Datastore) Reopenable() error { return d.space.TryToOpen(vfs.Default, d.dir) }
 
 // Close closes the database, after everything under way has ended.
 func (d *Datastore) Close() error {

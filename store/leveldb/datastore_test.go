@@ -216,6 +216,9 @@ func TestNothingIsWrittenAfterAFailure(t *testing.T) {
 	if n := count(t, ds, "/k/"); n != 1 {
 		t.Errorf("%d entries can be read", n)
 	}
+	if err := ds.Reopenable(); err != nil || ds.Failed() == nil {
+		t.Errorf("it failed with %v, and cannot be opened anew: %v", ds.Failed(), err)
+	}
 	if err := ds.Close(); err != nil {
 		t.Fatal(err)
 	}

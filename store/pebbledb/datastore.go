@@ -39,6 +39,8 @@ type Datastore struct {
 	gate.Reads
 	ds    *pebbleds.Datastore
 	db    *pebble.DB
+	fs    vfs.FS
+	dir   string
 	cache *pebble.Cache
 	fault *fault
 	// readOnly says that it was opened on a full disk.
@@ -70,7 +72,7 @@ func Open(dir string, o Options) (*Datastore, error) {
 	}
 	// Pebble takes the tables in memory out of the cache's budget.
 	cache := pebble.NewCache(o.CacheBytes + 2*int64(o.MemTableBytes))
-	d := &Datastore{cache: cache, fault: &fault{}, space: reserve.New(o.ReserveBytes, func() (uint64, error) {
+	d := &Datastore{fs: o.FS, dir: dir, cache: cache, fault: &fault{}, space: reserve.New(o.ReserveBytes, func() (uint64, error) {
 		usage, err := o.FS.GetDiskUsage(dir)
 		return usage.AvailBytes, err
 	})}
@@ -172,7 +174,11 @@ func (d *Datastore) Delete(ctx context.Context, key datastore.Key) error {
 
 // Sync implements [datastore.Datastore]: an fsync of the log, which covers all keys.
 func (d *Datastore) Sync(ctx context.Context, prefix datastore.Key) error {
-	return d.write(func() error { return d.ds.Sync(ctx, prefix) })
+	err := d.write(func() error { return d.ds.Sync(ctx, prefix) })
+	if err == nil {
+		err = d.fault.err() // pebble is not told of it
+	}
+	return err
 }
 
 // Batch implements [datastore.Batching].
@@ -210,16 +216,36 @@ func (d *Datastore) size(lo, hi []byte) (bytes uint64) {
 	return bytes
 }
 
-// Close closes the database, after everything under way has ended.
+// Failed returns why nothing can be written until the database is closed and opened anew, nil if it can be.
+func (d *Datastore) Failed() error { return d.fault.err() }
+
+// Reopenable returns nil if a database that has failed may work again when it was closed and opened anew, else why not yet. It tries the
+// disk.
+func (d *Datastore) Reopenable() error {
+	if d.fault.unwound.Load() {
+		return d.fault.err()
+	}
+	return d.space.TryToOpen(d.fs, d.dir)
+}
+
+// Close closes the database, after everything under way has ended. Of one that is broken it returns why. Its files are given back all the
+// same, or, if pebble was left in the middle of something, when the process ends.
 func (d *Datastore) Close() error {
 	if !d.gate.Shut() {
 		return nil
 	}
 	d.reclaimer.Stop()
-	// A broken database may have left locks behind. Its files are given back when the process ends.
-	if err := d.fault.err(); err != nil && !d.readOnly {
-		return err
+	broken := d.fault.err()
+	if d.fault.unwound.Load() {
+		return broken
 	}
 	defer d.cache.Unref()
-	return guard(d.fault, d.ds.Close)
+	if broken == nil {
+		return guard(d.fault, d.ds.Close)
+	}
+	err := guard(d.fault, d.db.Close) // without a flush
+	if !d.readOnly {
+		err = broken
+	}
+	return err
 }

@@ -116,7 +116,7 @@ func TestDeletesMakeRoomOnAFullDisk(t *testing.T) {
 }
 
 // TestBrokenLogDoesNotEndTheProcess: after the log cannot be written or synced, every write fails with ErrBroken and the cause, reads go
-// on, Close returns, and a new Open finds what was synced.
+// on, Close returns, and a new Open finds what was synced. What a failed commit wrote is not seen.
 func TestBrokenLogDoesNotEndTheProcess(t *testing.T) {
 	kinds := map[string][]errorfs.OpKind{
 		"write":  {errorfs.OpFileWrite},
@@ -147,7 +147,11 @@ func TestBrokenLogDoesNotEndTheProcess(t *testing.T) {
 				full.Store(true)
 				var broken error
 				for n := 1; n < 6 && broken == nil; n++ {
-					if broken = commit(ds, n, size); broken == nil {
+					broken = commit(ds, n, size)
+					if found, err := ds.Has(ctx, datastore.RawKey(fmt.Sprintf("/k/%d", n))); err != nil || found != (broken == nil) {
+						t.Errorf("the commit says %v, and what it wrote is found: %t (%v)", broken, found, err)
+					}
+					if broken == nil {
 						broken = ds.Sync(ctx, datastore.RawKey("/"))
 					}
 				}
@@ -250,5 +254,98 @@ func TestClosed(t *testing.T) {
 		if !errors.Is(err, ErrClosed) {
 			t.Errorf("%d: %v", i, err)
 		}
+	}
+}
+
+// TestNothingIsNamedThatMayBeLost: the entry of a table does not reach the disk. The manifest does not name the table, and the log that it was
+// made of is kept, so a power cut leaves a database that opens and holds what was synced.
+func TestNothingIsNamedThatMayBeLost(t *testing.T) {
+	disk := vfs.NewCrashableMem()
+	var failing atomic.Bool
+	fs := errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if failing.Load() && op.Kind == errorfs.OpFileSync && op.Path == "db" {
+			return syscall.EIO
+		}
+		return nil
+	}))
+	ds, err := Open("db", Options{FS: fs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ds.Close()
+	if err := commit(ds, 0, 10); err != nil {
+		t.Fatal(err)
+	}
+	if err := ds.Sync(ctx, datastore.RawKey("/")); err != nil {
+		t.Fatal(err)
+	}
+	failing.Store(true)
+	if err := commit(ds, 1, 3<<20); err != nil { // the next log, and a table
+		t.Fatal(err)
+	}
+	if err := ds.Sync(ctx, datastore.RawKey("/")); !errors.Is(err, ErrBroken) {
+		t.Fatalf("sync: %v", err)
+	}
+	for ds.db.Metrics().Flush.Count == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	again, err := Open("db", Options{FS: disk.CrashClone(vfs.CrashCloneCfg{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if _, err := again.Get(ctx, datastore.RawKey("/k/0")); err != nil {
+		t.Errorf("what was synced is lost: %v", err)
+	}
+}
+
+// TestABrokenDatabaseIsOpenedAnew: in the same process, as soon as the disk confirms what is written, and no sooner. It holds what was synced, and
+// is written again.
+func TestABrokenDatabaseIsOpenedAnew(t *testing.T) {
+	for _, file := range []string{".log", "MANIFEST-000001"} {
+		t.Run(file, func(t *testing.T) {
+			dir := t.TempDir()
+			var failing atomic.Bool
+			fs := errorfs.Wrap(vfs.Default, errorfs.InjectorFunc(func(op errorfs.Op) error {
+				syncs := op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSyncTo
+				if failing.Load() && syncs && (strings.HasSuffix(op.Path, file) || strings.HasSuffix(op.Path, ".tmp")) {
+					return syscall.EIO
+				}
+				return nil
+			}))
+			ds, err := Open(dir, Options{FS: fs})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(commit(ds, 0, 10), ds.Sync(ctx, datastore.RawKey("/")), ds.Failed()); err != nil {
+				t.Fatal(err)
+			}
+			failing.Store(true)
+			for n := 1; ds.Failed() == nil; n++ {
+				if err := commit(ds, n, 3<<20); err == nil {
+					ds.Sync(ctx, datastore.RawKey("/"))
+				}
+			}
+			if err := ds.Reopenable(); !errors.Is(err, syscall.EIO) {
+				t.Errorf("while the disk confirms nothing: %v", err)
+			}
+			failing.Store(false)
+			if err := ds.Reopenable(); err != nil {
+				t.Errorf("when it does again: %v", err)
+			}
+			if err := ds.Close(); !errors.Is(err, ErrBroken) || !errors.Is(err, syscall.EIO) {
+				t.Errorf("close: %v", err)
+			}
+			if ds, err = Open(dir, Options{FS: fs}); err != nil {
+				t.Fatal(err)
+			}
+			defer ds.Close()
+			if _, err := ds.Get(ctx, datastore.RawKey("/k/0")); err != nil {
+				t.Errorf("what was synced is lost: %v", err)
+			}
+			if err := errors.Join(commit(ds, 9, 10), ds.Sync(ctx, datastore.RawKey("/")), ds.Failed()); err != nil {
+				t.Errorf("opened anew: %v", err)
+			}
+		})
 	}
 }

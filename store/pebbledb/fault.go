@@ -3,7 +3,6 @@ package pebbledb
 import (
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -11,16 +10,19 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"syncline/store/gate"
+	"syncline/store/reserve"
 )
 
 // ErrBroken is in the chain of every error about a write after the database lost a part of its log or manifest. Reads go on; to
-// write again, the program must be started anew, as a crash would have it.
+// write again, it must be closed and opened anew, as after a crash.
 var ErrBroken = gate.ErrBroken
 
 // A fault keeps the error after which pebble cannot write any more. Pebble itself would end the process: it reports such errors
 // through Logger.Fatalf, or panics.
 type fault struct {
 	broken atomic.Pointer[error]
+	// unwound says that pebble was left in the middle of something, perhaps with locks held: it cannot be closed any more.
+	unwound atomic.Bool
 }
 
 // mark keeps the first error.
@@ -56,6 +58,7 @@ func (f *fault) Fatalf(format string, args ...any) {
 		}
 	}
 	err = f.mark(err)
+	f.unwound.Store(true)
 	if guarded() {
 		panic(fatal{err})
 	}
@@ -80,8 +83,12 @@ func guarded() bool {
 // guard runs a call into pebble and turns what it throws into an error that stays.
 func guard(f *fault, call func() error) (err error) {
 	defer func() {
-		switch thrown := recover().(type) {
-		case nil:
+		thrown := recover()
+		if thrown == nil {
+			return
+		}
+		f.unwound.Store(true)
+		switch thrown := thrown.(type) {
 		case fatal:
 			err = thrown.err
 		case error:
@@ -96,7 +103,7 @@ func guard(f *fault, call func() error) (err error) {
 // openDB opens the database. If there is no room for what its log holds, it opens for reading what is there, and every write fails with [ErrBroken]
 // and the cause: an opening makes files, and pebble would try for ever to write into a table what its log holds.
 func (d *Datastore) openDB(dir string, o Options) (*pebble.DB, error) {
-	full := d.space.TakeToOpen(logBytes(dir))
+	full := d.space.TakeToOpen(reserve.LogBytes(dir))
 	if full == nil {
 		return d.openGuarded(dir, d.options(o))
 	}
@@ -111,17 +118,6 @@ func (d *Datastore) openDB(dir string, o Options) (*pebble.DB, error) {
 		d.fault.mark(fmt.Errorf("the disk was full when it was opened: %w", full))
 	}
 	return db, err
-}
-
-// logBytes returns the size of the logs in a folder, which an opening writes into tables.
-func logBytes(dir string) (n int) {
-	files, _ := os.ReadDir(dir)
-	for _, f := range files {
-		if info, err := f.Info(); err == nil && strings.HasSuffix(f.Name(), ".log") {
-			n += int(info.Size())
-		}
-	}
-	return n
 }
 
 // openGuarded opens the database under guard: a damaged manifest must not end the process.
@@ -141,7 +137,8 @@ func (d *Datastore) room(take func(int) error, n int) error {
 	return take(n)
 }
 
-// change runs a call that brings something new into the database, unless it is closed, broken or stuck.
+// change runs a call that brings something new into the database, unless it is closed, broken or stuck. What pebble took can be read from
+// then on, so the call has not failed, even if the log was lost meanwhile: the next Sync says so.
 func (d *Datastore) change(call func() error) error {
 	return d.write(func() error {
 		if err := d.stuck(); err != nil {
@@ -160,9 +157,5 @@ func (d *Datastore) write(call func() error) error {
 	if err := d.fault.err(); err != nil {
 		return err
 	}
-	err := guard(d.fault, call)
-	if err == nil {
-		err = d.fault.err()
-	}
-	return err
+	return guard(d.fault, call)
 }

@@ -1,20 +1,27 @@
 package pebbledb
 
 import (
+	"path/filepath"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// A fence stands between pebble and the files of its log. Pebble cannot survive an error there: it panics with locks held. So the
-// first error is kept as the fault, after which every write of ours fails, and pebble is told that all went well. From then on the
-// log is not touched any more, as if the power had gone at that moment; what is on the disk is a prefix of what was committed.
+// A fence stands between pebble and the files that say what the database consists of: its log, its manifest, and the marker that names the
+// manifest. Pebble cannot survive an error there: it panics, or ends the process, with locks held. So the first error is kept as the fault,
+// after which every write of ours fails, and pebble is told that all went well. From then on those files are not touched any more, and no file
+// is removed, as if the power had gone at that moment; what is on the disk is a prefix of what was committed. Tables are still made of what was
+// written before, for those who read; nothing on the disk names them.
 type fence struct {
 	vfs.FS
 	fault *fault
 }
 
-func isLog(name string) bool { return strings.HasSuffix(name, ".log") }
+// isFenced reports whether a file says what the database consists of.
+func isFenced(name string) bool {
+	name = filepath.Base(name)
+	return strings.HasSuffix(name, ".log") || strings.HasPrefix(name, "MANIFEST-") || strings.HasPrefix(name, "marker.")
+}
 
 // Create implements [vfs.FS].
 func (f fence) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
@@ -26,23 +33,31 @@ func (f fence) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCate
 	return f.guard(newname, func() (vfs.File, error) { return f.FS.ReuseForWrite(oldname, newname, category) })
 }
 
-// guard opens a file for writing. A log that cannot be opened, or comes after the fault, is one in memory that nobody reads.
+// guard opens a file for writing. One that cannot be opened, or comes after the fault, takes everything and keeps nothing.
 func (f fence) guard(name string, open func() (vfs.File, error)) (vfs.File, error) {
-	if !isLog(name) {
+	if !isFenced(name) {
 		return open()
 	}
-	if f.fault.err() != nil {
-		return vfs.NewMemFile(nil), nil
-	}
-	file, err := open()
-	if err != nil {
-		f.fault.mark(err)
-		return vfs.NewMemFile(nil), nil
+	file := vfs.NewMemFile(nil)
+	if f.fault.err() == nil {
+		if opened, err := open(); err != nil {
+			f.fault.mark(err)
+		} else {
+			file = opened
+		}
 	}
 	return &fencedFile{file, f.fault}, nil
 }
 
-// OpenDir implements [vfs.FS]: the entry of a new log must reach the disk too.
+// Remove implements [vfs.FS]. What pebble has no use for any more may be what the manifest on the disk names.
+func (f fence) Remove(name string) error {
+	if f.fault.err() != nil {
+		return nil
+	}
+	return f.FS.Remove(name)
+}
+
+// OpenDir implements [vfs.FS]: the entries of new files must reach the disk, too.
 func (f fence) OpenDir(name string) (vfs.File, error) {
 	file, err := f.FS.OpenDir(name)
 	if err != nil {
@@ -51,8 +66,7 @@ func (f fence) OpenDir(name string) (vfs.File, error) {
 	return &fencedDir{file, f.fault}, nil
 }
 
-// A fencedDir hides errors of syncing from pebble. It goes on after the fault: tables are still made of what was written before, and the
-// manifest must not name one whose entry is not on the disk.
+// A fencedDir hides errors of syncing from pebble.
 type fencedDir struct {
 	vfs.File
 	fault *fault

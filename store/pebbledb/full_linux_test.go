@@ -74,6 +74,9 @@ func TestOpensOnAFullDisk(t *testing.T) {
 				if err := commit(ds, 100, 10); !errors.Is(err, syscall.ENOSPC) {
 					t.Errorf("a write: %v", err)
 				}
+				if err := ds.Reopenable(); !errors.Is(err, syscall.ENOSPC) || ds.Failed() == nil {
+					t.Errorf("it failed with %v, and may be opened anew: %v", ds.Failed(), err)
+				}
 				ds.Close()
 			}
 			if err := os.Remove(filled); err != nil {

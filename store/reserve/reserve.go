@@ -62,15 +62,6 @@ func (r *Reserve) TakeToCompact(n int) error {
 	return err
 }
 
-// openBytes is what the opening of a database takes beside what its log holds: a new log, and a list of tables.
-const openBytes = 2 << 20
-
-// TakeToOpen is Take for the opening of a database whose log holds n bytes, which it writes into tables.
-func (r *Reserve) TakeToOpen(n int) error {
-	_, err := r.room(n, min(openBytes, r.bytes/4))
-	return err
-}
-
 // room returns the bytes that are free if n of them can be taken and so many are left.
 func (r *Reserve) room(n int, left uint64) (free uint64, err error) {
 	free, err = r.free()
