@@ -296,6 +296,10 @@ func (s *Session) onEnd(v View, msg []byte) (*crdt.Delta, error) {
 		e.To = s.to
 	} else if e.To <= s.from || s.to != "" && e.To >= s.to {
 		return nil, fmt.Errorf("%w: an answer that ends at %q, asked was from %q to %q", crdt.ErrDecode, e.To, s.from, s.to)
+	} else if parts := v.Parts(); len(parts) >= rangesMax && parts[parts.Of(e.To)].From != e.To { // it is not taken, and no other is asked for
+		s.waiting, s.doneHere, s.short = false, true, true
+		s.finishExchange(v)
+		return nil, nil
 	}
 	d := &crdt.Delta{Asked: s.asked, Context: s.theirs.Clone(), Floor: floor, From: s.from, To: e.To, Rows: s.rows, Kills: rowNames(s.kills), Opens: s.opens}
 	d.Context.Join(grown)

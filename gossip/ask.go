@@ -15,6 +15,9 @@ const (
 	asksMax = 256
 	// theirAsksMax bounds those of the peer, which asks again after FLOOR, and for each sketch that did not suffice.
 	theirAsksMax = 16 * asksMax
+	// rangesMax bounds the ranges with contexts of their own into which answers cut a replica. A device that fills has a few hundred at most, and two
+	// for each path that is left out.
+	rangesMax = 4096
 	// LeftMax bounds the paths that are left out and named.
 	LeftMax = 1024
 	// FetchMax bounds the paths that one session fetches.

@@ -469,3 +469,20 @@ func TestAFarewellIsReadable(t *testing.T) {
 		}
 	}
 }
+
+// TestRangesAreBounded: a peer that ends each answer somewhere else, always under another context, does not cut a replica into ranges without end, each
+// with contexts of its own that every commit writes. Where a range begins already an answer may end.
+func TestRangesAreBounded(t *testing.T) {
+	w := newWorld(t, "A")
+	a := w.devices[0]
+	for i := range rangesMax - 1 {
+		a.Cut(fmt.Sprintf("p%05d", i))
+	}
+	for to, ok := range map[string]bool{"p00001": true, "p00001x": false, "q": false} {
+		s := &Session{waiting: true}
+		d, err := s.Receive(a, (&end{Type: msgEnd, Asked: crdt.Vector{}.Hash(), Hash: crdt.Vector{}.Hash(), To: to}).encode())
+		if err != nil || (d != nil) != ok || s.short == ok || s.doneHere == ok {
+			t.Errorf("up to %q: taken %v, done %v, short %v, %v", to, d != nil, s.doneHere, s.short, err)
+		}
+	}
+}
