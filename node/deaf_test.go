@@ -66,6 +66,14 @@ func TestWhatADeviceHeldBeforeItCameBackIsNotTakenForGranted(t *testing.T) {
 	mustPut(t, s, "x", "1")
 	caughtUp(t, s, "desktop")
 	hub.Cut(b.ID())
+	for {
+		if all, err := s.Devices(within(t)); err != nil {
+			t.Fatal(err)
+		} else if all[1].State == node.StateOffline {
+			break
+		}
+		time.Sleep(time.Millisecond) // no event tells of it
+	}
 	if res, err := s.WaitSync(within(t), node.SyncOptions{Device: "desktop"}); err != nil || !res.CaughtUp {
 		t.Errorf("while it is away: %+v, %v", res, err)
 	}
