@@ -115,7 +115,7 @@ func (s *Space) tellMerges() error {
 
 // runMerge calls the function that a replica asked for.
 func (s *Space) runMerge(ctx context.Context, o Merge) Merged {
-	answer := Merged{Path: o.Path, Version: o.Version}
+	answer := Merged{Merge: o}
 	c, reg, err := s.conflictAt(o.Path)
 	name, _ := o.Policy.Merge()
 	if err == nil && c.Version == o.Version {

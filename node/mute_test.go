@@ -89,7 +89,7 @@ func TestADeviceThatFallsSilentHoldsUpNobody(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for the end of a silent session, which takes 30 s; run it without -short")
 	}
-	t.Parallel()
+	// Not in parallel: it measures the heap.
 	const large, value = 24_000, 1000 // more than the windows of a connection hold
 	host, silent, other := newMute(), newMute(), newMute()
 	a := open(t, node.Config{Name: "host", Dir: t.TempDir(), Network: host})

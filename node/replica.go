@@ -78,7 +78,7 @@ type Replica struct {
 	merges    map[string]*merging
 	tried     map[string]Version
 	differed  map[string]int
-	running   map[mergeID]bool
+	running   map[Merge]bool
 	rescan    bool
 	// mergesAt is when the next function may be asked, after a result could not be written.
 	mergesAt time.Duration
@@ -106,7 +106,7 @@ func NewReplica(c ReplicaConfig) *Replica {
 	r := &Replica{cfg: c, self: gossip.DeviceID(c.Key.Public().(ed25519.PublicKey)), store: c.Store, rand: rand.New(c.Rand),
 		peers: map[gossip.DeviceID]*peer{}, sessions: map[SessionID]*session{},
 		held: map[gossip.DeviceID]crdt.Vector{}, left: map[gossip.DeviceID][]string{}, devices: map[crdt.ReplicaID]gossip.DeviceID{}, suspect: map[gossip.DeviceID]bool{},
-		merges: map[string]*merging{}, tried: map[string]Version{}, running: map[mergeID]bool{}, differed: map[string]int{}, torn: map[string]bool{},
+		merges: map[string]*merging{}, tried: map[string]Version{}, running: map[Merge]bool{}, differed: map[string]int{}, torn: map[string]bool{},
 		unbound: map[crdt.ReplicaID]time.Duration{}}
 	if r.cfg.Sign == nil {
 		r.cfg.Sign = ed25519.Sign
@@ -244,7 +244,7 @@ func (r *Replica) fail(in []Input, err error) ([]Output, error) {
 	for _, o := range r.out {
 		switch o := o.(type) {
 		case Merge:
-			delete(r.running, mergeID{o.Path, o.Version}) // nobody hears of it
+			delete(r.running, o) // nobody hears of it
 		case CloseSession:
 			closes = append(closes, CloseSession{ID: o.ID, Reset: true})
 		}
@@ -262,7 +262,7 @@ func (r *Replica) fail(in []Input, err error) ([]Output, error) {
 		case Repair:
 			r.emit(Reply{Tag: i.Tag, Err: storeProblem(err), Busy: damage})
 		case Merged:
-			delete(r.running, mergeID{i.Path, i.Version}) // its function has ended, whatever becomes of the result
+			delete(r.running, i.Merge) // its function has ended, whatever becomes of the result
 			r.mergesAt = r.now.Mono + r.cfg.AntiEntropy
 		}
 	}

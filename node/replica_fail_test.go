@@ -23,10 +23,10 @@ func (r *rig) failing(now Time, in ...Input) []Output {
 // TestAFailedStepCountsNoFunctionTwice: the result of a merge function comes in a step that fails, and is tried again.
 func TestAFailedStepCountsNoFunctionTwice(t *testing.T) {
 	a := newRig(t, "a")
-	a.running[mergeID{"p", ""}] = true
+	a.running[Merge{Path: "p"}] = true
 	write := Write{Tag: 7, Ops: []WriteOp{{Path: "x", Content: Text("2")}}}
-	a.failing(a.now, Merged{Path: "p"}, write)
-	a.step(Merged{Path: "p"})
+	a.failing(a.now, Merged{Merge: Merge{Path: "p"}}, write)
+	a.step(Merged{Merge: Merge{Path: "p"}})
 	if len(a.running) != 0 {
 		t.Errorf("%d functions count as running", len(a.running))
 	}

@@ -24,12 +24,6 @@ const (
 	differPathsMax = 4096
 )
 
-// A mergeID names what a function was asked.
-type mergeID struct {
-	path    string
-	version Version
-}
-
 // A merging is a Conflict that a function of this device may settle.
 type merging struct {
 	policy  Policy
@@ -151,8 +145,9 @@ func (r *Replica) mergeDue() {
 		}
 		m := r.merges[path]
 		m.asked = true
-		r.running[mergeID{path, m.version}] = true
-		r.emit(Merge{Path: path, Version: m.version, Policy: m.policy})
+		ask := Merge{Path: path, Version: m.version, Policy: m.policy}
+		r.running[ask] = true
+		r.emit(ask)
 	}
 }
 
@@ -184,10 +179,10 @@ func (r *Replica) mergeWake() (at time.Duration, ok bool) {
 
 // merged writes the result of a function, if what it was given still is what competes.
 func (r *Replica) merged(in Merged) error {
-	delete(r.running, mergeID{in.Path, in.Version})
+	delete(r.running, in.Merge)
 	m := r.merges[in.Path]
-	if m == nil || m.version != in.Version || !m.asked {
-		return nil
+	if m == nil || m.version != in.Version || m.policy != in.Policy || !m.asked {
+		return nil // what competes, or what settles it, is something else by now
 	}
 	if in.Reason != "" {
 		r.mergeFailed(in.Path, in.Version, in.Reason)

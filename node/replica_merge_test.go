@@ -70,7 +70,7 @@ func TestTheAuthorOfTheNewestValueMergesFirst(t *testing.T) {
 	if m == nil || m.Path != "x" || m.Policy != "merge:join" {
 		t.Fatalf("asked for %+v", m)
 	}
-	ops := published(author.step(Merged{Path: "x", Version: m.Version, Content: Text("12")}))
+	ops := published(author.step(Merged{Merge: *m, Content: Text("12")}))
 	if len(ops) != 1 || author.shown("x") != "12" {
 		t.Fatalf("%d operations, x = %q", len(ops), author.shown("x"))
 	}
@@ -83,6 +83,28 @@ func TestTheAuthorOfTheNewestValueMergesFirst(t *testing.T) {
 	}
 }
 
+// A result of the function of an earlier policy is not taken for that of the one that holds now, which is asked in its turn.
+func TestAResultOfAnEarlierPolicyIsNotTaken(t *testing.T) {
+	a, _ := rivalRigs(t)
+	a.step(MergeNames{Names: []string{"join", "other"}})
+	early := askedMerge(a)
+	if early == nil {
+		t.Fatal("nobody was asked")
+	}
+	a.step(Write{Tag: 1, Ops: []WriteOp{PolicyRule{"x", PolicyMerge("other")}.Op()}})
+	late := askedMerge(a)
+	if late == nil || late.Policy != PolicyMerge("other") {
+		t.Fatalf("asked for %+v", late)
+	}
+	if ops := published(a.step(Merged{Merge: *early, Content: Text("early")})); len(ops) != 0 {
+		t.Errorf("x = %q", a.shown("x"))
+	}
+	a.step(Merged{Merge: *late, Content: Text("late")})
+	if got := a.shown("x"); got != "late" || len(a.running) != 0 {
+		t.Errorf("x = %q, %d functions count as running", got, len(a.running))
+	}
+}
+
 // A value that came while a function ran survives it; a failure is told once and not tried again until something changes.
 func TestAMergeNeverReplacesWhatItWasNotGiven(t *testing.T) {
 	a, b := rivalRigs(t)
@@ -92,14 +114,14 @@ func TestAMergeNeverReplacesWhatItWasNotGiven(t *testing.T) {
 	}
 	three := b.put("x", "3")
 	a.step(from(b, three))
-	if ops := published(a.step(Merged{Path: "x", Version: m.Version, Content: Text("12")})); len(ops) != 0 {
+	if ops := published(a.step(Merged{Merge: *m, Content: Text("12")})); len(ops) != 0 {
 		t.Fatal("a merge of other values was written")
 	}
 	if m = askedMerge(a); m == nil {
 		t.Fatal("the new values are not merged")
 	}
 	told := 0
-	for _, o := range a.step(Merged{Path: "x", Version: m.Version, Reason: "panicked"}) {
+	for _, o := range a.step(Merged{Merge: *m, Reason: "panicked"}) {
 		if f, ok := o.(MergeFailed); ok && f.Reason == "panicked" && f.Version == m.Version {
 			told++
 		}
@@ -129,8 +151,8 @@ func TestResultsThatDifferTwiceRunningEndTheMerging(t *testing.T) {
 		if ma == nil || mb == nil {
 			t.Fatalf("only one device goes on: %v, %v", ma, mb)
 		}
-		oa := published(a.step(Merged{Path: "x", Version: ma.Version, Content: Text("a's")}))
-		ob := published(b.step(Merged{Path: "x", Version: mb.Version, Content: Text("b's")}))
+		oa := published(a.step(Merged{Merge: *ma, Content: Text("a's")}))
+		ob := published(b.step(Merged{Merge: *mb, Content: Text("b's")}))
 		writes += len(oa) + len(ob)
 		a.step(from(b, ob...))
 		b.step(from(a, oa...))
@@ -148,7 +170,7 @@ func TestWhatCouldNotBeMergedIsLeftAlone(t *testing.T) {
 		if m == nil {
 			t.Fatal("nobody was asked")
 		}
-		a.step(Merged{Path: "x", Version: m.Version, Reason: "no"})
+		a.step(Merged{Merge: *m, Reason: "no"})
 		if again := askedMerge(a); again != nil || len(a.merges) != 0 || len(a.tried) != 1 {
 			t.Errorf("asked for %+v again; %d merges wait, %d were tried", again, len(a.merges), len(a.tried))
 		}
@@ -194,7 +216,7 @@ func TestMergesAreAskedForInOrder(t *testing.T) {
 		path := slices.Min(slices.Collect(maps.Keys(running)))
 		version := running[path]
 		delete(running, path)
-		take(a.step(Merged{Path: path, Version: version, Content: Text("12")}))
+		take(a.step(Merged{Merge: Merge{Path: path, Version: version, Policy: PolicyMerge("join")}, Content: Text("12")}))
 	}
 	if !slices.Equal(got, want) || a.st.Head().Conflicts != 0 {
 		t.Errorf("asked for %q, want %q; %d conflicts are left", got, want, a.st.Head().Conflicts)
@@ -213,7 +235,7 @@ func TestAMergeOfAnUnknownAuthorIsPlanned(t *testing.T) {
 	if m == nil || m.Path != "x" {
 		t.Fatalf("asked for %+v", m)
 	}
-	a.step(Merged{Path: "x", Version: m.Version, Content: Text("12")})
+	a.step(Merged{Merge: *m, Content: Text("12")})
 	if got := a.shown("x"); got != "12" {
 		t.Errorf("x = %q", got)
 	}
@@ -225,7 +247,7 @@ func TestAMergeOfADamagedRecordIsNotWritten(t *testing.T) {
 	m := askedMerge(a)
 	a.spoil("x")
 	op := from(b, b.put("y", "1"))
-	if out := a.step(Merged{Path: "x", Version: m.Version, Content: Text("12")}, op); len(published(out)) != 0 || a.shown("y") != "1" {
+	if out := a.step(Merged{Merge: *m, Content: Text("12")}, op); len(published(out)) != 0 || a.shown("y") != "1" {
 		t.Errorf("%+v, y = %q", out, a.shown("y"))
 	}
 }
@@ -237,12 +259,12 @@ func TestAMergeThatCannotBeWrittenRests(t *testing.T) {
 	if m == nil {
 		t.Fatal("no merge is asked for")
 	}
-	a.failing(a.now, Merged{Path: m.Path, Version: m.Version, Content: Text("1+2")})
+	a.failing(a.now, Merged{Merge: *m, Content: Text("1+2")})
 	rests := a.now.Mono + a.cfg.AntiEntropy
 	if m = askedMerge(a); m == nil || a.now.Mono < rests {
 		t.Fatalf("asked for again at %v, it may be from %v on: %+v", a.now.Mono, rests, m)
 	}
-	a.step(Merged{Path: m.Path, Version: m.Version, Content: Text("1+2")})
+	a.step(Merged{Merge: *m, Content: Text("1+2")})
 	if got := a.shown("x"); got != "1+2" {
 		t.Errorf("x = %q when the disk has room again", got)
 	}

@@ -116,8 +116,7 @@ type MergeNames struct{ Names []string }
 
 // Merged answers a [Merge]: with the result, or with the reason why there is none.
 type Merged struct {
-	Path    string
-	Version Version
+	Merge
 	Content
 	Reason string
 }

@@ -58,7 +58,7 @@ type device struct {
 	steps    int
 	current  *oracle.Attempt
 	attempts map[uint64]*oracle.Attempt // by tag
-	merges   map[mergeID]*oracle.Merge
+	merges   map[node.Merge]*oracle.Merge
 	gone     chan struct{} // closed when what is left of the last life has ended
 }
 
@@ -118,7 +118,7 @@ func (d *device) open(how oracle.Start, newIdentity bool) error {
 	d.life++
 	life := d.life
 	d.started, d.how, d.view, d.stepping, d.attempts, d.disk = false, how, nil, false, map[uint64]*oracle.Attempt{}, nil
-	d.merges = map[mergeID]*oracle.Merge{}
+	d.merges = map[node.Merge]*oracle.Merge{}
 	w.mu.Unlock()
 	random := d.random(life)
 	// The interfaces of this machine, which may change, are not those of the simulation: they are hardly looked at.

@@ -16,12 +16,6 @@ const (
 	mergeTakesMax = 450 * time.Millisecond
 )
 
-// A mergeID names what a replica wants merged.
-type mergeID struct {
-	path    string
-	version node.Version
-}
-
 // register gives the device the merge functions of the scenario.
 func (d *device) register(n *node.Node) error {
 	if !d.w.s.HasFunctions(d.index) {
@@ -60,14 +54,13 @@ func (d *device) function(name string) node.MergeFunc {
 
 // asked tells the oracle what the replica wants merged, after the step in which it asked. The caller holds the world's mutex.
 func (d *device) asked(m node.Merge) {
-	d.merges[mergeID{m.Path, m.Version}] = d.w.oracle.Asked(d.index, m)
+	d.merges[m] = d.w.oracle.Asked(d.index, m)
 }
 
 // answered returns the write that a result may lead to, nil if it leads to none. The caller holds the world's mutex.
 func (d *device) answered(m node.Merged, now node.Time) *oracle.Attempt {
-	id := mergeID{m.Path, m.Version}
-	asked := d.merges[id]
-	delete(d.merges, id)
+	asked := d.merges[m.Merge]
+	delete(d.merges, m.Merge)
 	if asked == nil || m.Reason != "" {
 		return nil
 	}

@@ -287,6 +287,7 @@ func (d *device) stepFor(how Phase, a *oracle.Attempt, in ...node.Input) {
 	if how != PhaseOther || len(out) > 0 {
 		w.oracle.Stepped(d.index, out, a, how == PhaseGossip)
 	}
+	d.judgeAlarms(out) // by what was damaged when the step began: its last input may have mended what the first met
 	if damaged != len(d.disk.Damaged()) {
 		d.tellDamage()
 	}
@@ -326,6 +327,19 @@ func (d *device) arrangeWake() {
 	})
 }
 
+// judgeAlarms lets the oracle judge what a step says is wrong.
+func (d *device) judgeAlarms(out []node.Output) {
+	for _, o := range out {
+		if a, ok := o.(node.Alarm); ok {
+			peer := -1
+			if other := d.w.byID[a.Peer]; other != nil {
+				peer = other.index
+			}
+			d.w.oracle.Alarm(d.index, peer, a)
+		}
+	}
+}
+
 // perform carries an output out, or puts it with those that wait for the sync.
 func (d *device) perform(out node.Output) {
 	w := d.w
@@ -334,12 +348,6 @@ func (d *device) perform(out node.Output) {
 		w.publish(d, o.Op)
 	case node.OpenSession:
 		w.open(d, o)
-	case node.Alarm:
-		peer := -1
-		if other := w.byID[o.Peer]; other != nil {
-			peer = other.index
-		}
-		w.oracle.Alarm(d.index, peer, o)
 	case node.Synced:
 		d.synced(o)
 	case node.Changed:

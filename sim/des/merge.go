@@ -21,7 +21,7 @@ func (d *device) call(m node.Merge) {
 	if asked == nil {
 		w.after(mergeTakesMin, func() {
 			if d.life == life {
-				d.step(PhaseOther, node.Merged{Path: m.Path, Version: m.Version, Reason: "the values cannot be read"})
+				d.step(PhaseOther, node.Merged{Merge: m, Reason: "the values cannot be read"})
 			}
 		})
 		return
@@ -41,5 +41,5 @@ func (d *device) answer(m node.Merge, asked *oracle.Merge) {
 	d.takeIn()
 	data, reason := asked.Result()
 	a := d.w.oracle.Answered(asked, d.wall())
-	d.stepFor(PhaseWrite, a, node.Merged{Path: m.Path, Version: m.Version, Content: node.Text(data), Reason: reason})
+	d.stepFor(PhaseWrite, a, node.Merged{Merge: m, Content: node.Text(data), Reason: reason})
 }
