@@ -238,15 +238,16 @@ func (w *world) probe() {
 	}
 	if w.now >= w.decideAt {
 		for _, x := range w.oracle.Crowds() {
-			w.decideAt = w.now + decideEvery
+			w.decideAt = w.now + w.s.AntiEntropy + decideAfter
 			w.devices[x.Device].write([]scenario.Part{x.Part})
 		}
 	}
 	w.after(50*time.Millisecond, w.probe)
 }
 
-// decideEvery is how long somebody waits for what came of decisions about what sessions leave out before they decide again.
-const decideEvery = 5 * time.Second
+// decideAfter is how long, after a period in which everybody meets everybody, somebody waits for what came of decisions about what sessions leave
+// out before they decide again: who decides sooner competes with decisions that are still under way.
+const decideAfter = 5 * time.Second
 
 // finish makes the last checks. A session between devices that agree takes two messages; each device starts one with each peer
 // in a period, which may be shorter by a fifth.

@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"slices"
+	"time"
 
 	"syncline/node"
 	"syncline/store"
@@ -20,6 +21,9 @@ func (o *Oracle) Damaged(device int, keys []string) {
 	}
 	mended := slices.DeleteFunc(d.damaged, func(p string) bool { return slices.Contains(paths, p) })
 	d.damaged = paths
+	if len(mended) > 0 {
+		o.differs = o.now() + underWay
+	}
 	for _, path := range mended {
 		if d.up {
 			o.checkPath(device, path, true)
@@ -67,9 +71,13 @@ func (o *Oracle) Unrepaired() {
 	}
 }
 
+// underWay is how long the end of a session may be under way that was sent before a record was mended.
+const underWay = 30 * time.Second
+
 // maySay reports whether an alarm is about damage that there is. A store that has mended one of two damaged records leaves the other out of
-// its digest, which differs then from those of other devices.
+// its digest, which differs then from those of other devices; that may be heard when the other is mended, too.
 func (o *Oracle) maySay(device int, a node.Alarm) bool {
 	damaged := func(d *truth) bool { return len(d.damaged) > 0 }
-	return a.Code == node.AlarmCorrupt && damaged(o.devices[device]) || a.Code == node.AlarmDiverged && slices.ContainsFunc(o.devices, damaged)
+	return a.Code == node.AlarmCorrupt && damaged(o.devices[device]) ||
+		a.Code == node.AlarmDiverged && (slices.ContainsFunc(o.devices, damaged) || o.now() < o.differs)
 }

@@ -62,6 +62,7 @@ func (m *moment) Get(path string) (crdt.Register, error) {
 type Oracle struct {
 	s       *scenario.Scenario
 	now     func() time.Duration
+	differs time.Duration // until when digests may differ because records were damaged that are mended
 	devices []*truth
 	writes  []*write
 	entries []*entry
