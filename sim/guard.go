@@ -15,7 +15,7 @@ type fault struct {
 }
 
 // guarded calls f on a goroutine of its own and waits for it, but not longer than deadline. The goroutine of a call that hangs is left
-// behind: Go cannot end it.
+// behind: Go cannot end it. Clock and goroutine guard against functions of others; no run sees them.
 func guarded[T any](deadline time.Duration, f func() T) (T, *fault) {
 	type answer struct {
 		out   T
